@@ -1,0 +1,72 @@
+// From Python objects to checked tensors. Declared once, implemented once for each backend: arguments_numpy.cpp for
+// _cpu.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/typing.h>
+
+#include "core/activation_kind.h"
+#include "core/check.h"
+#include "core/tensor.h"
+
+namespace dip {
+
+namespace py = pybind11;
+
+// An array argument: its shape can be checked before its data are needed. A non-contiguous array is copied once, at
+// the first call of tensor(), and never misread.
+class Array {
+ public:
+  Array() = default;
+  Array(py::object owner, DType dtype, Shape shape) : owner_(std::move(owner)) {
+    tensor_.dtype = dtype;
+    tensor_.shape = std::move(shape);
+    tensor_.count = element_count(tensor_.shape, "array");
+    given_ = true;
+  }
+
+  bool given() const { return given_; }  // false for None
+  const Shape& shape() const { return tensor_.shape; }
+  std::int64_t extent(std::size_t axis) const { return tensor_.shape[axis]; }
+  std::int64_t count() const { return tensor_.count; }
+  std::int64_t bytes() const { return tensor_.count * size_of(tensor_.dtype); }
+  const Tensor& tensor();
+  const py::object& object() const { return owner_; }
+
+ private:
+  py::object owner_;
+  Tensor tensor_;
+  bool given_ = false;
+};
+
+// Reads the arguments of one call; every error begins with the operator's name and the argument's.
+class Arguments {
+ public:
+  explicit Arguments(const char* op) : op_(op) {}
+
+  const char* op() const { return op_; }
+
+  // `layout` names the axes, "NCHW", so its length is the number of dimensions; "*" takes any shape.
+  Array input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
+  Array optional_input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
+
+  // A class index or a distribution: whichever of the dtypes the array has.
+  Array input_of(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes) const;
+
+  // `out`, checked (dtype, shape, contiguous, writeable), or a new array where it is None.
+  Array output(py::handle out, const char* name, const Shape& shape, DType dtype = DType::float32) const;
+
+  // An array that the operator updates: contiguous and writeable, never copied.
+  Array in_place(py::handle object, const char* name, DType dtype = DType::float32) const;
+
+  // Results must not overlap what they are computed from; element-wise operators allow the very same array.
+  void check_apart(Array& out, Array& in, const char* in_name, bool same_allowed = false) const;
+
+  void check_shape(const Array& array, const char* name, const Shape& expected) const;
+
+ private:
+  const char* op_;
+};
+
+}  // namespace dip

@@ -1,0 +1,22 @@
+// The one place that knows O = (I − F + P_start + P_end)/S + 1.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "core/axis.h"
+
+namespace dip {
+
+using Pair = std::array<std::int64_t, 2>;  // (height, width)
+using Padding = std::array<Pair, 2>;       // ((top, bottom), (left, right))
+
+// Checks the axis and returns its output size. `rounding` is "exact" (a division with a remainder is an error that
+// names what would fit) or "floor" (the end of the input that no window reaches is left out).
+std::int64_t output_size(const char* op, const char* axis_name, const Axis& axis, const std::string& rounding);
+
+Window2d make_window(const char* op, Pair input, Pair kernel, Pair stride, const Padding& padding, Pair dilation,
+                     const std::string& rounding);
+
+}  // namespace dip

@@ -1,0 +1,33 @@
+// The only file that touches threads.
+#pragma once
+
+#include <cstdint>
+
+namespace dip::cpu {
+
+int num_threads();
+void set_num_threads(int count);  // ValueError outside 1..256
+
+using Task = void (*)(const void* context, std::int64_t index);
+void run_parallel(std::int64_t count, Task task, const void* context);
+
+// Calls body(i) once for each i in [0, count), on up to num_threads() threads. Which thread takes which index is
+// left open, so bodies must write disjoint memory, and must not depend on the number of threads: that is what makes
+// results the same bits for any number of threads. Nested calls and calls from a second Python thread while the pool
+// is busy run on the calling thread alone. A body must not throw.
+template <class Body>
+void parallel_for(std::int64_t count, const Body& body) {
+  run_parallel(
+      count, [](const void* context, std::int64_t index) { (*static_cast<const Body*>(context))(index); }, &body);
+}
+
+// Splits [0, count) into ranges of `grain`, a size that must not depend on the number of threads.
+template <class Body>
+void parallel_ranges(std::int64_t count, std::int64_t grain, const Body& body) {
+  parallel_for((count + grain - 1) / grain, [&](std::int64_t i) {
+    const std::int64_t begin = i * grain;
+    body(begin, begin + grain < count ? begin + grain : count);
+  });
+}
+
+}  // namespace dip::cpu

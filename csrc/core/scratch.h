@@ -1,0 +1,37 @@
+// Memory an operator needs while it runs. It is kept from call to call, so a training loop does not pay for fresh
+// pages at every step, and aligned to the cache line.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace dip::cpu {
+
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { std::free(data_); }
+
+  float* floats(std::int64_t count) { return static_cast<float*>(bytes(count * 4)); }
+  double* doubles(std::int64_t count) { return static_cast<double*>(bytes(count * 8)); }
+
+ private:
+  void* bytes(std::int64_t size) {
+    if (size > size_) {
+      std::free(data_);
+      size_ = 0;
+      data_ = std::aligned_alloc(64, (size + 63) / 64 * 64);
+      if (!data_) throw std::bad_alloc();
+      size_ = size;
+    }
+    return data_;
+  }
+
+  void* data_ = nullptr;
+  std::int64_t size_ = 0;
+};
+
+}  // namespace dip::cpu

@@ -1,0 +1,39 @@
+#include "core/tensor.h"
+
+#include "core/check.h"
+
+namespace dip {
+
+const char* name_of(DType dtype) {
+  switch (dtype) {
+    case DType::float32: return "float32";
+    case DType::int32: return "int32";
+    case DType::int64: return "int64";
+  }
+  return "unknown";
+}
+
+std::int64_t size_of(DType dtype) {
+  return dtype == DType::int64 ? 8 : 4;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    text += (i ? ", " : "") + std::to_string(shape[i]);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+std::int64_t element_count(const Shape& shape, const char* what) {
+  std::int64_t count = 1;
+  for (std::int64_t extent : shape) {
+    if (__builtin_mul_overflow(count, extent, &count) || count > INT64_MAX / 8) {
+      throw ValueError(std::string(what) + " of shape " + to_string(shape) +
+                       " holds more elements than 64-bit addresses reach");
+    }
+  }
+  return count;
+}
+
+}  // namespace dip

@@ -1,0 +1,35 @@
+// What an operator sees of an array: a pointer, a dtype and a shape, always C-contiguous.
+// Plain data: no Python, no ownership. The binding layer keeps the owner alive.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace dip {
+
+enum class DType { float32, int32, int64 };
+
+const char* name_of(DType dtype);
+std::int64_t size_of(DType dtype);
+
+using Shape = std::vector<std::int64_t>;
+
+std::string to_string(const Shape& shape);
+
+// The product of the extents. Throws ValueError, naming `what`, when it does not fit into int64.
+std::int64_t element_count(const Shape& shape, const char* what);
+
+struct Tensor {
+  void* data = nullptr;
+  DType dtype = DType::float32;
+  Shape shape;
+  std::int64_t count = 0;
+
+  float* f32() const { return static_cast<float*>(data); }
+  std::int32_t* i32() const { return static_cast<std::int32_t*>(data); }
+  std::int64_t* i64() const { return static_cast<std::int64_t*>(data); }
+};
+
+}  // namespace dip

@@ -1,0 +1,112 @@
+// Activations, maxout and their gradients: arguments are checked here, once, for every backend.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/indices.h"
+#include "ops/activation/activation.h"
+#include "ops/activation/spec.h"
+
+namespace dip {
+namespace {
+
+py::object forward(py::object x_, const std::string& name, float alpha, py::object out) {
+  const Arguments args(name.c_str());
+  const ActivationSpec activation = make_activation(args.op(), name, alpha);
+  Array x = args.input(x_, "x", "*");
+  Array y = args.output(out, "out", x.shape());
+  args.check_apart(y, x, "x", true);
+  const float* x_data = x.tensor().f32();
+  float* y_data = y.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::activation_forward(activation, x.count(), x_data, y_data);
+  }
+  return y.object();
+}
+
+py::object backward(py::object dy_, py::object y_, const std::string& name, float alpha, py::object out) {
+  const std::string op = name + "_backward";
+  const Arguments args(op.c_str());
+  const ActivationSpec activation = make_activation(args.op(), name, alpha);
+  Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
+  args.check_shape(dy, "dy", y.shape());
+  Array dx = args.output(out, "out", y.shape());
+  args.check_apart(dx, dy, "dy", true);
+  args.check_apart(dx, y, "y", true);
+  const float *dy_data = dy.tensor().f32(), *y_data = y.tensor().f32();
+  float* dx_data = dx.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::activation_backward(activation, y.count(), dy_data, y_data, dx_data);
+  }
+  return dx.object();
+}
+
+// The axes after the first two, taken together; at least 1 where none is empty.
+std::int64_t inner_of(const Shape& shape) {
+  std::int64_t inner = 1;
+  for (std::size_t axis = 2; axis < shape.size(); ++axis) inner *= shape[axis];
+  return inner;
+}
+
+void check_pieces(const Arguments& args, std::int64_t pieces) {
+  check(pieces >= 1 && pieces <= INT32_MAX, args.op(), ": pieces must be from 1 to 2147483647, got ", pieces);
+}
+
+py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pieces, py::object out) {
+  const Arguments args("maxout");
+  Array x = args.input(x_, "x", "*");
+  check(x.shape().size() >= 2, args.op(), ": x must have at least the dimensions (N, C), got shape ",
+        to_string(x.shape()));
+  check_pieces(args, pieces);
+  check(x.extent(1) % pieces == 0, args.op(), ": pieces must divide the channels of x (", x.extent(1), "), got ",
+        pieces);
+  Shape shape = x.shape();
+  shape[1] /= pieces;
+  Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
+  args.check_apart(y, x, "x");
+  if (y.count() > 0) {
+    const float* x_data = x.tensor().f32();
+    float* y_data = y.tensor().f32();
+    std::int32_t* index_data = indices.tensor().i32();
+    py::gil_scoped_release release;
+    backend::maxout_forward(shape[0] * shape[1], pieces, inner_of(shape), x_data, y_data, index_data);
+  }
+  return py::make_tuple(y.object(), indices.object());
+}
+
+py::object maxout_backward(py::object dy_, py::object indices_, std::int64_t pieces, py::object out) {
+  const Arguments args("maxout_backward");
+  Array dy = args.input(dy_, "dy", "*"), indices = args.input(indices_, "indices", "*", DType::int32);
+  check(dy.shape().size() >= 2, args.op(), ": dy must have at least the dimensions (N, C), got shape ",
+        to_string(dy.shape()));
+  check_pieces(args, pieces);
+  args.check_shape(indices, "indices", dy.shape());
+  Shape shape = dy.shape();
+  check(!__builtin_mul_overflow(shape[1], pieces, &shape[1]), args.op(), ": pieces is too large, got ", pieces);
+  Array dx = args.output(out, "out", shape);
+  args.check_apart(dx, dy, "dy");
+  args.check_apart(dx, indices, "indices");
+  if (dx.count() > 0) {
+    const float* dy_data = dy.tensor().f32();
+    const std::int32_t* index_data = indices.tensor().i32();
+    float* dx_data = dx.tensor().f32();
+    py::gil_scoped_release release;
+    const std::int64_t bad = backend::find_outside(index_data, indices.count(), pieces);
+    check<IndexError>(bad < 0, args.op(), ": indices.flat[", bad, "] must be from 0 to ", pieces - 1, ", got ",
+                      bad < 0 ? 0 : index_data[bad]);
+    backend::maxout_backward(dy.extent(0) * dy.extent(1), pieces, inner_of(shape), dy_data, index_data, dx_data);
+  }
+  return dx.object();
+}
+
+}  // namespace
+
+void bind_activation(py::module_& m) {
+  using py::arg;
+  m.def("activation", forward, arg("x"), arg("name"), arg("alpha"), arg("out"));
+  m.def("activation_backward", backward, arg("dy"), arg("y"), arg("name"), arg("alpha"), arg("out"));
+  m.def("maxout", maxout, arg("x"), arg("pieces"), arg("out"));
+  m.def("maxout_backward", maxout_backward, arg("dy"), arg("indices"), arg("pieces"), arg("out"));
+}
+
+}  // namespace dip

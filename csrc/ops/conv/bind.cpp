@@ -1,0 +1,128 @@
+// conv2d and its gradients: arguments are checked here, once, for every backend.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/geometry.h"
+#include "ops/activation/spec.h"
+#include "ops/conv/conv.h"
+
+namespace dip {
+namespace {
+
+struct Call {
+  Conv2d p;
+  Shape y_shape;
+};
+
+Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
+               Pair dilation, std::int64_t groups, const std::string& rounding) {
+  check(x[1] >= 1 && weight[0] >= 1 && weight[1] >= 1, args.op(),
+        ": x and weight must have at least one channel, got x ", to_string(x), " and weight ", to_string(weight));
+  check(groups >= 1 && x[1] % groups == 0 && weight[0] % groups == 0, args.op(),
+        ": groups must divide the channels of x (", x[1], ") and the filters of weight (", weight[0], "), got ",
+        groups);
+  check(weight[1] == x[1] / groups, args.op(), ": weight must have ", x[1] / groups, " channels (those of x, ", x[1],
+        ", divided by groups=", groups, "), got shape ", to_string(weight));
+  Call call;
+  call.p.N = x[0];
+  call.p.C = x[1];
+  call.p.K = weight[0];
+  call.p.groups = groups;
+  call.p.window = make_window(args.op(), {x[2], x[3]}, {weight[2], weight[3]}, stride, padding, dilation, rounding);
+  call.y_shape = {x[0], weight[0], call.p.window.h.output, call.p.window.w.output};
+  return call;
+}
+
+py::object forward(py::object x_, py::object weight_, py::object bias_, Pair stride, Padding padding, Pair dilation,
+                   std::int64_t groups, const std::string& activation, float alpha, const std::string& rounding,
+                   py::object out) {
+  const Arguments args("conv2d");
+  Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
+  Array bias = args.optional_input(bias_, "bias", "K");
+  Call call = make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, rounding);
+  if (bias.given()) args.check_shape(bias, "bias", {call.p.K});
+  call.p.activation = make_activation(args.op(), activation, alpha);
+  Array y = args.output(out, "out", call.y_shape);
+  args.check_apart(y, x, "x");
+  args.check_apart(y, weight, "weight");
+  args.check_apart(y, bias, "bias");
+  if (y.count() > 0) {
+    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
+    float* y_data = y.tensor().f32();
+    py::gil_scoped_release release;
+    backend::conv2d_forward(call.p, x_data, weight_data, bias_data, y_data);
+  }
+  return y.object();
+}
+
+py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair stride, Padding padding, Pair dilation,
+                         std::int64_t groups, const std::string& rounding, py::object out) {
+  const Arguments args("conv2d_backward_data");
+  Array dy = args.input(dy_, "dy", "NKHW"), weight = args.input(weight_, "weight", "KCHW");
+  check(x_shape.size() == 4, args.op(), ": x_shape must be (N, C, H, W), got ", to_string(x_shape));
+  check(x_shape[0] >= 0, args.op(), ": x_shape must not be negative, got ", to_string(x_shape));
+  const Call call = make_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding);
+  args.check_shape(dy, "dy", call.y_shape);
+  Array dx = args.output(out, "out", x_shape);
+  args.check_apart(dx, dy, "dy");
+  args.check_apart(dx, weight, "weight");
+  if (dx.count() > 0) {
+    const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
+    float* dx_data = dx.tensor().f32();
+    py::gil_scoped_release release;
+    backend::conv2d_backward_data(call.p, dy_data, weight_data, dx_data);
+  }
+  return dx.object();
+}
+
+py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pair stride, Padding padding,
+                           Pair dilation, std::int64_t groups, const std::string& rounding, py::object out) {
+  const Arguments args("conv2d_backward_weight");
+  Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
+  check(weight_shape.size() == 4, args.op(), ": weight_shape must be (K, C, H, W), got ", to_string(weight_shape));
+  const Call call = make_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding);
+  args.check_shape(dy, "dy", call.y_shape);
+  Array dweight = args.output(out, "out", weight_shape);
+  args.check_apart(dweight, dy, "dy");
+  args.check_apart(dweight, x, "x");
+  const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
+  float* dweight_data = dweight.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::conv2d_backward_weight(call.p, dy_data, x_data, dweight_data);
+  }
+  return dweight.object();
+}
+
+py::object backward_bias(py::object dy_, py::object out) {
+  const Arguments args("conv2d_backward_bias");
+  Array dy = args.input(dy_, "dy", "NKHW");
+  Conv2d p;
+  p.N = dy.extent(0);
+  p.K = dy.extent(1);
+  p.window.h.output = dy.extent(2);
+  p.window.w.output = dy.extent(3);
+  Array dbias = args.output(out, "out", {p.K});
+  args.check_apart(dbias, dy, "dy");
+  const float* dy_data = dy.tensor().f32();
+  float* dbias_data = dbias.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::conv2d_backward_bias(p, dy_data, dbias_data);
+  }
+  return dbias.object();
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  using py::arg;
+  m.def("conv2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"), arg("dilation"),
+        arg("groups"), arg("activation"), arg("alpha"), arg("rounding"), arg("out"));
+  m.def("conv2d_backward_data", backward_data, arg("dy"), arg("weight"), arg("x_shape"), arg("stride"), arg("padding"),
+        arg("dilation"), arg("groups"), arg("rounding"), arg("out"));
+  m.def("conv2d_backward_weight", backward_weight, arg("dy"), arg("x"), arg("weight_shape"), arg("stride"),
+        arg("padding"), arg("dilation"), arg("groups"), arg("rounding"), arg("out"));
+  m.def("conv2d_backward_bias", backward_bias, arg("dy"), arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,20 @@
+// The convolution operators of a backend. Arguments are checked already; arrays are contiguous.
+#pragma once
+
+#include "ops/conv/params.h"
+
+namespace dip::DIP_BACKEND {
+
+// y = activation(x ⋆ weight + bias); bias may be null.
+void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+
+// dx = Σ_k dy_k convolved with weight_k: the gradient of ⟨dy, conv2d(x, weight)⟩ with respect to x.
+void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx);
+
+// dweight = the gradient of ⟨dy, conv2d(x, weight)⟩ with respect to weight, summed over the batch.
+void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight);
+
+// dbias_k = Σ dy over all images and positions.
+void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias);
+
+}  // namespace dip::DIP_BACKEND

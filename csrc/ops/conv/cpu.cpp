@@ -1,0 +1,318 @@
+// Convolution on the CPU: lays out the shifts, splits the work, and calls the vector kernels.
+//
+// The split depends on the shapes alone, never on the number of threads, and every piece writes its own results.
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/scratch.h"
+#include "ops/conv/conv.h"
+#include "ops/conv/kernels.h"
+
+namespace dip::cpu {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t scratch_floats = 2 << 20;  // 8 MB of padded planes at a time: they stay in the last-level cache
+constexpr int64_t slack = 64;                // floats a kernel may read past the last plane
+constexpr int64_t pieces_wanted = 16;        // enough for the threads to share evenly
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Where the taps of one axis lie after splitting it into phases: tap t reads phase (t·dilation) mod stride at the
+// shift ⌊t·dilation / stride⌋.
+struct TapShifts {
+  std::vector<int64_t> phases;              // the phases that some tap uses
+  std::vector<int64_t> phase_of, shift_of;  // for each tap: index into `phases`, and shift
+  int64_t largest_shift = 0;
+
+  explicit TapShifts(const Axis& axis) {
+    for (int64_t t = 0; t < axis.kernel; ++t) {
+      const int64_t phase = t * axis.dilation % axis.stride, shift = t * axis.dilation / axis.stride;
+      auto found = std::find(phases.begin(), phases.end(), phase);
+      phase_of.push_back(found - phases.begin());
+      if (found == phases.end()) phases.push_back(phase);
+      shift_of.push_back(shift);
+      largest_shift = std::max(largest_shift, shift);
+    }
+  }
+};
+
+// The padded copies of the input planes of one image, and the shift of every (channel, tap) in them.
+struct PaddedInput {
+  TapShifts h, w;
+  int64_t rows, pitch, plane, channel;  // rows and columns of a phase; floats in a phase and in a channel
+  std::vector<int64_t> offsets;         // channels × taps
+
+  PaddedInput(const Window2d& window, int64_t channels)
+      : h(window.h),
+        w(window.w),
+        rows(window.h.output + h.largest_shift),
+        pitch(window.w.output + w.largest_shift),
+        plane(rows * pitch),
+        channel(plane * static_cast<int64_t>(h.phases.size() * w.phases.size())) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t r = 0; r < window.h.kernel; ++r) {
+        for (int64_t s = 0; s < window.w.kernel; ++s) {
+          const int64_t phase = h.phase_of[r] * static_cast<int64_t>(w.phases.size()) + w.phase_of[s];
+          offsets.push_back(c * channel + phase * plane + h.shift_of[r] * pitch + w.shift_of[s]);
+        }
+      }
+    }
+  }
+
+  void copy_channel(const Window2d& window, const float* source, float* to) const {
+    for (int64_t a : h.phases) {
+      for (int64_t b : w.phases) {
+        conv_kernels().copy_phase({window.h.input, window.w.input, a - window.h.pad_start, b - window.w.pad_start,
+                                   window.h.stride, window.w.stride, rows, pitch},
+                                  source, to);
+        to += plane;
+      }
+    }
+  }
+};
+
+// Packs the rows of `groups` matrices, one panel a task.
+void pack_groups(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
+                 const std::vector<int64_t>& columns, float* packed) {
+  const ConvKernels& kernels = conv_kernels();
+  const int64_t block = kernels.row_block, panels = divide_up(rows, block);
+  const int64_t depth = static_cast<int64_t>(columns.size());
+  parallel_for(groups * panels, [&](int64_t task) {
+    const int64_t g = task / panels, first = task % panels * block;
+    kernels.pack_rows(matrix + g * group_stride + first * row_stride, row_stride, columns.data(),
+                      std::min(block, rows - first), depth, packed + task * block * depth);
+  });
+}
+
+// Runs `product(image, group)` for every image and group, each cut into blocks of rows and columns where that is
+// needed to give all threads work.
+template <class Product>
+void run_products(int64_t images, int64_t groups, int64_t rows, int64_t flat, const Product& product) {
+  const ConvKernels& kernels = conv_kernels();
+  const int64_t panels = divide_up(rows, kernels.row_block), spans = divide_up(flat, kernels.column_block);
+  const int64_t row_pieces = std::min(panels, divide_up(pieces_wanted, images * groups));
+  const int64_t column_pieces = std::min(spans, divide_up(pieces_wanted, images * groups * row_pieces));
+  const int64_t row_step = divide_up(panels, row_pieces) * kernels.row_block;
+  const int64_t column_step = divide_up(spans, column_pieces) * kernels.column_block;
+  parallel_for(images * groups * row_pieces * column_pieces, [&](int64_t task) {
+    const int64_t column = task % column_pieces * column_step;
+    const int64_t row = task / column_pieces % row_pieces * row_step;
+    const int64_t outer = task / column_pieces / row_pieces;
+    if (column >= flat || row >= rows) return;
+    kernels.shifted_product(product(outer / groups, outer % groups), row, std::min(rows, row + row_step), column,
+                            std::min(flat, column + column_step));
+  });
+}
+
+// The inputs i of one phase of the backward pass, those with i·stride + phase − padding in [0, input).
+struct PhaseRange {
+  int64_t phase, first, last;  // i in [first, last)
+
+  PhaseRange(const Axis& axis, int64_t phase) : phase(phase) {
+    first = divide_up(std::max<int64_t>(0, axis.pad_start - phase), axis.stride);
+    const int64_t room = axis.input + axis.pad_start - phase;
+    last = std::max(first, room > 0 ? divide_up(room, axis.stride) : 0);
+  }
+
+  int64_t size() const { return last - first; }
+  int64_t position(const Axis& axis) const { return first * axis.stride + phase - axis.pad_start; }
+};
+
+}  // namespace
+
+void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const PaddedInput input(p.window, p.group_channels());
+  const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
+  const int64_t flat = input.pitch * (h.output - 1) + w.output, out_plane = h.output * w.output;
+  const int64_t panels = divide_up(rows, conv_kernels().row_block);
+
+  static thread_local Scratch packed_scratch, plane_scratch;
+  float* packed = packed_scratch.floats(p.groups * panels * conv_kernels().row_block * depth);
+  std::vector<int64_t> columns(depth);
+  for (int64_t k = 0; k < depth; ++k) columns[k] = k;
+  pack_groups(weight, p.groups, rows * depth, rows, depth, columns, packed);
+
+  const int64_t image_floats = p.C * input.channel;
+  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
+  float* planes = plane_scratch.floats(batch * image_floats + slack);
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const int64_t images = std::min(batch, p.N - first);
+    parallel_for(images * p.C, [&](int64_t plane) {
+      input.copy_channel(p.window, x + (first * p.C + plane) * h.input * w.input, planes + plane * input.channel);
+    });
+    run_products(images, p.groups, rows, flat, [&](int64_t image, int64_t g) {
+      ShiftedProduct product{};
+      product.packed = packed + g * panels * conv_kernels().row_block * depth;
+      product.source = planes + image * image_floats + g * p.group_channels() * input.channel;
+      product.offset = input.offsets.data();
+      product.depth = depth;
+      product.rows = rows;
+      product.pitch = input.pitch;
+      product.grid_h = h.output;
+      product.grid_w = w.output;
+      product.out = y + ((first + image) * p.K + g * rows) * out_plane;
+      product.out_plane = out_plane;
+      product.out_row = w.output;
+      product.out_column = 1;
+      product.bias = bias ? bias + g * rows : nullptr;
+      product.activation = p.activation;
+      return product;
+    });
+  }
+}
+
+void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const TapShifts h_taps(h), w_taps(w);
+  const int64_t rows = p.group_channels(), filters = p.group_filters(), taps = p.taps();
+  const int64_t panel_rows = divide_up(rows, conv_kernels().row_block) * conv_kernels().row_block;
+
+  // One padded copy of dy serves all phases: rows [y0, y1) and columns [x0, x1) of it, zeros outside.
+  int64_t y1 = h.output, x1 = w.output, y0 = 0, x0 = 0;
+  for (int64_t a = 0; a < h.stride; ++a) {
+    const PhaseRange range(h, a);
+    y0 = std::min(y0, range.first - h_taps.largest_shift);
+    y1 = std::max(y1, range.last);
+  }
+  for (int64_t b = 0; b < w.stride; ++b) {
+    const PhaseRange range(w, b);
+    x0 = std::min(x0, range.first - w_taps.largest_shift);
+    x1 = std::max(x1, range.last);
+  }
+  const int64_t pitch = x1 - x0, plane = (y1 - y0) * pitch;
+
+  struct Phase {
+    PhaseRange h, w;
+    std::vector<int64_t> offsets, columns;
+    int64_t packed_at;
+  };
+  std::vector<Phase> phases;
+  int64_t packed_floats = 0;
+  for (int64_t a = 0; a < h.stride; ++a) {
+    for (int64_t b = 0; b < w.stride; ++b) {
+      Phase phase{PhaseRange(h, a), PhaseRange(w, b), {}, {}, packed_floats};
+      if (phase.h.size() == 0 || phase.w.size() == 0) continue;
+      for (int64_t k = 0; k < filters; ++k) {
+        for (int64_t r = 0; r < h.kernel; ++r) {
+          for (int64_t s = 0; s < w.kernel; ++s) {
+            if (r * h.dilation % h.stride != a || s * w.dilation % w.stride != b) continue;
+            phase.offsets.push_back(k * plane + (phase.h.first - h_taps.shift_of[r] - y0) * pitch +
+                                    (phase.w.first - w_taps.shift_of[s] - x0));
+            phase.columns.push_back(k * rows * taps + r * w.kernel + s);
+          }
+        }
+      }
+      packed_floats += p.groups * panel_rows * static_cast<int64_t>(phase.columns.size());
+      phases.push_back(std::move(phase));
+    }
+  }
+
+  static thread_local Scratch packed_scratch, plane_scratch;
+  float* packed = packed_scratch.floats(std::max<int64_t>(packed_floats, 1));
+  for (const Phase& phase : phases) {
+    pack_groups(weight, p.groups, filters * rows * taps, rows, taps, phase.columns, packed + phase.packed_at);
+  }
+
+  const int64_t image_floats = p.K * plane;
+  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
+  float* planes = plane_scratch.floats(batch * image_floats + slack);
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const int64_t images = std::min(batch, p.N - first);
+    parallel_for(images * p.K, [&](int64_t k) {
+      conv_kernels().copy_phase({h.output, w.output, y0, x0, 1, 1, y1 - y0, pitch},
+                                dy + (first * p.K + k) * h.output * w.output, planes + k * plane);
+    });
+    for (const Phase& phase : phases) {
+      const int64_t depth = static_cast<int64_t>(phase.columns.size());
+      const int64_t flat = pitch * (phase.h.size() - 1) + phase.w.size();
+      run_products(images, p.groups, rows, flat, [&](int64_t image, int64_t g) {
+        ShiftedProduct product{};
+        product.packed = packed + phase.packed_at + g * panel_rows * depth;
+        product.source = planes + image * image_floats + g * filters * plane;
+        product.offset = phase.offsets.data();
+        product.depth = depth;
+        product.rows = rows;
+        product.pitch = pitch;
+        product.grid_h = phase.h.size();
+        product.grid_w = phase.w.size();
+        product.out = dx + ((first + image) * p.C + g * rows) * h.input * w.input + phase.h.position(h) * w.input +
+                      phase.w.position(w);
+        product.out_plane = h.input * w.input;
+        product.out_row = h.stride * w.input;
+        product.out_column = w.stride;
+        return product;
+      });
+    }
+  }
+}
+
+void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const PaddedInput input(p.window, p.group_channels());
+  const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
+  const int64_t dy_plane = h.output * input.pitch, x_image = p.C * input.channel, dy_image = p.K * dy_plane;
+  const int64_t batch = std::clamp<int64_t>(scratch_floats / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
+
+  static thread_local Scratch x_scratch, dy_scratch;
+  float* x_planes = x_scratch.floats(batch * x_image + slack);
+  float* dy_planes = dy_scratch.floats(batch * dy_image + slack);
+  if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
+
+  const ConvKernels& kernels = conv_kernels();
+  const int64_t row_blocks = divide_up(rows, kernels.dot_row_block);
+  const int64_t column_blocks = divide_up(depth, kernels.dot_column_block);
+  const int64_t column_pieces = std::min(column_blocks, divide_up(pieces_wanted, p.groups * row_blocks));
+  const int64_t column_step = divide_up(column_blocks, column_pieces) * kernels.dot_column_block;
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const int64_t images = std::min(batch, p.N - first);
+    parallel_for(images * (p.C + p.K), [&](int64_t task) {
+      if (task < images * p.C) {
+        input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_planes + task * input.channel);
+      } else {
+        task -= images * p.C;
+        kernels.copy_phase({h.output, w.output, 0, 0, 1, 1, h.output, input.pitch},
+                           dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
+      }
+    });
+    parallel_for(p.groups * row_blocks * column_pieces, [&](int64_t task) {
+      const int64_t column = task % column_pieces * column_step;
+      const int64_t row = task / column_pieces % row_blocks * kernels.dot_row_block;
+      const int64_t g = task / column_pieces / row_blocks;
+      if (column >= depth) return;
+      ShiftedDots dots{};
+      dots.left = dy_planes + g * rows * dy_plane;
+      dots.right = x_planes + g * p.group_channels() * input.channel;
+      dots.left_image = dy_image;
+      dots.right_image = x_image;
+      dots.left_plane = dy_plane;
+      dots.offset = input.offsets.data();
+      dots.depth = depth;
+      dots.rows = rows;
+      dots.images = images;
+      dots.pitch = input.pitch;
+      dots.grid_h = h.output;
+      dots.grid_w = w.output;
+      dots.out = dweight + g * rows * depth;
+      dots.accumulate = first > 0;
+      kernels.shifted_dots(dots, row, std::min(rows, row + kernels.dot_row_block), column,
+                           std::min(depth, column + column_step));
+    });
+  }
+}
+
+void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
+  const int64_t plane = p.window.h.output * p.window.w.output;
+  parallel_for(p.K, [&](int64_t k) {
+    double sum = 0.0;
+    for (int64_t n = 0; n < p.N; ++n) sum += conv_kernels().sum(dy + (n * p.K + k) * plane, plane);
+    dbias[k] = static_cast<float>(sum);
+  });
+}
+
+}  // namespace dip::cpu

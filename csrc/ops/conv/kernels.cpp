@@ -1,0 +1,141 @@
+// Convolution on the CPU, compiled once for each instruction set.
+//
+// Why shifts instead of im2col: with the input padded, and split into phases for a stride, the tap (r, s) of channel c
+// is the input plane read at one constant offset. So the implicit matrix of patches is never built; the product
+// reads the padded planes in place, K·R·S times per byte copied. The price is that the flat index q = i·pitch + j also
+// runs over the few columns between the output's width and the pitch, whose results are dropped.
+//
+// Work: 2·N·K·O_h·O_w·(C/groups)·F_h·F_w floating-point operations for each of the three operators. Each tile of
+// outer_tile does MR·NV fused multiply-adds for MR + NV loads (24 for 11 with AVX-512), so the multiplier is the limit,
+// not the loads.
+#include "ops/conv/kernels.h"
+
+#include "core/tiles.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+void copy_phase(const PhaseCopy& copy, const float* plane, float* to) {
+  // The columns j for which 0 ≤ x0 + j·x_step < width.
+  const std::int64_t first = copy.x0 < 0 ? (-copy.x0 + copy.x_step - 1) / copy.x_step : 0;
+  const std::int64_t room = copy.width - copy.x0 + copy.x_step - 1;
+  std::int64_t last = room > 0 ? room / copy.x_step : 0;
+  if (last > copy.pitch) last = copy.pitch;
+  for (std::int64_t i = 0; i < copy.rows; ++i, to += copy.pitch) {
+    const std::int64_t y = copy.y0 + i * copy.y_step;
+    std::int64_t j = 0;
+    if (y >= 0 && y < copy.height && first < last) {
+      const float* row = plane + y * copy.width + copy.x0;
+      for (; j < first; ++j) to[j] = 0.0f;
+      if (copy.x_step == 1) {
+        copy_row(to + j, row + j, last - j);
+        j = last;
+      }
+      for (; j < last; ++j) to[j] = row[j * copy.x_step];
+    }
+    for (; j < copy.pitch; ++j) to[j] = 0.0f;
+  }
+}
+
+// Moves the valid columns of one tile row, flat columns [q, q + count), to the output.
+void scatter_row(const ShiftedProduct& p, const float* values, std::int64_t m, std::int64_t q, std::int64_t count) {
+  float* plane = p.out + m * p.out_plane;
+  std::int64_t i = q / p.pitch, j = q % p.pitch;
+  while (count > 0) {
+    const std::int64_t left_in_row = p.pitch - j < count ? p.pitch - j : count;
+    const std::int64_t valid = p.grid_w - j < left_in_row ? p.grid_w - j : left_in_row;
+    if (valid > 0) {
+      float* to = plane + i * p.out_row + j * p.out_column;
+      if (p.out_column == 1) {
+        copy_row(to, values, valid);
+      } else {
+        for (std::int64_t x = 0; x < valid; ++x) to[x * p.out_column] = values[x];
+      }
+    }
+    values += left_in_row;
+    count -= left_in_row;
+    j = 0;
+    ++i;
+  }
+}
+
+void shifted_product(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
+                     std::int64_t q_end) {
+  alignas(64) float tile[MR * NR];
+  for (std::int64_t m0 = row_begin; m0 < row_end; m0 += MR) {
+    const std::int64_t rows = row_end - m0 < MR ? row_end - m0 : MR;
+    const float* panel = p.packed + m0 * p.depth;
+    for (std::int64_t q = q_begin; q < q_end; q += NR) {
+      const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
+      // A last, partly used vector reads past q_end: scratch memory has room for that, and the results are dropped.
+      const int vectors = static_cast<int>((columns + W - 1) / W);
+      choose_outer_tile(rows, vectors, false)(panel, p.source + q, p.offset, p.depth, tile, NR, false, W);
+      for (std::int64_t m = 0; m < rows; ++m) {
+        float* row = tile + m * NR;
+        if (p.bias || p.activation.kind != Activation::none) {
+          finish_row(row, columns, p.bias ? p.bias[m0 + m] : 0.0f, p.activation.kind, p.activation.alpha);
+        }
+        scatter_row(p, row, m0 + m, q, columns);
+      }
+    }
+  }
+}
+
+bool all_finite(const float* out, std::int64_t row_stride, std::int64_t rows, std::int64_t columns) {
+  for (std::int64_t m = 0; m < rows; ++m) {
+    for (std::int64_t k = 0; k < columns; ++k) {
+      if (!(__builtin_fabsf(out[m * row_stride + k]) < infinity)) return false;
+    }
+  }
+  return true;
+}
+
+void shifted_dots(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                  std::int64_t column_end) {
+  const std::int64_t flat = p.pitch * (p.grid_h - 1) + p.grid_w;
+  for (std::int64_t m0 = row_begin; m0 < row_end; m0 += dot_rows) {
+    const std::int64_t rows = row_end - m0 < dot_rows ? row_end - m0 : dot_rows;
+    for (std::int64_t k0 = column_begin; k0 < column_end; k0 += dot_columns) {
+      const std::int64_t columns = column_end - k0 < dot_columns ? column_end - k0 : dot_columns;
+      DotOperand a{{}, p.left_image, p.pitch}, b{{}, p.right_image, p.pitch};
+      for (std::int64_t m = 0; m < rows; ++m) a.row[m] = p.left + (m0 + m) * p.left_plane;
+      for (std::int64_t k = 0; k < columns; ++k) b.row[k] = p.right + p.offset[k0 + k];
+      float* out = p.out + m0 * p.depth + k0;
+      const DotTile tile = choose_dot_tile(rows, columns);
+      float before[dot_rows][dot_columns];
+      for (std::int64_t m = 0; m < rows && p.accumulate; ++m) {
+        for (std::int64_t k = 0; k < columns; ++k) before[m][k] = out[m * p.depth + k];
+      }
+      // The flat sum also takes zeros of dy times whatever lies between the rows of x. That adds nothing, unless it is
+      // infinite or NaN, which would leak into weights that never meet it: then sum again, row by row.
+      tile(a, b, p.images, 1, flat, out, p.depth, 1, p.accumulate);
+      if (!all_finite(out, p.depth, rows, columns)) {
+        for (std::int64_t m = 0; m < rows && p.accumulate; ++m) {
+          for (std::int64_t k = 0; k < columns; ++k) out[m * p.depth + k] = before[m][k];
+        }
+        tile(a, b, p.images, p.grid_h, p.grid_w, out, p.depth, 1, p.accumulate);
+      }
+    }
+  }
+}
+
+double sum(const float* values, std::int64_t count) {
+  // Sixteen partial sums: enough to fill the vectors of every instruction set, and the same on each.
+  double partial[16] = {};
+  std::int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    for (int lane = 0; lane < 16; ++lane) partial[lane] += values[i + lane];
+  }
+  for (int lane = 0; i + lane < count; ++lane) partial[lane] += values[i + lane];
+  for (int half = 8; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; ++lane) partial[lane] += partial[lane + half];
+  }
+  return partial[0];
+}
+
+}  // namespace
+
+extern const ConvKernels conv_kernels = {
+    MR, NR, dot_rows, dot_columns, copy_phase, pack_rows, shifted_product, shifted_dots, sum};
+
+}  // namespace dip::cpu::DIP_ISA

@@ -1,0 +1,59 @@
+// What the convolution launcher in cpu.cpp asks of the vector kernels.
+#pragma once
+
+#include "core/activation_kind.h"
+#include "core/isa.h"
+
+namespace dip::cpu {
+
+// A plane is copied into scratch memory with its zero padding, and for stride s split into s·s phases (every s-th row
+// and column), so that each tap of the kernel reads it at a constant shift. `y0` and `x0` are where the copy begins in
+// the plane; they are negative where there is padding.
+struct PhaseCopy {
+  std::int64_t height, width;   // of the source plane
+  std::int64_t y0, x0;          // first row and column of this phase
+  std::int64_t y_step, x_step;  // the stride
+  std::int64_t rows, pitch;     // of the copy
+};
+
+// out[m][i, j] = activation(bias[m] + Σ_k packed[m][k] · source[offset[k] + i·pitch + j]) on a grid of i and j.
+struct ShiftedProduct {
+  const float* packed;  // pack_rows() of the matrix
+  const float* source;
+  const std::int64_t* offset;  // `depth` of them
+  std::int64_t depth, rows;
+  std::int64_t pitch, grid_h, grid_w;
+  float* out;
+  std::int64_t out_plane, out_row, out_column;  // distances in `out` of m, i and j
+  const float* bias;                            // may be null
+  ActivationSpec activation;
+};
+
+// dweight[m][k] (+)= Σ_{image, q} left[image·left_image + m·plane + q] · right[image·right_image + offset[k] + q]
+struct ShiftedDots {
+  const float *left, *right;
+  std::int64_t left_image, right_image, left_plane;
+  const std::int64_t* offset;
+  std::int64_t depth, rows;
+  std::int64_t images, pitch, grid_h, grid_w;
+  float* out;  // rows × depth
+  bool accumulate;
+};
+
+struct ConvKernels {
+  std::int64_t row_block;     // rows in a panel of the packed matrix
+  std::int64_t column_block;  // flat columns that one tile covers
+  std::int64_t dot_row_block, dot_column_block;
+  void (*copy_phase)(const PhaseCopy& copy, const float* plane, float* to);
+  void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
+                    std::int64_t depth, float* packed);
+  void (*shifted_product)(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
+                          std::int64_t q_end);
+  void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                       std::int64_t column_end);
+  double (*sum)(const float* values, std::int64_t count);
+};
+
+}  // namespace dip::cpu
+
+DIP_KERNEL_TABLE(ConvKernels, conv_kernels)

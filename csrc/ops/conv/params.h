@@ -1,0 +1,20 @@
+// The geometry of a 2-D convolution, checked: what every backend's kernels are told.
+#pragma once
+
+#include "core/activation_kind.h"
+#include "core/axis.h"
+
+namespace dip {
+
+// x (N, C, H, W) ⋆ weight (K, C/groups, F_h, F_w) → y (N, K, O_h, O_w), a cross-correlation.
+struct Conv2d {
+  std::int64_t N = 0, C = 0, K = 0, groups = 1;
+  Window2d window;
+  ActivationSpec activation;
+
+  std::int64_t group_channels() const { return C / groups; }
+  std::int64_t group_filters() const { return K / groups; }
+  std::int64_t taps() const { return window.h.kernel * window.w.kernel; }
+};
+
+}  // namespace dip

@@ -1,0 +1,37 @@
+// dropout: arguments are checked here, once, for every backend.
+#include "ops/dropout/dropout.h"
+
+#include <cmath>
+
+#include "core/arguments.h"
+#include "core/families.h"
+
+namespace dip {
+namespace {
+
+py::object run(const std::string& op, const std::string& name, py::object x_, double p, std::uint64_t seed,
+               std::uint64_t offset, py::object out) {
+  const Arguments args(op.c_str());
+  check(p >= 0.0 && p < 1.0, args.op(), ": p must be at least 0 and below 1, got ", p);
+  Array x = args.input(x_, name.c_str(), "*");
+  Array y = args.output(out, "out", x.shape());
+  args.check_apart(y, x, name.c_str(), true);
+  const Dropout dropout{seed, offset, static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
+                        static_cast<float>(1.0 / (1.0 - p))};
+  const float* x_data = x.tensor().f32();
+  float* y_data = y.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::dropout(dropout, x.count(), x_data, y_data);
+  }
+  return y.object();
+}
+
+}  // namespace
+
+void bind_dropout(py::module_& m) {
+  using py::arg;
+  m.def("dropout", run, arg("op"), arg("name"), arg("x"), arg("p"), arg("seed"), arg("offset"), arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,21 @@
+// Inverted dropout of a backend with a counter-based generator: the mask is a function of (seed, offset, position), so
+// it needs no memory, is the same on every machine and backend, and the backward pass makes it again.
+#pragma once
+
+#include <cstdint>
+
+namespace dip {
+
+struct Dropout {
+  std::uint64_t seed = 0, offset = 0;
+  std::uint64_t threshold = 0;  // keep where the 32-bit number is at least p·2³²
+  float scale = 1.0f;           // 1/(1 − p)
+};
+
+namespace DIP_BACKEND {
+
+// y[i] = scale · x[i] where Philox keeps i, else 0.
+void dropout(const Dropout& p, std::int64_t count, const float* x, float* y);
+
+}  // namespace DIP_BACKEND
+}  // namespace dip

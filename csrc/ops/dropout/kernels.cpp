@@ -1,0 +1,57 @@
+// Dropout on the CPU, compiled once for each instruction set: 8 bytes and a quarter of a Philox block an element.
+//
+// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Element i takes
+// word i mod 4 of the block with counter (offset, i / 4) and key (seed).
+#include "ops/dropout/kernels.h"
+
+#include "core/simd.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+constexpr int B = 16;  // blocks computed side by side; the loops over B become vectors
+
+void philox(std::uint64_t seed, std::uint64_t offset, std::uint64_t counter, std::uint32_t words[4 * B]) {
+  std::uint32_t c0[B], c1[B], c2[B], c3[B];
+  std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+  for (int b = 0; b < B; ++b) {
+    c0[b] = static_cast<std::uint32_t>(counter + b);
+    c1[b] = static_cast<std::uint32_t>((counter + b) >> 32);
+    c2[b] = static_cast<std::uint32_t>(offset);
+    c3[b] = static_cast<std::uint32_t>(offset >> 32);
+  }
+  for (int round = 0; round < 10; ++round) {
+    for (int b = 0; b < B; ++b) {
+      const std::uint64_t first = std::uint64_t{0xD2511F53} * c0[b], second = std::uint64_t{0xCD9E8D57} * c2[b];
+      const std::uint32_t high1 = static_cast<std::uint32_t>(second >> 32) ^ c1[b] ^ k0;
+      const std::uint32_t high3 = static_cast<std::uint32_t>(first >> 32) ^ c3[b] ^ k1;
+      c0[b] = high1;
+      c1[b] = static_cast<std::uint32_t>(second);
+      c2[b] = high3;
+      c3[b] = static_cast<std::uint32_t>(first);
+    }
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
+  }
+  for (int b = 0; b < B; ++b) {
+    words[4 * b] = c0[b];
+    words[4 * b + 1] = c1[b];
+    words[4 * b + 2] = c2[b];
+    words[4 * b + 3] = c3[b];
+  }
+}
+
+void blocks(const Dropout& p, std::int64_t first_counter, std::int64_t count, const float* x, float* y) {
+  std::uint32_t words[4 * B];
+  for (std::int64_t i = 0; i < count; i += 4 * B) {
+    philox(p.seed, p.offset, static_cast<std::uint64_t>(first_counter + i / 4), words);
+    const std::int64_t n = count - i < 4 * B ? count - i : 4 * B;
+    for (std::int64_t j = 0; j < n; ++j) y[i + j] = words[j] >= p.threshold ? x[i + j] * p.scale : 0.0f;
+  }
+}
+
+}  // namespace
+
+extern const DropoutKernels dropout_kernels = {blocks};
+
+}  // namespace dip::cpu::DIP_ISA

@@ -1,0 +1,90 @@
+// linear and its gradients: arguments are checked here, once, for every backend.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "ops/activation/spec.h"
+#include "ops/linear/linear.h"
+
+namespace dip {
+namespace {
+
+py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, float alpha,
+                   py::object out) {
+  const Arguments args("linear");
+  Array x = args.input(x_, "x", "NI"), weight = args.input(weight_, "weight", "OI");
+  Array bias = args.optional_input(bias_, "bias", "O");
+  const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args.op(), activation, alpha)};
+  args.check_shape(weight, "weight", {p.out, p.in});
+  if (bias.given()) args.check_shape(bias, "bias", {p.out});
+  Array y = args.output(out, "out", {p.N, p.out});
+  args.check_apart(y, x, "x");
+  args.check_apart(y, weight, "weight");
+  args.check_apart(y, bias, "bias");
+  const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
+  float* y_data = y.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::linear_forward(p, x_data, weight_data, bias_data, y_data);
+  }
+  return y.object();
+}
+
+py::object backward_data(py::object dy_, py::object weight_, py::object out) {
+  const Arguments args("linear_backward_data");
+  Array dy = args.input(dy_, "dy", "NO"), weight = args.input(weight_, "weight", "OI");
+  const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}};
+  args.check_shape(dy, "dy", {p.N, p.out});
+  Array dx = args.output(out, "out", {p.N, p.in});
+  args.check_apart(dx, dy, "dy");
+  args.check_apart(dx, weight, "weight");
+  const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
+  float* dx_data = dx.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::linear_backward_data(p, dy_data, weight_data, dx_data);
+  }
+  return dx.object();
+}
+
+py::object backward_weight(py::object dy_, py::object x_, py::object out) {
+  const Arguments args("linear_backward_weight");
+  Array dy = args.input(dy_, "dy", "NO"), x = args.input(x_, "x", "NI");
+  const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}};
+  args.check_shape(dy, "dy", {p.N, p.out});
+  Array dweight = args.output(out, "out", {p.out, p.in});
+  args.check_apart(dweight, dy, "dy");
+  args.check_apart(dweight, x, "x");
+  const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
+  float* dweight_data = dweight.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::linear_backward_weight(p, dy_data, x_data, dweight_data);
+  }
+  return dweight.object();
+}
+
+py::object backward_bias(py::object dy_, py::object out) {
+  const Arguments args("linear_backward_bias");
+  Array dy = args.input(dy_, "dy", "NO");
+  const Linear p{dy.extent(0), 0, dy.extent(1), {}};
+  Array dbias = args.output(out, "out", {p.out});
+  args.check_apart(dbias, dy, "dy");
+  const float* dy_data = dy.tensor().f32();
+  float* dbias_data = dbias.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::linear_backward_bias(p, dy_data, dbias_data);
+  }
+  return dbias.object();
+}
+
+}  // namespace
+
+void bind_linear(py::module_& m) {
+  using py::arg;
+  m.def("linear", forward, arg("x"), arg("weight"), arg("bias"), arg("activation"), arg("alpha"), arg("out"));
+  m.def("linear_backward_data", backward_data, arg("dy"), arg("weight"), arg("out"));
+  m.def("linear_backward_weight", backward_weight, arg("dy"), arg("x"), arg("out"));
+  m.def("linear_backward_bias", backward_bias, arg("dy"), arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,80 @@
+// Linear layers on the CPU: splits the work and calls the vector kernels.
+#include <algorithm>
+#include <vector>
+
+#include "core/parallel.h"
+#include "core/scratch.h"
+#include "ops/linear/kernels.h"
+#include "ops/linear/linear.h"
+
+namespace dip::cpu {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t depth_block = 512;  // also keeps the rounding error of a sum over a large batch small
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// c (rows × columns) = a · b with a[m][k] = matrix[m·row_stride + k·column_stride] and b (depth × columns) contiguous.
+void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, const float* b, int64_t rows,
+              int64_t depth, int64_t columns, float* c) {
+  const LinearKernels& kernels = linear_kernels();
+  const int64_t panels = divide_up(rows, kernels.row_block);
+  static thread_local Scratch packed_scratch;
+  float* packed =
+      packed_scratch.floats(std::max<int64_t>(1, panels * kernels.row_block * std::min(depth, depth_block)));
+  std::vector<int64_t> a_offsets(std::min(depth, depth_block)), b_offsets(a_offsets.size());
+  for (std::size_t k = 0; k < a_offsets.size(); ++k) {
+    a_offsets[k] = static_cast<int64_t>(k) * column_stride;
+    b_offsets[k] = static_cast<int64_t>(k) * columns;
+  }
+  if (depth == 0) std::fill(c, c + rows * columns, 0.0f);
+  for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
+    const int64_t block = std::min(depth_block, depth - k0);
+    parallel_for(panels, [&](int64_t panel) {
+      const int64_t m0 = panel * kernels.row_block;
+      kernels.pack_rows(matrix + m0 * row_stride + k0 * column_stride, row_stride, a_offsets.data(),
+                        std::min(kernels.row_block, rows - m0), block, packed + m0 * block);
+    });
+    const PanelProduct product{packed, b + k0 * columns, b_offsets.data(), block, columns, c, k0 > 0};
+    const int64_t row_step = 4 * kernels.row_block, column_step = 2 * kernels.column_block;
+    const int64_t row_pieces = divide_up(rows, row_step), column_pieces = divide_up(columns, column_step);
+    parallel_for(row_pieces * column_pieces, [&](int64_t task) {
+      const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
+      kernels.panel_product(product, row, std::min(rows, row + row_step), column,
+                            std::min(columns, column + column_step));
+    });
+  }
+}
+
+}  // namespace
+
+void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
+  const LinearKernels& kernels = linear_kernels();
+  const RowDots dots{x, weight, bias, y, p.in, p.out, p.activation};
+  const int64_t row_step = 4 * kernels.dot_row_block, column_step = 16;
+  const int64_t row_pieces = divide_up(p.N, row_step), column_pieces = divide_up(p.out, column_step);
+  parallel_for(row_pieces * column_pieces, [&](int64_t task) {
+    const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
+    kernels.row_dots(dots, row, std::min(p.N, row + row_step), column, std::min(p.out, column + column_step));
+  });
+}
+
+void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
+  multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx);
+}
+
+void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
+  multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight);
+}
+
+void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {
+  parallel_ranges(p.out, 64, [&](int64_t begin, int64_t end) {
+    linear_kernels().column_sums(dy + begin, p.N, p.out, end - begin, dbias + begin);
+  });
+}
+
+}  // namespace dip::cpu

@@ -1,0 +1,74 @@
+// Linear layers on the CPU, compiled once for each instruction set.
+//
+// 2·N·I·O floating-point operations for each of the three products. Forward multiplies rows by rows, so both operands
+// are read as they lie and nothing is packed; the two gradients have one operand whose columns are wanted, which is
+// packed (N·O floats), while the larger one is read in place.
+#include "ops/linear/kernels.h"
+
+#include "core/tiles.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+void row_dots(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+              std::int64_t column_end) {
+  for (std::int64_t o = column_begin; o < column_end; o += dot_columns) {
+    const std::int64_t columns = column_end - o < dot_columns ? column_end - o : dot_columns;
+    DotOperand b{{}, 0, 0};
+    for (std::int64_t n = 0; n < columns; ++n) b.row[n] = p.weight + (o + n) * p.in;
+    for (std::int64_t m0 = row_begin; m0 < row_end; m0 += dot_rows) {
+      const std::int64_t rows = row_end - m0 < dot_rows ? row_end - m0 : dot_rows;
+      DotOperand a{{}, 0, 0};
+      for (std::int64_t m = 0; m < rows; ++m) a.row[m] = p.x + (m0 + m) * p.in;
+      choose_dot_tile(rows, columns)(a, b, 1, 1, p.in, p.y + m0 * p.out + o, p.out, 1, false);
+    }
+  }
+  const std::int64_t width = column_end - column_begin;
+  for (std::int64_t m = row_begin; m < row_end; ++m) {
+    float* row = p.y + m * p.out + column_begin;
+    if (p.bias) {
+      for (std::int64_t j = 0; j < width; ++j) row[j] += p.bias[column_begin + j];
+    }
+    if (p.activation.kind != Activation::none) finish_row(row, width, 0.0f, p.activation.kind, p.activation.alpha);
+  }
+}
+
+void panel_product(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                   std::int64_t column_end) {
+  alignas(64) float tile[MR * NR];
+  for (std::int64_t m0 = row_begin; m0 < row_end; m0 += MR) {
+    const std::int64_t rows = row_end - m0 < MR ? row_end - m0 : MR;
+    for (std::int64_t j = column_begin; j < column_end; j += NR) {
+      const std::int64_t columns = column_end - j < NR ? column_end - j : NR;
+      const int vectors = static_cast<int>((columns + W - 1) / W);
+      const std::int64_t last = columns - (vectors - 1) * W;
+      const OuterTile multiply = choose_outer_tile(rows, vectors, last < W);
+      float* c = p.c + m0 * p.columns + j;
+      if (last == W) {
+        multiply(p.packed + m0 * p.depth, p.b + j, p.offset, p.depth, c, p.columns, p.accumulate, W);
+        continue;
+      }
+      for (std::int64_t m = 0; m < rows && p.accumulate; ++m) copy_row(tile + m * NR, c + m * p.columns, columns);
+      multiply(p.packed + m0 * p.depth, p.b + j, p.offset, p.depth, tile, NR, p.accumulate, last);
+      for (std::int64_t m = 0; m < rows; ++m) copy_row(c + m * p.columns, tile + m * NR, columns);
+    }
+  }
+}
+
+void column_sums(const float* matrix, std::int64_t rows, std::int64_t row_stride, std::int64_t columns, float* sums) {
+  double total[16];
+  for (std::int64_t j0 = 0; j0 < columns; j0 += 16) {
+    const std::int64_t width = columns - j0 < 16 ? columns - j0 : 16;
+    for (double& each : total) each = 0.0;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < width; ++j) total[j] += matrix[i * row_stride + j0 + j];
+    }
+    for (std::int64_t j = 0; j < width; ++j) sums[j0 + j] = static_cast<float>(total[j]);
+  }
+}
+
+}  // namespace
+
+extern const LinearKernels linear_kernels = {MR, NR, dot_rows, row_dots, pack_rows, panel_product, column_sums};
+
+}  // namespace dip::cpu::DIP_ISA

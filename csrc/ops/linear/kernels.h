@@ -1,0 +1,40 @@
+// What the linear launcher in cpu.cpp asks of the vector kernels.
+#pragma once
+
+#include "core/activation_kind.h"
+#include "core/isa.h"
+
+namespace dip::cpu {
+
+// y[n][o] = activation(Σ_i x[n][i] · weight[o][i] + bias[o]); both operands are read along their contiguous rows.
+struct RowDots {
+  const float *x, *weight, *bias;
+  float* y;
+  std::int64_t in, out;
+  ActivationSpec activation;
+};
+
+// c[m][j] (+)= Σ_k packed[m][k] · b[offset[k] + j]
+struct PanelProduct {
+  const float *packed, *b;
+  const std::int64_t* offset;
+  std::int64_t depth, columns;
+  float* c;
+  bool accumulate;
+};
+
+struct LinearKernels {
+  std::int64_t row_block, column_block, dot_row_block;
+  void (*row_dots)(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                   std::int64_t column_end);
+  void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
+                    std::int64_t depth, float* packed);
+  void (*panel_product)(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                        std::int64_t column_end);
+  void (*column_sums)(const float* matrix, std::int64_t rows, std::int64_t row_stride, std::int64_t columns,
+                      float* sums);
+};
+
+}  // namespace dip::cpu
+
+DIP_KERNEL_TABLE(LinearKernels, linear_kernels)

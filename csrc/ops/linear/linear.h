@@ -1,0 +1,23 @@
+// The linear operators of a backend: y = activation(x · weightᵀ + bias), x (N, I), weight (O, I), y (N, O).
+#pragma once
+
+#include <cstdint>
+
+#include "core/activation_kind.h"
+
+namespace dip {
+
+struct Linear {
+  std::int64_t N = 0, in = 0, out = 0;
+  ActivationSpec activation;
+};
+
+namespace DIP_BACKEND {
+
+void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y);
+void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx);
+void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight);
+void linear_backward_bias(const Linear& p, const float* dy, float* dbias);
+
+}  // namespace DIP_BACKEND
+}  // namespace dip

@@ -1,0 +1,147 @@
+// Losses other than softmax cross-entropy: arguments are checked here, once, for every backend.
+#include "ops/losses/losses.h"
+
+#include <cmath>
+
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/indices.h"
+#include "ops/losses/reduction.h"
+
+namespace dip {
+namespace {
+
+double denominator_of(Reduction reduction, std::int64_t count) {
+  return reduction == Reduction::mean ? static_cast<double>(count) : 1.0;
+}
+
+// 0 for the mean of nothing: an empty batch teaches nothing, though its loss is 0/0.
+float gradient_scale(double denominator) {
+  return denominator == 0.0 ? 0.0f : static_cast<float>(1.0 / denominator);
+}
+
+py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, const std::string& kind, py::object x_,
+                                                      py::object target_, double beta, double factor,
+                                                      const std::string& reduction_name, bool want_gradient,
+                                                      py::object out) {
+  const Arguments args(op.c_str());
+  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  Array x = args.input(x_, "x", "*"), target = args.input(target_, "target", "*");
+  args.check_shape(target, "target", x.shape());
+  check(std::isfinite(beta) && beta >= 0.0, args.op(), ": beta must be finite and at least 0, got ", beta);
+  const double denominator = denominator_of(reduction, x.count()) / factor;
+  const ElementwiseLoss p{kind == "squared"             ? LossKind::squared
+                          : kind == "absolute"          ? LossKind::absolute
+                          : kind == "squared_logarithm" ? LossKind::squared_logarithm
+                                                        : LossKind::smooth_l1,
+                          static_cast<float>(beta), gradient_scale(denominator)};
+  Array values, gradient;
+  if (reduction == Reduction::none) values = args.output(py::none(), "values", x.shape());
+  if (want_gradient) {
+    gradient = args.output(out, "out", x.shape());
+    args.check_apart(gradient, x, "x", true);
+    args.check_apart(gradient, target, "target", true);
+  }
+  const float *x_data = x.tensor().f32(), *target_data = target.tensor().f32();
+  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  double sum = 0.0;
+  {
+    py::gil_scoped_release release;
+    sum = backend::elementwise_loss(p, x.count(), x_data, target_data, values_data, gradient_data);
+  }
+  const py::object value = reduction == Reduction::none ? values.object() : py::float_(sum / denominator);
+  return py::make_tuple(value, want_gradient ? gradient.object() : py::none());
+}
+
+void check_labels(const Arguments& args, const std::int64_t* target, std::int64_t count, std::int64_t classes) {
+  const std::int64_t bad = backend::find_outside(target, count, classes, 0);
+  check<IndexError>(bad < 0, args.op(), ": target.flat[", bad, "] is ", bad < 0 ? 0 : target[bad],
+                    "; a class index must be from 0 to ", classes - 1);
+}
+
+// Σ or mean of the positions' values, or the values themselves.
+py::object reduce(Reduction reduction, Array& values) {
+  if (reduction == Reduction::none) return values.object();
+  double sum = 0.0;
+  for (std::int64_t i = 0; i < values.count(); ++i) sum += values.tensor().f32()[i];
+  return py::float_(sum / denominator_of(reduction, values.count()));
+}
+
+py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, double margin,
+                                                const std::string& reduction_name, bool want_gradient, py::object out) {
+  const Arguments args("hinge_loss");
+  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  Array scores = args.input(scores_, "scores", "NC"), target = args.input(target_, "target", "N", DType::int64);
+  check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ",
+        to_string(scores.shape()));
+  args.check_shape(target, "target", {scores.extent(0)});
+  check(std::isfinite(margin), args.op(), ": margin must be finite, got ", margin);
+  check_labels(args, target.tensor().i64(), target.count(), scores.extent(1));
+  Array values = args.output(py::none(), "values", target.shape()), gradient;
+  if (want_gradient) {
+    gradient = args.output(out, "out", scores.shape());
+    args.check_apart(gradient, scores, "scores");
+    args.check_apart(gradient, target, "target");
+  }
+  const float* scores_data = scores.tensor().f32();
+  const std::int64_t* target_data = target.tensor().i64();
+  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    backend::hinge_loss(scores.extent(0), scores.extent(1), static_cast<float>(margin),
+                        gradient_scale(denominator_of(reduction, target.count())), scores_data, target_data,
+                        values_data, gradient_data);
+  }
+  return py::make_tuple(reduce(reduction, values), want_gradient ? gradient.object() : py::none());
+}
+
+py::typing::Tuple<py::object, py::object> probability(py::object probabilities_, py::object target_,
+                                                      const std::string& reduction_name, bool want_gradient,
+                                                      py::object out) {
+  const Arguments args("probability_loss");
+  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  Array probabilities = args.input(probabilities_, "probabilities", "*");
+  Array target = args.input(target_, "target", "*", DType::int64);
+  Shape positions = probabilities.shape();
+  check(positions.size() >= 2 && positions[1] >= 1, args.op(),
+        ": probabilities must have shape (N, C) or (N, C, ...) with at least one class, got ", to_string(positions));
+  const std::int64_t classes = positions[1], outer = positions[0];
+  positions.erase(positions.begin() + 1);
+  std::int64_t inner = 1;
+  for (std::size_t axis = 1; axis < positions.size(); ++axis) inner *= positions[axis];
+  args.check_shape(target, "target", positions);
+  const float* data = probabilities.tensor().f32();
+  const std::int64_t* target_data = target.tensor().i64();
+  check_labels(args, target_data, target.count(), classes);
+  for (std::int64_t i = 0; i < target.count(); ++i) {
+    const float p = data[(i / inner * classes + target_data[i]) * inner + i % inner];
+    check(p >= 0.0f && p <= 1.0f, args.op(), ": the probability of target.flat[", i, "] must be from 0 to 1, got ", p);
+  }
+  Array values = args.output(py::none(), "values", positions), gradient;
+  if (want_gradient) {
+    gradient = args.output(out, "out", probabilities.shape());
+    args.check_apart(gradient, probabilities, "probabilities");
+    args.check_apart(gradient, target, "target");
+  }
+  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  if (probabilities.count() > 0) {
+    py::gil_scoped_release release;
+    backend::probability_loss(outer, classes, inner, gradient_scale(denominator_of(reduction, target.count())), data,
+                              target_data, values_data, gradient_data);
+  }
+  return py::make_tuple(reduce(reduction, values), want_gradient ? gradient.object() : py::none());
+}
+
+}  // namespace
+
+void bind_losses(py::module_& m) {
+  using py::arg;
+  m.def("elementwise_loss", elementwise, arg("op"), arg("kind"), arg("x"), arg("target"), arg("beta"), arg("factor"),
+        arg("reduction"), arg("want_gradient"), arg("out"));
+  m.def("hinge_loss", hinge, arg("scores"), arg("target"), arg("margin"), arg("reduction"), arg("want_gradient"),
+        arg("out"));
+  m.def("probability_loss", probability, arg("probabilities"), arg("target"), arg("reduction"), arg("want_gradient"),
+        arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,61 @@
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "core/parallel.h"
+#include "ops/losses/kernels.h"
+#include "ops/losses/losses.h"
+
+namespace dip::cpu {
+
+using std::int64_t;
+
+double elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x, const float* target, float* values,
+                        float* gradient) {
+  constexpr int64_t grain = 1 << 14;
+  std::vector<double> partial((count + grain - 1) / grain);
+  parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
+    partial[begin / grain] =
+        loss_kernels().elementwise(p, end - begin, x + begin, target + begin, values ? values + begin : nullptr,
+                                   gradient ? gradient + begin : nullptr);
+  });
+  double sum = 0.0;
+  for (double each : partial) sum += each;
+  return sum;
+}
+
+void hinge_loss(int64_t N, int64_t C, float margin, float scale, const float* scores, const int64_t* target,
+                float* values, float* gradient) {
+  parallel_ranges(N, (1 << 13) / C + 1, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const float* row = scores + n * C;
+      const float own = row[target[n]];
+      double loss = 0.0;
+      int64_t violations = 0;
+      for (int64_t j = 0; j < C; ++j) {
+        const float excess = row[j] - own + margin;
+        // Written so that a NaN score makes the loss NaN.
+        const bool counts = j != target[n] && !(excess <= 0.0f);
+        loss += counts ? excess : 0.0f;
+        violations += counts;
+        if (gradient) gradient[n * C + j] = counts ? scale : 0.0f;
+      }
+      values[n] = static_cast<float>(loss);
+      if (gradient) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
+    }
+  });
+}
+
+void probability_loss(int64_t outer, int64_t C, int64_t inner, float scale, const float* probabilities,
+                      const int64_t* target, float* values, float* gradient) {
+  if (gradient) std::memset(gradient, 0, outer * C * inner * sizeof(float));
+  parallel_ranges(outer * inner, 1 << 12, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = (i / inner * C + target[i]) * inner + i % inner;
+      values[i] = -std::log(probabilities[at]);
+      if (gradient) gradient[at] = -scale / probabilities[at];
+    }
+  });
+}
+
+}  // namespace dip::cpu

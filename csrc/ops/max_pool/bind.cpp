@@ -1,0 +1,54 @@
+// max_pool2d: arguments are checked here, once, for every backend. Its gradient is the scatter of ops/unpool.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/geometry.h"
+#include "ops/max_pool/max_pool.h"
+
+namespace dip {
+namespace {
+
+// Every window must meet the input, or it has no maximum. Only windows that begin in the padding can miss it, or, when
+// dilated, straddle it.
+void check_windows(const Arguments& args, const Axis& axis) {
+  const std::int64_t span = axis.dilation * (axis.kernel - 1) + 1;
+  bool meets = axis.pad_start < span && axis.pad_end < span;
+  for (std::int64_t start = -axis.pad_start; meets && start < 0; start += axis.stride) {
+    const std::int64_t tap = (-start + axis.dilation - 1) / axis.dilation;
+    meets = tap < axis.kernel && start + tap * axis.dilation < axis.input;
+  }
+  check(meets, args.op(), ": padding (", axis.pad_start, ", ", axis.pad_end,
+        ") leaves a window with no element of the input; it must be smaller than the window (", span, ")");
+}
+
+py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_size, Pair stride, Padding padding,
+                                                  Pair dilation, const std::string& rounding, py::object out) {
+  const Arguments args("max_pool2d");
+  Array x = args.input(x_, "x", "NCHW");
+  const Window2d window =
+      make_window(args.op(), {x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation, rounding);
+  for (const Axis& axis : {window.h, window.w}) check_windows(args, axis);
+  std::int64_t plane = 0;
+  check(!__builtin_mul_overflow(x.extent(2), x.extent(3), &plane) && plane <= INT32_MAX, args.op(), ": a plane of ",
+        x.extent(2), " x ", x.extent(3), " has more elements than its int32 indices can name (2147483647); split it");
+  const Shape shape = {x.extent(0), x.extent(1), window.h.output, window.w.output};
+  Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
+  args.check_apart(y, x, "x");
+  if (y.count() > 0) {
+    const float* x_data = x.tensor().f32();
+    float* y_data = y.tensor().f32();
+    std::int32_t* index_data = indices.tensor().i32();
+    py::gil_scoped_release release;
+    backend::max_pool2d_forward(window, shape[0] * shape[1], x_data, y_data, index_data);
+  }
+  return py::make_tuple(y.object(), indices.object());
+}
+
+}  // namespace
+
+void bind_max_pool(py::module_& m) {
+  using py::arg;
+  m.def("max_pool2d", forward, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+        arg("rounding"), arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,11 @@
+// Max pooling of a backend: y (planes, O_h, O_w), and for each window the flat index h·W + w of its maximum in the
+// plane. NaN propagates; the first maximum (or the first NaN) wins a tie; padding never wins.
+#pragma once
+
+#include "core/axis.h"
+
+namespace dip::DIP_BACKEND {
+
+void max_pool2d_forward(const Window2d& window, std::int64_t planes, const float* x, float* y, std::int32_t* indices);
+
+}  // namespace dip::DIP_BACKEND

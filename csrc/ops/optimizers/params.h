@@ -1,0 +1,29 @@
+// The update rules, as plain data.
+#pragma once
+
+#include <cstdint>
+
+namespace dip {
+
+enum class Rule { gradient_descent, momentum, nesterov, adagrad, adadelta, adam, adamw };
+
+struct Update {
+  Rule rule = Rule::gradient_descent;
+  float learning_rate = 0.0f;
+  float weight_decay = 0.0f;  // λ: adds λ·w to the gradient (L2); AdamW shrinks w by 1 − ε·λ instead
+  float decay1 = 0.0f;        // momentum μ, AdaDelta's ρ, Adam's β₁
+  float decay2 = 0.0f;        // Adam's β₂
+  float epsilon = 0.0f;
+  float correction1 = 1.0f;  // Adam's 1 − β₁ᵗ
+  float correction2 = 1.0f;  // Adam's √(1 − β₂ᵗ)
+};
+
+// One tensor and its state: momentum's velocity, AdaGrad's Σg², AdaDelta's E[g²] and E[Δ²], Adam's m and v.
+struct UpdateTensor {
+  float* w;
+  const float* gradient;
+  float *state1, *state2;
+  std::int64_t count;
+};
+
+}  // namespace dip

@@ -1,0 +1,16 @@
+// What the pooling launcher in cpu.cpp asks of the vector kernels.
+#pragma once
+
+#include "core/isa.h"
+#include "ops/pool/params.h"
+
+namespace dip::cpu {
+
+struct PoolKernels {
+  void (*forward)(const Pool2d& p, const float* x, float* y);
+  void (*backward)(const Pool2d& p, const float* dy, const float* x, const float* y, float* dx);
+};
+
+}  // namespace dip::cpu
+
+DIP_KERNEL_TABLE(PoolKernels, pool_kernels)

@@ -1,0 +1,60 @@
+// softmax and log_softmax: arguments are checked here, once, for every backend.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "ops/softmax/softmax.h"
+
+namespace dip {
+namespace {
+
+Softmax make_softmax(const Arguments& args, const Shape& shape, std::int64_t dim, bool logarithm) {
+  const std::int64_t rank = static_cast<std::int64_t>(shape.size());
+  check<IndexError>(dim >= -rank && dim < rank, args.op(), ": dim must be from ", -rank, " to ", rank - 1,
+                    " for shape ", to_string(shape), ", got ", dim);
+  if (dim < 0) dim += rank;
+  Softmax p{1, shape[dim], 1, logarithm};
+  for (std::int64_t axis = 0; axis < dim; ++axis) p.outer *= shape[axis];
+  for (std::int64_t axis = dim + 1; axis < rank; ++axis) p.inner *= shape[axis];
+  return p;
+}
+
+py::object forward(py::object x_, std::int64_t dim, bool logarithm, py::object out) {
+  const Arguments args(logarithm ? "log_softmax" : "softmax");
+  Array x = args.input(x_, "x", "*");
+  const Softmax p = make_softmax(args, x.shape(), dim, logarithm);
+  Array y = args.output(out, "out", x.shape());
+  args.check_apart(y, x, "x");
+  const float* x_data = x.tensor().f32();
+  float* y_data = y.tensor().f32();
+  if (y.count() > 0) {
+    py::gil_scoped_release release;
+    backend::softmax_forward(p, x_data, y_data);
+  }
+  return y.object();
+}
+
+py::object backward(py::object dy_, py::object y_, std::int64_t dim, bool logarithm, py::object out) {
+  const Arguments args(logarithm ? "log_softmax_backward" : "softmax_backward");
+  Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
+  args.check_shape(dy, "dy", y.shape());
+  const Softmax p = make_softmax(args, y.shape(), dim, logarithm);
+  Array dx = args.output(out, "out", y.shape());
+  args.check_apart(dx, dy, "dy", true);
+  args.check_apart(dx, y, "y");
+  const float *dy_data = dy.tensor().f32(), *y_data = y.tensor().f32();
+  float* dx_data = dx.tensor().f32();
+  if (dx.count() > 0) {
+    py::gil_scoped_release release;
+    backend::softmax_backward(p, dy_data, y_data, dx_data);
+  }
+  return dx.object();
+}
+
+}  // namespace
+
+void bind_softmax(py::module_& m) {
+  using py::arg;
+  m.def("softmax", forward, arg("x"), arg("dim"), arg("logarithm"), arg("out"));
+  m.def("softmax_backward", backward, arg("dy"), arg("y"), arg("dim"), arg("logarithm"), arg("out"));
+}
+
+}  // namespace dip

@@ -1,0 +1,92 @@
+// cross_entropy and focal_loss: arguments are checked here, once, for every backend.
+#include <cmath>
+
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/indices.h"
+#include "ops/losses/reduction.h"
+#include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
+
+namespace dip {
+namespace {
+
+py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object logits_, py::object target_,
+                                              py::object weight_, std::int64_t ignore_index,
+                                              const std::string& reduction_name, double label_smoothing, double gamma,
+                                              bool want_gradient, py::object out) {
+  const Arguments args(op.c_str());
+  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  Array logits = args.input(logits_, "logits", "*");
+  const Shape& shape = logits.shape();
+  check(shape.size() >= 2 && shape[1] >= 1 && shape[1] <= INT32_MAX, args.op(),
+        ": logits must have shape (N, C) or (N, C, ...) with at least one class, got ", to_string(shape));
+  check(label_smoothing >= 0.0 && label_smoothing <= 1.0, args.op(), ": label_smoothing must be from 0 to 1, got ",
+        label_smoothing);
+  check(gamma >= 0.0 && std::isfinite(gamma), args.op(), ": gamma must be finite and at least 0, got ", gamma);
+  Array target = gamma > 0.0 ? args.input(target_, "target", "*", DType::int64)
+                             : args.input_of(target_, "target", "*", {DType::int64, DType::float32});
+  Array weight = args.optional_input(weight_, "weight", "C");
+  if (weight.given()) args.check_shape(weight, "weight", {shape[1]});
+
+  Shape positions = shape;
+  positions.erase(positions.begin() + 1);
+  SoftmaxCrossEntropy p;
+  p.outer = shape[0];
+  p.classes = shape[1];
+  p.inner = 1;
+  for (std::size_t axis = 2; axis < shape.size(); ++axis) p.inner *= shape[axis];
+  const bool labelled = target.tensor().dtype == DType::int64;
+  args.check_shape(target, labelled ? "target (class indices)" : "target (distributions)",
+                   labelled ? positions : shape);
+  p.labels = labelled ? target.tensor().i64() : nullptr;
+  p.distribution = labelled ? nullptr : target.tensor().f32();
+  p.weight = weight.tensor().f32();
+  p.ignore_index = ignore_index;
+  p.smoothing = static_cast<float>(label_smoothing);
+  p.gamma = static_cast<float>(gamma);
+
+  Array losses = args.output(py::none(), "losses", positions);
+  Array gradient;
+  if (want_gradient) {
+    gradient = args.output(out, "out", shape);
+    args.check_apart(gradient, logits, "logits", true);
+    args.check_apart(gradient, target, "target");
+    args.check_apart(gradient, weight, "weight");
+  }
+  const float* logits_data = logits.tensor().f32();
+  float *losses_data = losses.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  double value = 0.0;
+  {
+    py::gil_scoped_release release;
+    if (weight.given()) {
+      const std::int64_t bad = backend::find_improper(p.weight, p.classes);
+      check(bad < 0, args.op(), ": weight[", bad, "] must be finite and at least 0, got ", bad < 0 ? 0 : p.weight[bad]);
+    }
+    if (labelled) {
+      const std::int64_t bad = backend::find_outside(p.labels, target.count(), p.classes, ignore_index);
+      check<IndexError>(bad < 0, args.op(), ": target.flat[", bad, "] is ", bad < 0 ? 0 : p.labels[bad],
+                        "; a class index must be from 0 to ", p.classes - 1, ", or ignore_index (", ignore_index, ")");
+    } else {
+      const std::int64_t bad = backend::find_improper(p.distribution, target.count());
+      check(bad < 0, args.op(), ": target.flat[", bad, "] must be a finite probability of at least 0, got ",
+            bad < 0 ? 0 : p.distribution[bad]);
+    }
+    const double denominator = reduction == Reduction::mean ? backend::mean_denominator(p) : 1.0;
+    p.scale = static_cast<float>(1.0 / denominator);
+    if (denominator == 0.0) p.scale = 0.0f;  // nothing to learn from: no gradient, though the mean is 0/0
+    if (logits.count() > 0) backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data);
+    if (reduction != Reduction::none) value = backend::sum_of_losses(losses_data, losses.count()) / denominator;
+  }
+  const py::object result = reduction == Reduction::none ? losses.object() : py::float_(value);
+  return py::make_tuple(result, want_gradient ? gradient.object() : py::none());
+}
+
+}  // namespace
+
+void bind_softmax_cross_entropy(py::module_& m) {
+  using py::arg;
+  m.def("softmax_cross_entropy", run, arg("op"), arg("logits"), arg("target"), arg("weight"), arg("ignore_index"),
+        arg("reduction"), arg("label_smoothing"), arg("gamma"), arg("want_gradient"), arg("out"));
+}
+
+}  // namespace dip

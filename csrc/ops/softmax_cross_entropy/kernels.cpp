@@ -1,0 +1,154 @@
+// Softmax cross-entropy on the CPU, compiled once for each instruction set.
+//
+// Reads the logits once from memory and writes the gradient once (8 bytes a logit); the passes in between find the row
+// in the first-level cache. The exponentials are kept in the gradient's place until their sum is known.
+#include "ops/softmax_cross_entropy/kernels.h"
+
+#include "core/simd_math.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+// The focal loss −(1 − p)^γ·log p, and the factor s in its gradient s·(softmax − onehot).
+struct Focal {
+  float loss, factor;
+};
+
+inline Focal focal(float cross_entropy, float gamma) {
+  const double log_p = -static_cast<double>(cross_entropy);
+  const double rest = -__builtin_expm1(log_p);  // 1 − p without cancellation
+  if (!(rest > 0.0)) return {rest == 0.0 ? 0.0f : cross_entropy, 0.0f};
+  const double power = __builtin_pow(rest, gamma);
+  const double p = 1.0 - rest;
+  // p·log p → 0 as p → 0, where the product itself would be 0·∞.
+  const double slope = p > 0.0 ? gamma * p * power / rest * log_p : 0.0;
+  return {static_cast<float>(-power * log_p), static_cast<float>(power - slope)};
+}
+
+// One position whose classes are contiguous.
+void row(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, float* loss, float* gradient) {
+  const std::int64_t label = p.labels ? p.labels[position] : 0;
+  if (p.labels && label == p.ignore_index) {
+    *loss = 0.0f;
+    for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[c] = 0.0f;
+    return;
+  }
+  F top = broadcast(-infinity);
+  for (std::int64_t c = 0; c < p.classes; c += W) {
+    const std::int64_t n = lanes_at(c, p.classes);
+    top = larger(top, first_only(load_some(z + c, n), n, -infinity));
+  }
+  const float maximum = horizontal_max(top);
+  const float label_logit = z[label];                       // before the gradient, which may take the place of z
+  const bool dense = p.distribution || p.smoothing > 0.0f;  // every class has a target, not only the label
+  const float* target = p.distribution ? p.distribution + position * p.classes : nullptr;
+  const float even = p.smoothing / static_cast<float>(p.classes);
+  F sum = {}, weighted_z = {}, weighted = {};
+  for (std::int64_t c = 0; c < p.classes; c += W) {
+    const std::int64_t n = lanes_at(c, p.classes);
+    const F shifted = load_some(z + c, n) - maximum, e = exp(shifted);
+    sum += first_only(e, n, 0.0f);
+    if (gradient) store_some(gradient + c, e, n);
+    if (dense) {
+      F t = broadcast(even);
+      if (target) t = fma(load_some(target + c, n), broadcast(1.0f - p.smoothing), t);
+      if (p.weight) t *= load_some(p.weight + c, n);
+      weighted += first_only(t, n, 0.0f);
+      weighted_z += first_only(t * shifted, n, 0.0f);
+    }
+  }
+  const float total = horizontal_sum(sum), log_total = __builtin_logf(total);
+  const float label_weight = p.labels ? (1.0f - p.smoothing) * (p.weight ? p.weight[label] : 1.0f) : 0.0f;
+  const float all_weight = (dense ? horizontal_sum(weighted) : 0.0f) + label_weight;
+  float value = 0.0f, factor = p.scale;
+  if (dense) value = horizontal_sum(weighted) * log_total - horizontal_sum(weighted_z);
+  if (p.labels) {
+    float entropy = log_total - (label_logit - maximum);
+    if (p.gamma > 0.0f) {
+      const Focal f = focal(entropy, p.gamma);
+      entropy = f.loss;
+      factor *= f.factor;
+    }
+    value += label_weight * entropy;
+  }
+  *loss = value;
+  if (!gradient) return;
+  const float probability_scale = all_weight * factor / total;
+  for (std::int64_t c = 0; c < p.classes; c += W) {
+    const std::int64_t n = lanes_at(c, p.classes);
+    F d = load_some(gradient + c, n) * probability_scale;
+    if (dense) {
+      F t = broadcast(even);
+      if (target) t = fma(load_some(target + c, n), broadcast(1.0f - p.smoothing), t);
+      if (p.weight) t *= load_some(p.weight + c, n);
+      d -= t * factor;
+    }
+    store_some(gradient + c, d, n);
+  }
+  if (p.labels) gradient[label] -= label_weight * factor;
+}
+
+// n neighbouring positions whose classes lie `inner` apart, one a lane.
+void columns(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, std::int64_t distribution_at,
+             std::int64_t n, float* losses, float* gradient) {
+  I label = broadcast(std::int32_t{-1}), kept = broadcast(std::int32_t{-1});
+  for (std::int64_t lane = 0; lane < n && p.labels; ++lane) {
+    label[lane] = static_cast<std::int32_t>(p.labels[position + lane]);
+    kept[lane] = p.labels[position + lane] == p.ignore_index ? 0 : -1;
+  }
+  F maximum = broadcast(-infinity);
+  for (std::int64_t c = 0; c < p.classes; ++c) maximum = larger(maximum, load_some(z + c * p.inner, n));
+  const F even = broadcast(p.smoothing / static_cast<float>(p.classes));
+  // The weighted, smoothed target of class c in every lane.
+  const auto target = [&](std::int64_t c) {
+    const F hard = p.labels ? select(label == static_cast<std::int32_t>(c), broadcast(1.0f), F{})
+                            : load_some(p.distribution + distribution_at + c * p.inner, n);
+    return fma(hard, broadcast(1.0f - p.smoothing), even) * (p.weight ? p.weight[c] : 1.0f);
+  };
+  F sum = {}, weighted = {}, weighted_z = {};
+  for (std::int64_t c = 0; c < p.classes; ++c) {
+    const F shifted = load_some(z + c * p.inner, n) - maximum, e = exp(shifted), t = target(c);
+    sum += e;
+    weighted += t;
+    // A zero target takes no part, even of a class with logit −∞.
+    weighted_z += p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted;
+    if (gradient) store_some(gradient + c * p.inner, e, n);
+  }
+  F value = {}, factor = broadcast(p.scale);
+  for (std::int64_t lane = 0; lane < n; ++lane) {
+    value[lane] = weighted[lane] * __builtin_logf(sum[lane]) - weighted_z[lane];
+    if (p.gamma > 0.0f && weighted[lane] > 0.0f) {
+      const Focal f = focal(value[lane] / weighted[lane], p.gamma);
+      value[lane] = weighted[lane] * f.loss;
+      factor[lane] *= f.factor;
+    }
+  }
+  value = select(kept, value, F{});
+  store_some(losses, value, n);
+  if (!gradient) return;
+  const F probability_scale = weighted * factor / sum;
+  for (std::int64_t c = 0; c < p.classes; ++c) {
+    float* at = gradient + c * p.inner;
+    store_some(at, select(kept, load_some(at, n) * probability_scale - target(c) * factor, F{}), n);
+  }
+}
+
+void positions(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient, std::int64_t begin,
+               std::int64_t end) {
+  if (p.inner == 1) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      row(p, logits + i * p.classes, i, losses + i, gradient ? gradient + i * p.classes : nullptr);
+    }
+    return;
+  }
+  for (std::int64_t i = begin; i < end; i += W) {
+    const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
+    columns(p, logits + at, i, at, lanes_at(i, end), losses + i, gradient ? gradient + at : nullptr);
+  }
+}
+
+}  // namespace
+
+extern const SoftmaxCrossEntropyKernels softmax_cross_entropy_kernels = {positions};
+
+}  // namespace dip::cpu::DIP_ISA

@@ -1,0 +1,17 @@
+// What the softmax cross-entropy launcher in cpu.cpp asks of the vector kernels.
+#pragma once
+
+#include "core/isa.h"
+#include "ops/softmax_cross_entropy/params.h"
+
+namespace dip::cpu {
+
+struct SoftmaxCrossEntropyKernels {
+  // Positions [begin, end) of the outer·inner ones; a range lies within one outer index unless inner is 1.
+  void (*positions)(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+                    std::int64_t begin, std::int64_t end);
+};
+
+}  // namespace dip::cpu
+
+DIP_KERNEL_TABLE(SoftmaxCrossEntropyKernels, softmax_cross_entropy_kernels)

@@ -1,0 +1,23 @@
+// The fused softmax cross-entropy, as plain data.
+#pragma once
+
+#include <cstdint>
+
+namespace dip {
+
+// Logits z (outer, classes, inner); the target t of a position is a class index, or a distribution over the classes.
+// With p = softmax(z), smoothed target t' = (1 − ε)·t + ε/C and class weights w:
+//   loss = −Σ_c w_c·t'_c·log p_c,   dloss/dz_j = (Σ_c w_c·t'_c)·p_j − w_j·t'_j.
+// With γ > 0 (focal, class indices without smoothing): loss = −w_t·(1 − p_t)^γ·log p_t.
+struct SoftmaxCrossEntropy {
+  std::int64_t outer = 0, classes = 0, inner = 0;
+  const std::int64_t* labels = nullptr;  // class indices …
+  const float* distribution = nullptr;   // … or this one
+  const float* weight = nullptr;         // of the classes; null for all 1
+  std::int64_t ignore_index = -100;      // positions with this label add nothing
+  float smoothing = 0.0f;
+  float gamma = 0.0f;
+  float scale = 1.0f;  // of the gradient: 1, or 1/denominator of the mean
+};
+
+}  // namespace dip

@@ -1,0 +1,146 @@
+// Max unpooling (and the gradient of max pooling, which is the same scatter), nearest-neighbour and bed-of-nails
+// upsampling: arguments are checked here, once, for every backend.
+#include "core/arguments.h"
+#include "core/families.h"
+#include "core/geometry.h"
+#include "core/indices.h"
+#include "ops/unpool/unpool.h"
+
+namespace dip {
+namespace {
+
+std::int64_t check_plane(const Arguments& args, Pair size) {
+  check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
+        args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
+  return size[0] * size[1];
+}
+
+void check_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
+                   Pair size) {
+  const std::int64_t bad = backend::find_outside(indices, count, size[0] * size[1]);
+  if (bad < 0) return;
+  Shape position(4);
+  for (std::int64_t axis = 3, rest = bad; axis >= 0; --axis) {
+    position[axis] = rest % shape[axis];
+    rest /= shape[axis];
+  }
+  throw IndexError(message(args.op(), ": indices", to_string(position), " is ", indices[bad], ", outside the plane of ",
+                           size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1));
+}
+
+// `op` and `name` say on whose behalf: max_unpool2d of x, or max_pool2d_backward of dy.
+py::object scatter(py::object x_, py::object indices_, Pair size, const std::string& op, const std::string& name,
+                   py::object out) {
+  const Arguments args(op.c_str());
+  Array x = args.input(x_, name.c_str(), "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
+  args.check_shape(indices, "indices", x.shape());
+  const std::int64_t plane = check_plane(args, size), planes = x.extent(0) * x.extent(1);
+  Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
+  args.check_apart(y, x, name.c_str());
+  args.check_apart(y, indices, "indices");
+  const float* x_data = x.tensor().f32();
+  const std::int32_t* index_data = indices.tensor().i32();
+  float* y_data = y.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    check_indices(args, x.shape(), index_data, x.count(), size);
+    if (planes > 0) backend::scatter_planes(planes, x.count() / planes, plane, x_data, index_data, y_data);
+  }
+  return y.object();
+}
+
+py::object gather(py::object dy_, py::object indices_, py::object out) {
+  const Arguments args("max_unpool2d_backward");
+  Array dy = args.input(dy_, "dy", "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
+  check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
+        ": dy and indices must have the same N and C, got ", to_string(dy.shape()), " and ",
+        to_string(indices.shape()));
+  const Pair size = {dy.extent(2), dy.extent(3)};
+  const std::int64_t plane = check_plane(args, size), planes = dy.extent(0) * dy.extent(1);
+  Array dx = args.output(out, "out", indices.shape());
+  args.check_apart(dx, dy, "dy");
+  args.check_apart(dx, indices, "indices");
+  const float* dy_data = dy.tensor().f32();
+  const std::int32_t* index_data = indices.tensor().i32();
+  float* dx_data = dx.tensor().f32();
+  {
+    py::gil_scoped_release release;
+    check_indices(args, indices.shape(), index_data, indices.count(), size);
+    if (planes > 0) backend::gather_planes(planes, indices.count() / planes, plane, dy_data, index_data, dx_data);
+  }
+  return dx.object();
+}
+
+using Upsample = void (*)(const backend::Upsampling&, std::int64_t, const float*, float*);
+
+// Both upsamplings and their gradients: `grow` tells the direction.
+py::object upsample(const char* op, Upsample run, bool grow, py::object x_, Pair scale, Pair offset, py::object out) {
+  const Arguments args(op);
+  const char* name = grow ? "x" : "dy";
+  Array x = args.input(x_, name, "NCHW");
+  for (int axis = 0; axis < 2; ++axis) {
+    check(scale[axis] >= 1 && scale[axis] <= INT32_MAX, args.op(), ": scale_factor must be at least 1, got (", scale[0],
+          ", ", scale[1], ")");
+    check(offset[axis] >= 0 && offset[axis] < scale[axis], args.op(),
+          ": offset must be from 0 to scale_factor - 1, got (", offset[0], ", ", offset[1], ")");
+    check(x.extent(2 + axis) >= 1, args.op(), ": ", name, " must have at least one row and column, got shape ",
+          to_string(x.shape()));
+    check(grow || x.extent(2 + axis) % scale[axis] == 0, args.op(), ": scale_factor (", scale[0], ", ", scale[1],
+          ") must divide height and width of dy, got shape ", to_string(x.shape()));
+  }
+  Shape shape = x.shape();
+  for (int axis = 0; axis < 2; ++axis) {
+    if (!grow) {
+      shape[2 + axis] /= scale[axis];
+    } else {
+      check(!__builtin_mul_overflow(shape[2 + axis], scale[axis], &shape[2 + axis]), args.op(),
+            ": scale_factor is too large, got (", scale[0], ", ", scale[1], ")");
+    }
+  }
+  Array y = args.output(out, "out", shape);
+  args.check_apart(y, x, name);
+  const Shape& small = grow ? x.shape() : shape;
+  const backend::Upsampling p{small[2], small[3], scale[0], scale[1], offset[0], offset[1]};
+  const float* x_data = x.tensor().f32();
+  float* y_data = y.tensor().f32();
+  if (y.count() > 0) {
+    py::gil_scoped_release release;
+    run(p, shape[0] * shape[1], x_data, y_data);
+  }
+  return y.object();
+}
+
+}  // namespace
+
+void bind_unpool(py::module_& m) {
+  using py::arg;
+  m.def("scatter", scatter, arg("x"), arg("indices"), arg("size"), arg("op"), arg("name"), arg("out"));
+  m.def("gather", gather, arg("dy"), arg("indices"), arg("out"));
+  m.def(
+      "upsample_nearest2d",
+      [](py::object x, Pair scale, py::object out) {
+        return upsample("upsample_nearest2d", backend::upsample_nearest2d, true, x, scale, {0, 0}, out);
+      },
+      arg("x"), arg("scale_factor"), arg("out"));
+  m.def(
+      "upsample_nearest2d_backward",
+      [](py::object dy, Pair scale, py::object out) {
+        return upsample("upsample_nearest2d_backward", backend::upsample_nearest2d_backward, false, dy, scale, {0, 0},
+                        out);
+      },
+      arg("dy"), arg("scale_factor"), arg("out"));
+  m.def(
+      "bed_of_nails2d",
+      [](py::object x, Pair scale, Pair offset, py::object out) {
+        return upsample("bed_of_nails2d", backend::bed_of_nails2d, true, x, scale, offset, out);
+      },
+      arg("x"), arg("scale_factor"), arg("offset"), arg("out"));
+  m.def(
+      "bed_of_nails2d_backward",
+      [](py::object dy, Pair scale, Pair offset, py::object out) {
+        return upsample("bed_of_nails2d_backward", backend::bed_of_nails2d_backward, false, dy, scale, offset, out);
+      },
+      arg("dy"), arg("scale_factor"), arg("offset"), arg("out"));
+}
+
+}  // namespace dip

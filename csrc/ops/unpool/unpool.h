@@ -1,0 +1,28 @@
+// Unpooling and upsampling of a backend, over planes.
+#pragma once
+
+#include <cstdint>
+
+namespace dip::DIP_BACKEND {
+
+// y = 0, then y[indices[i]] += x[i] in the order of i, in every plane. Both max unpooling and the gradient of max
+// pooling; indices are checked already.
+void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
+                    float* y);
+
+// dx[i] = dy[indices[i]]: the gradient of scatter_planes.
+void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
+                   float* dx);
+
+struct Upsampling {
+  std::int64_t height, width;     // of the small plane
+  std::int64_t scale_h, scale_w;  // the large plane is height·scale_h × width·scale_w
+  std::int64_t row, column;       // bed of nails: where in its block the value stands
+};
+
+void upsample_nearest2d(const Upsampling& p, std::int64_t planes, const float* x, float* y);
+void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx);
+void bed_of_nails2d(const Upsampling& p, std::int64_t planes, const float* x, float* y);
+void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx);
+
+}  // namespace dip::DIP_BACKEND

@@ -1,0 +1,37 @@
+"""Dropout with a counter-based generator: the mask is a function of seed, offset and position."""
+
+from __future__ import annotations
+
+from dipkernels.ops.backend import FloatArray, backend_of
+
+
+def dropout(x: FloatArray, p: float = 0.5, *, seed: int, offset: int = 0, out: FloatArray | None = None) -> FloatArray:
+    """Sets elements to zero with probability p and multiplies the others by 1/(1 − p).
+
+    Parameters
+    ----------
+    x : float32, any shape
+    p
+        At least 0 and below 1.
+    seed, offset
+        From 0 to 2⁶⁴ − 1. The same pair gives the same mask on every machine; take another offset for every layer and
+        step.
+
+    Source: Srivastava et al. 2014; generator Philox4x32-10, Salmon et al. 2011.
+
+    >>> dropout(np.ones(8, np.float32), 0.5, seed=3)
+    array([2., 0., 2., 2., 0., 2., 0., 2.], dtype=float32)
+    """
+    return backend_of("dropout", x).dropout("dropout", "x", x, p, seed, offset, out)
+
+
+def dropout_backward(
+    dy: FloatArray, p: float = 0.5, *, seed: int, offset: int = 0, out: FloatArray | None = None
+) -> FloatArray:
+    """dy through the mask that `dropout` made with the same p, seed and offset; nothing has to be stored.
+
+    >>> dropout_backward(np.ones(4, np.float32), 0.5, seed=3)
+    array([2., 0., 2., 2.], dtype=float32)
+    """
+    op = "dropout_backward"
+    return backend_of(op, dy).dropout(op, "dy", dy, p, seed, offset, out)

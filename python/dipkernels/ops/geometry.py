@@ -1,0 +1,105 @@
+"""The geometry arguments of window operators: what a user may write, and what the kernels take."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+from dipkernels import _cpu
+
+Pair: TypeAlias = int | Sequence[int]
+"""One number for both axes, or (height, width)."""
+
+Padding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
+"""One number for all sides, (height, width), or ((top, bottom), (left, right))."""
+
+Rounding: TypeAlias = Literal["exact", "floor"]
+
+
+def _integer(op: str, name: str, value: Any) -> int:
+    if not isinstance(value, bool):
+        try:
+            number = operator.index(value)
+        except TypeError:
+            pass
+        else:
+            if abs(number) < 2**62:
+                return number
+            raise ValueError(f"{op}: {name} must be below 2^62, got {value!r}")
+    raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
+
+
+def pair(op: str, name: str, value: Any) -> tuple[int, int]:
+    """(height, width) from one number or two.
+
+    >>> pair("conv2d", "stride", 2)
+    (2, 2)
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(f"{op}: {name} must be an int or a pair (height, width), got {value!r}")
+        return _integer(op, name, value[0]), _integer(op, name, value[1])
+    number = _integer(op, name, value)
+    return number, number
+
+
+def padding_pairs(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((top, bottom), (left, right)) from one number, (height, width), or all four.
+
+    >>> padding_pairs("conv2d", (1, 2))
+    ((1, 1), (2, 2))
+    """
+    if isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, Sequence) for side in value):
+        return pair(op, "padding", value[0]), pair(op, "padding", value[1])
+    vertical, horizontal = pair(op, "padding", value)
+    return (vertical, vertical), (horizontal, horizontal)
+
+
+def output_size(
+    input_size: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int = 1,
+    *,
+    rounding: Rounding = "exact",
+) -> int:
+    """O = (I − F + P_start + P_end)/S + 1 along one axis, F = dilation·(kernel_size − 1) + 1.
+
+    Parameters
+    ----------
+    input_size, kernel_size, stride, dilation
+        Numbers of elements, each at least 1.
+    padding
+        Zeros on both sides, or (start, end).
+    rounding
+        "exact": a division with a remainder is an error; "floor": it is rounded down, and the end of the input that
+        no window reaches is left out.
+
+    Raises
+    ------
+    ValueError
+        The window does not fit into the padded input, or not a whole number of times; the message names what would.
+
+    Source: lecture "Deep Learning Crash Course", output size of a convolution.
+
+    >>> output_size(32, 5)
+    28
+    >>> output_size(10, 3, stride=2)
+    Traceback (most recent call last):
+    ...
+    ValueError: output_size: size 10, kernel_size 3, stride 2, padding (0, 0), dilation 1 give the output size 7/2 \
++ 1, which is no whole number; stride 1, 7 would fit, or 1 more padding in all, or rounding="floor"
+    """
+    op = "output_size"
+    return _cpu.output_size(
+        op,
+        "size",
+        _integer(op, "input_size", input_size),
+        _integer(op, "kernel_size", kernel_size),
+        _integer(op, "stride", stride),
+        pair(op, "padding", padding),
+        _integer(op, "dilation", dilation),
+        rounding,
+    )

@@ -1,0 +1,73 @@
+"""The fully connected layer and its gradients."""
+
+from __future__ import annotations
+
+from dipkernels.ops.activation import Activation, activation_arguments
+from dipkernels.ops.backend import FloatArray, backend_of
+
+
+def linear(
+    x: FloatArray,
+    weight: FloatArray,
+    bias: FloatArray | None = None,
+    activation: Activation = None,
+    *,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """y = activation(x·weightᵀ + bias), in one kernel: O neurons that each see all of x.
+
+    Parameters
+    ----------
+    x : float32 (N, I)
+    weight : float32 (O, I)
+    bias : float32 (O,), optional
+    activation
+        None, "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu", or (name, parameter).
+
+    Returns
+    -------
+    y : float32 (N, O)
+
+    Raises TypeError for other dtypes and ValueError for shapes that do not fit. Source: lecture, y = f(w₀ + wᵀx).
+
+    >>> linear(np.float32([[1, 2]]), np.float32([[3, 4]]), np.float32([0.5]))
+    array([[11.5]], dtype=float32)
+    """
+    name, alpha = activation_arguments("linear", activation)
+    return backend_of("linear", x, weight, bias).linear(x, weight, bias, name, alpha, out)
+
+
+def linear_backward_data(dy: FloatArray, weight: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+    """dx (N, I) = dy (N, O) · weight (O, I).
+
+    >>> linear_backward_data(np.float32([[2]]), np.float32([[3, 4]]))
+    array([[6., 8.]], dtype=float32)
+    """
+    return backend_of("linear_backward_data", dy, weight).linear_backward_data(dy, weight, out)
+
+
+def linear_backward_weight(dy: FloatArray, x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+    """dweight (O, I) = dyᵀ · x, for dy (N, O) and x (N, I).
+
+    >>> linear_backward_weight(np.float32([[2]]), np.float32([[3, 4]]))
+    array([[6., 8.]], dtype=float32)
+    """
+    return backend_of("linear_backward_weight", dy, x).linear_backward_weight(dy, x, out)
+
+
+def linear_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+    """dbias (O,): the sum of dy (N, O) over the batch, accumulated in float64.
+
+    >>> linear_backward_bias(np.float32([[1, 2], [3, 4]]))
+    array([4., 6.], dtype=float32)
+    """
+    return backend_of("linear_backward_bias", dy).linear_backward_bias(dy, out)
+
+
+def linear_backward(dy: FloatArray, x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """All three gradients, (dx, dweight, dbias), of ⟨dy, linear(x, weight, bias)⟩.
+
+    >>> [g.tolist() for g in linear_backward(np.float32([[2]]), np.float32([[3]]), np.float32([[5]]))]
+    [[[10.0]], [[6.0]], [2.0]]
+    """
+    return linear_backward_data(dy, weight), linear_backward_weight(dy, x), linear_backward_bias(dy)

@@ -1,0 +1,173 @@
+"""Losses other than softmax cross-entropy. Every loss `f` has an `f_with_grad` → (loss, dloss/dx), in one pass.
+
+Common parameters: `x` and `target` float32 arrays of one shape; `reduction` "mean" (over all elements; NaN for none),
+"sum", both giving a float, or "none", giving float32 values, with the gradient of their sum; `out` receives the
+gradient and may be x itself. TypeError for other dtypes, ValueError for shapes that differ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
+from dipkernels.ops.softmax_cross_entropy import Reduction, widen_labels
+
+
+def _elementwise(
+    op: str,
+    kind: str,
+    x: FloatArray,
+    target: FloatArray,
+    reduction: Reduction,
+    with_grad: bool,
+    out: FloatArray | None = None,
+    beta: float = 0.0,
+    factor: float = 1.0,
+) -> tuple[Any, Any]:
+    module = backend_of(op, x, target)
+    return module.elementwise_loss(op, kind, x, target, beta, factor, reduction, with_grad, out)
+
+
+def mse_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -> Any:
+    """Mean squared error, (x − target)². Source: lecture.
+
+    >>> mse_loss(np.float32([1, 2]), np.float32([1, 4]))
+    2.0
+    """
+    return _elementwise("mse_loss", "squared", x, target, reduction, False)[0]
+
+
+def mse_loss_with_grad(
+    x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
+) -> tuple[Any, FloatArray]:
+    """`mse_loss` and its gradient 2·(x − target)."""
+    return _elementwise("mse_loss", "squared", x, target, reduction, True, out)
+
+
+def half_sum_of_squares(x: FloatArray, target: FloatArray) -> float:
+    """The lecture's error function ½ Σ ‖x − target‖², a sum over everything.
+
+    >>> half_sum_of_squares(np.float32([1, 2]), np.float32([1, 4]))
+    2.0
+    """
+    return _elementwise("half_sum_of_squares", "squared", x, target, "sum", False, factor=0.5)[0]
+
+
+def half_sum_of_squares_with_grad(
+    x: FloatArray, target: FloatArray, *, out: FloatArray | None = None
+) -> tuple[float, FloatArray]:
+    """`half_sum_of_squares` and its gradient x − target."""
+    return _elementwise("half_sum_of_squares", "squared", x, target, "sum", True, out, factor=0.5)
+
+
+def l1_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -> Any:
+    """Mean absolute error (MAE), |x − target|. Source: lecture.
+
+    >>> l1_loss(np.float32([1, 2]), np.float32([1, 4]))
+    1.0
+    """
+    return _elementwise("l1_loss", "absolute", x, target, reduction, False)[0]
+
+
+def l1_loss_with_grad(
+    x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
+) -> tuple[Any, FloatArray]:
+    """`l1_loss` and its gradient, the sign of x − target, 0 where they are equal."""
+    return _elementwise("l1_loss", "absolute", x, target, reduction, True, out)
+
+
+def msle_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -> Any:
+    """Mean squared logarithmic error, (log(x + 1) − log(target + 1))², for x and target above −1 (NaN below).
+
+    Source: lecture.
+
+    >>> round(msle_loss(np.float32([0]), np.float32([1])), 6)
+    0.480453
+    """
+    return _elementwise("msle_loss", "squared_logarithm", x, target, reduction, False)[0]
+
+
+def msle_loss_with_grad(
+    x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
+) -> tuple[Any, FloatArray]:
+    """`msle_loss` and its gradient 2·(log(x + 1) − log(target + 1))/(x + 1)."""
+    return _elementwise("msle_loss", "squared_logarithm", x, target, reduction, True, out)
+
+
+def smooth_l1_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean", beta: float = 1.0) -> Any:
+    """d²/(2β) for |d| < β and |d| − β/2 beyond, d = x − target; β ≥ 0. For boxes.
+
+    Source: Girshick 2015, "Fast R-CNN".
+
+    >>> smooth_l1_loss(np.float32([0.5, 3]), np.float32([0, 0]), "none")
+    array([0.125, 2.5  ], dtype=float32)
+    """
+    return _elementwise("smooth_l1_loss", "smooth_l1", x, target, reduction, False, beta=beta)[0]
+
+
+def smooth_l1_loss_with_grad(
+    x: FloatArray,
+    target: FloatArray,
+    reduction: Reduction = "mean",
+    beta: float = 1.0,
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """`smooth_l1_loss` and its gradient, d/β or the sign of d."""
+    return _elementwise("smooth_l1_loss", "smooth_l1", x, target, reduction, True, out, beta=beta)
+
+
+def hinge_loss(scores: FloatArray, target: LabelArray, margin: float = 1.0, reduction: Reduction = "mean") -> Any:
+    """Multi-class hinge, Σ_{j ≠ y} max(0, s_j − s_y + margin), for scores (N, C) and class indices (N,).
+
+    The mean is over N. (torch.nn.functional.multi_margin_loss divides by C as well.) Raises IndexError for a class
+    index outside 0 … C − 1. Source: lecture; Weston, Watkins 1999.
+
+    >>> hinge_loss(np.float32([[1, 2, 0]]), np.array([1]), margin=1.5)
+    0.5
+    """
+    return backend_of("hinge_loss", scores, target).hinge_loss(
+        scores, widen_labels(target), margin, reduction, False, None
+    )[0]
+
+
+def hinge_loss_with_grad(
+    scores: FloatArray,
+    target: LabelArray,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """`hinge_loss` and its gradient: 1 for every class within the margin, minus their number for the label."""
+    return backend_of("hinge_loss", scores, target).hinge_loss(
+        scores, widen_labels(target), margin, reduction, True, out
+    )
+
+
+def probability_loss(probabilities: FloatArray, target: LabelArray, reduction: Reduction = "mean") -> Any:
+    """Cross-entropy on probabilities, −log p_y, for probabilities (N, C, ...) and class indices (N, ...).
+
+    Prefer `cross_entropy` on logits where there are any: it stays accurate for small p. Infinite where p_y = 0.
+    Raises ValueError for p_y outside 0 … 1 and IndexError for a class index outside 0 … C − 1.
+    Source: lecture, −1/N Σ log p_i.
+
+    >>> round(probability_loss(np.float32([[0.25, 0.75]]), np.array([0])), 6)
+    1.386294
+    """
+    return backend_of("probability_loss", probabilities, target).probability_loss(
+        probabilities, widen_labels(target), reduction, False, None
+    )[0]
+
+
+def probability_loss_with_grad(
+    probabilities: FloatArray,
+    target: LabelArray,
+    reduction: Reduction = "mean",
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """`probability_loss` and its gradient, −1/p_y at the label and 0 elsewhere."""
+    return backend_of("probability_loss", probabilities, target).probability_loss(
+        probabilities, widen_labels(target), reduction, True, out
+    )

@@ -1,0 +1,166 @@
+"""Average, sum and L2 pooling, and their gradients.
+
+Common parameters: `x` float32 (N, C, H, W); `kernel_size` and `stride` an int or (height, width), `stride=None` meaning
+kernel_size; `padding` an int, (height, width) or ((top, bottom), (left, right)) zeros, smaller than the window;
+`rounding` "exact" or "floor". Results are float32 (N, C, O_h, O_w) with O = (I − F + P_start + P_end)/S + 1.
+TypeError for other dtypes, ValueError for a geometry that does not fit. Source: lecture, pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dipkernels.ops.backend import FloatArray, backend_of
+from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+
+
+def _geometry(op: str, kernel_size: Pair, stride: Pair | None, padding: Padding, rounding: Rounding) -> dict[str, Any]:
+    return {
+        "kernel_size": pair(op, "kernel_size", kernel_size),
+        "stride": pair(op, "stride", kernel_size if stride is None else stride),
+        "padding": padding_pairs(op, padding),
+        "rounding": rounding,
+    }
+
+
+def avg_pool2d(
+    x: FloatArray,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """The mean of every window; with `count_include_pad=False` the mean of those elements that are not padding.
+
+    >>> avg_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
+    array([[[[3.]]]], dtype=float32)
+    """
+    geometry = _geometry("avg_pool2d", kernel_size, stride, padding, rounding)
+    return backend_of("avg_pool2d", x).pool2d(x, kind="avg", count_include_pad=count_include_pad, out=out, **geometry)
+
+
+def avg_pool2d_backward(
+    dy: FloatArray,
+    input_size: Sequence[int],
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    count_include_pad: bool = True,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """dx (N, C, H, W) = input_size: dy (N, C, O_h, O_w), divided as the window was, onto every element of it.
+
+    >>> avg_pool2d_backward(np.float32([[[[4]]]]), (1, 1, 2, 2), 2)
+    array([[[[1., 1.],
+             [1., 1.]]]], dtype=float32)
+    """
+    op = "avg_pool2d_backward"
+    return backend_of(op, dy).pool2d_backward(
+        dy,
+        list(input_size),
+        None,
+        None,
+        kind="avg",
+        count_include_pad=count_include_pad,
+        out=out,
+        **_geometry(op, kernel_size, stride, padding, rounding),
+    )
+
+
+def sum_pool2d(
+    x: FloatArray,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """The sum of every window.
+
+    >>> sum_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
+    array([[[[12.]]]], dtype=float32)
+    """
+    geometry = _geometry("sum_pool2d", kernel_size, stride, padding, rounding)
+    return backend_of("sum_pool2d", x).pool2d(x, kind="sum", count_include_pad=True, out=out, **geometry)
+
+
+def sum_pool2d_backward(
+    dy: FloatArray,
+    input_size: Sequence[int],
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """dx (N, C, H, W) = input_size: dy (N, C, O_h, O_w) onto every element of its window.
+
+    >>> sum_pool2d_backward(np.float32([[[[4]]]]), (1, 1, 1, 2), (1, 2))
+    array([[[[4., 4.]]]], dtype=float32)
+    """
+    op = "sum_pool2d_backward"
+    return backend_of(op, dy).pool2d_backward(
+        dy,
+        list(input_size),
+        None,
+        None,
+        kind="sum",
+        count_include_pad=True,
+        out=out,
+        **_geometry(op, kernel_size, stride, padding, rounding),
+    )
+
+
+def l2_pool2d(
+    x: FloatArray,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """The root of the sum of squares of every window. Squares beyond 3.4e38 (|x| above 1.8e19) overflow to infinity.
+
+    >>> l2_pool2d(np.float32([[[[3, 4]]]]), (1, 2))
+    array([[[[5.]]]], dtype=float32)
+    """
+    geometry = _geometry("l2_pool2d", kernel_size, stride, padding, rounding)
+    return backend_of("l2_pool2d", x).pool2d(x, kind="l2", count_include_pad=True, out=out, **geometry)
+
+
+def l2_pool2d_backward(
+    dy: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    *,
+    rounding: Rounding = "exact",
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """dx (N, C, H, W) = dy·x/y from y = l2_pool2d(x), both (N, C, O_h, O_w); the subgradient 0 where y is 0.
+
+    >>> l2_pool2d_backward(np.float32([[[[5]]]]), np.float32([[[[3, 4]]]]), np.float32([[[[5]]]]), (1, 2))
+    array([[[[3., 4.]]]], dtype=float32)
+    """
+    op = "l2_pool2d_backward"
+    return backend_of(op, dy, x, y).pool2d_backward(
+        dy,
+        list(x.shape),
+        x,
+        y,
+        kind="l2",
+        count_include_pad=True,
+        out=out,
+        **_geometry(op, kernel_size, stride, padding, rounding),
+    )

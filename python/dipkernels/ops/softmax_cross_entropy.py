@@ -1,0 +1,141 @@
+"""Softmax cross-entropy and the focal loss: value and gradient in one pass over the logits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+
+def widen_labels(target: Any) -> Any:
+    """Class indices as int64, which the kernels take; other dtypes are left for the kernels to judge."""
+    return target.astype(np.int64) if getattr(target, "dtype", None) == np.int32 else target
+
+
+def _run(
+    op: str,
+    logits: FloatArray,
+    target: Any,
+    weight: FloatArray | None,
+    ignore_index: int,
+    reduction: Reduction,
+    label_smoothing: float,
+    gamma: float,
+    with_grad: bool,
+    out: FloatArray | None,
+) -> tuple[Any, Any]:
+    module = backend_of(op, logits, target, weight)
+    return module.softmax_cross_entropy(
+        op,
+        logits,
+        widen_labels(target),
+        weight,
+        ignore_index,
+        reduction,
+        label_smoothing,
+        gamma,
+        with_grad,
+        out,
+    )
+
+
+def cross_entropy(
+    logits: FloatArray,
+    target: LabelArray | FloatArray,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """−Σ_c w_c·t_c·log softmax(logits)_c, the softmax loss.
+
+    Parameters
+    ----------
+    logits : float32 (N, C) or (N, C, ...)
+    target
+        int64 or int32 class indices (N, ...), or float32 distributions over the classes, shaped as logits.
+    weight : float32 (C,), optional
+        Of the classes, at least 0.
+    ignore_index
+        Positions with this class index add nothing.
+    reduction
+        "mean": a float, divided by the sum of the weights of the labels that count (for distributions by the number
+        of positions), NaN where that is zero; "sum": a float; "none": float32, one loss a position.
+    label_smoothing
+        ε from 0 to 1: the target becomes (1 − ε)·t + ε/C.
+
+    Raises
+    ------
+    TypeError
+        Other dtypes.
+    ValueError
+        Shapes that do not fit; a probability that is negative, infinite or NaN.
+    IndexError
+        A class index outside 0 … C − 1 that is not ignore_index; the message has its position and value.
+
+    Source: lecture, −1/N Σ log(e^{s_y}/Σ_j e^{s_j}).
+
+    >>> round(cross_entropy(np.float32([[0, 0]]), np.array([1])), 6)
+    0.693147
+    """
+    return _run("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing, 0.0, False, None)[0]
+
+
+def cross_entropy_with_grad(
+    logits: FloatArray,
+    target: LabelArray | FloatArray,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """(loss, dloss/dlogits) of `cross_entropy`, in one pass. `out` may be logits itself.
+
+    With reduction "none" the gradient is that of the sum. Where nothing counts (an empty batch, every label ignored)
+    the gradient is zero.
+
+    >>> loss, gradient = cross_entropy_with_grad(np.float32([[0, 0]]), np.array([1]))
+    >>> gradient
+    array([[ 0.5, -0.5]], dtype=float32)
+    """
+    return _run("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing, 0.0, True, out)
+
+
+def focal_loss(
+    logits: FloatArray,
+    target: LabelArray,
+    gamma: float = 2.0,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Any:
+    """FL(p_t) = −w_t·(1 − p_t)^γ·log p_t with p = softmax(logits): easy examples count less.
+
+    Parameters as in `cross_entropy`, targets class indices; γ = 0 is the cross-entropy.
+
+    Source: Lin et al. 2017, "Focal loss for dense object detection".
+
+    >>> round(focal_loss(np.float32([[0, 0]]), np.array([1]), gamma=1.0), 6)
+    0.346574
+    """
+    return _run("focal_loss", logits, target, weight, ignore_index, reduction, 0.0, gamma, False, None)[0]
+
+
+def focal_loss_with_grad(
+    logits: FloatArray,
+    target: LabelArray,
+    gamma: float = 2.0,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """(loss, dloss/dlogits) of `focal_loss`, in one pass. `out` may be logits itself."""
+    return _run("focal_loss", logits, target, weight, ignore_index, reduction, 0.0, gamma, True, out)

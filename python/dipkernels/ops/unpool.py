@@ -1,0 +1,138 @@
+"""Max unpooling, nearest-neighbour and bed-of-nails upsampling, and their gradients.
+
+TypeError for arrays that are not float32 (int32 for indices), ValueError for shapes that do not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
+from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
+
+
+def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None, padding: Padding) -> tuple[int, int]:
+    op = "max_unpool2d"
+    if kernel_size is None:
+        raise ValueError(f"{op}: give output_size, or kernel_size to compute it from")
+    kernel = pair(op, "kernel_size", kernel_size)
+    steps = pair(op, "stride", kernel_size if stride is None else stride)
+    (top, bottom), (left, right) = padding_pairs(op, padding)
+    height, width = (
+        (extent - 1) * s + f - p
+        for extent, s, f, p in zip(y.shape[-2:], steps, kernel, (top + bottom, left + right), strict=True)
+    )
+    return height, width
+
+
+def max_unpool2d(
+    y: FloatArray,
+    indices: IndexArray,
+    kernel_size: Pair | None = None,
+    stride: Pair | None = None,
+    padding: Padding = 0,
+    *,
+    output_size: Sequence[int] | None = None,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Puts every element back where its maximum came from, zeros elsewhere; where indices repeat, their sum.
+
+    The sum makes unpooling linear and deterministic, and `max_unpool2d_backward` exactly its gradient.
+
+    Parameters
+    ----------
+    y : float32 (N, C, O_h, O_w)
+    indices : int32 (N, C, O_h, O_w)
+        Flat positions h·W + w in the large plane, from `max_pool2d_with_indices`.
+    kernel_size, stride, padding
+        Of the pooling, to compute the size of the large plane where no window was rounded away: (O − 1)·S + F − P.
+    output_size
+        That size, (H, W) or (N, C, H, W), exactly.
+
+    Returns
+    -------
+    float32 (N, C, H, W)
+
+    Raises
+    ------
+    IndexError
+        An index is outside the plane; the message names its position, its value and the range.
+
+    Source: lecture, max unpooling with the stored positions; Zeiler, Fergus 2014.
+
+    >>> max_unpool2d(np.float32([[[[5]]]]), np.int32([[[[2]]]]), output_size=(2, 2))
+    array([[[[0., 0.],
+             [5., 0.]]]], dtype=float32)
+    """
+    op = "max_unpool2d"
+    if output_size is None:
+        size = _unpooled_size(y, kernel_size, stride, padding)
+    elif len(output_size) == 2:
+        size = pair(op, "output_size", tuple(output_size))
+    elif len(output_size) == 4 and tuple(output_size[:2]) == tuple(y.shape[:2]):
+        size = pair(op, "output_size", tuple(output_size[2:]))
+    else:
+        raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
+    return backend_of(op, y, indices).scatter(y, indices, size, op, "y", out)
+
+
+def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArray | None = None) -> FloatArray:
+    """The gradient of max_unpool2d: dy (N, C, H, W) at the stored positions, (N, C, O_h, O_w) as `indices`.
+
+    >>> max_unpool2d_backward(np.float32([[[[1, 2], [3, 4]]]]), np.int32([[[[2]]]]))
+    array([[[[3.]]]], dtype=float32)
+    """
+    return backend_of("max_unpool2d_backward", dy, indices).gather(dy, indices, out)
+
+
+def upsample_nearest2d(x: FloatArray, scale_factor: Pair, *, out: FloatArray | None = None) -> FloatArray:
+    """Repeats every element of x (N, C, H, W) in a block of scale_factor, an int or (height, width).
+
+    Source: lecture, upsampling by nearest neighbour.
+
+    >>> upsample_nearest2d(np.float32([[[[1, 2]]]]), 2)
+    array([[[[1., 1., 2., 2.],
+             [1., 1., 2., 2.]]]], dtype=float32)
+    """
+    op = "upsample_nearest2d"
+    return backend_of(op, x).upsample_nearest2d(x, pair(op, "scale_factor", scale_factor), out)
+
+
+def upsample_nearest2d_backward(dy: FloatArray, scale_factor: Pair, *, out: FloatArray | None = None) -> FloatArray:
+    """The sum of dy (N, C, H·scale, W·scale) over every block, (N, C, H, W).
+
+    >>> upsample_nearest2d_backward(np.float32([[[[1, 2], [3, 4]]]]), 2)
+    array([[[[10.]]]], dtype=float32)
+    """
+    op = "upsample_nearest2d_backward"
+    scale = pair(op, "scale_factor", scale_factor)
+    return backend_of(op, dy).upsample_nearest2d_backward(dy, scale, out)
+
+
+def bed_of_nails2d(x: FloatArray, scale_factor: Pair, offset: Pair = 0, *, out: FloatArray | None = None) -> FloatArray:
+    """Every element of x (N, C, H, W) at one place of a block of scale_factor, zeros elsewhere.
+
+    `offset`, an int or (row, column) from 0 to scale_factor − 1, is that place; 0 is the upper left corner.
+
+    Source: lecture, bed of nails.
+
+    >>> bed_of_nails2d(np.float32([[[[1, 2]]]]), 2)
+    array([[[[1., 0., 2., 0.],
+             [0., 0., 0., 0.]]]], dtype=float32)
+    """
+    op = "bed_of_nails2d"
+    scale, place = pair(op, "scale_factor", scale_factor), pair(op, "offset", offset)
+    return backend_of(op, x).bed_of_nails2d(x, scale, place, out)
+
+
+def bed_of_nails2d_backward(
+    dy: FloatArray, scale_factor: Pair, offset: Pair = 0, *, out: FloatArray | None = None
+) -> FloatArray:
+    """dy (N, C, H·scale, W·scale) at the places of the nails, (N, C, H, W).
+
+    >>> bed_of_nails2d_backward(np.float32([[[[1, 2], [3, 4]]]]), 2, offset=(1, 0))
+    array([[[[3.]]]], dtype=float32)
+    """
+    op = "bed_of_nails2d_backward"
+    scale, place = pair(op, "scale_factor", scale_factor), pair(op, "offset", offset)
+    return backend_of(op, dy).bed_of_nails2d_backward(dy, scale, place, out)

@@ -1,0 +1,109 @@
+"""Oracles of the 2-D convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dipkernels.reference.activation import apply_activation
+from dipkernels.reference.geometry import Float64, Windows
+
+
+def _grouped(weight_size: Sequence[int], groups: int) -> list[tuple[slice, slice]]:
+    """For each group, its filters and the channels of x they see."""
+    filters, channels = weight_size[0] // groups, weight_size[1]
+    return [(slice(g * filters, (g + 1) * filters), slice(g * channels, (g + 1) * channels)) for g in range(groups)]
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: Any = None,
+    *,
+    rounding: str = "exact",
+) -> Float64:
+    """y[n, k] = Σ over channels and taps of weight · x, plus bias, through the activation."""
+    x, weight = np.asarray(x, np.float64), np.asarray(weight, np.float64)
+    windows = Windows(x.shape, weight.shape[2:], stride, padding, dilation, rounding)
+    padded = windows.pad(x)
+    y = np.zeros((x.shape[0], weight.shape[0], *windows.output))
+    for filters, channels in _grouped(weight.shape, groups):
+        for r, s, (rows, columns) in windows.taps():
+            y[:, filters] += np.einsum("nchw,kc->nkhw", padded[:, channels, rows, columns], weight[filters, :, r, s])
+    if bias is not None:
+        y += np.asarray(bias, np.float64)[:, None, None]
+    return apply_activation(y, activation)
+
+
+def conv2d_backward_data(
+    dy: Any,
+    weight: Any,
+    input_size: Sequence[int],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    rounding: str = "exact",
+) -> Float64:
+    """Every dy goes back to the elements it was computed from, times their weight."""
+    dy, weight = np.asarray(dy, np.float64), np.asarray(weight, np.float64)
+    windows = Windows(tuple(input_size), weight.shape[2:], stride, padding, dilation, rounding)
+    dx = windows.pad(np.zeros(tuple(input_size)))
+    for filters, channels in _grouped(weight.shape, groups):
+        for r, s, (rows, columns) in windows.taps():
+            dx[:, channels, rows, columns] += np.einsum("nkhw,kc->nchw", dy[:, filters], weight[filters, :, r, s])
+    return windows.crop(dx)
+
+
+def conv2d_backward_weight(
+    dy: Any,
+    x: Any,
+    weight_size: Sequence[int],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    rounding: str = "exact",
+) -> Float64:
+    """The gradient of every position, summed into the one set of weights."""
+    dy, x = np.asarray(dy, np.float64), np.asarray(x, np.float64)
+    windows = Windows(x.shape, weight_size[2:], stride, padding, dilation, rounding)
+    padded = windows.pad(x)
+    dweight = np.zeros(tuple(weight_size))
+    for filters, channels in _grouped(weight_size, groups):
+        for r, s, (rows, columns) in windows.taps():
+            dweight[filters, :, r, s] = np.einsum("nkhw,nchw->kc", dy[:, filters], padded[:, channels, rows, columns])
+    return dweight
+
+
+def conv2d_backward_bias(dy: Any) -> Float64:
+    """Σ dy over images and positions."""
+    return np.asarray(dy, np.float64).sum((0, 2, 3))
+
+
+def conv2d_backward(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    rounding: str = "exact",
+) -> tuple[Float64, Float64, Float64]:
+    """(dx, dweight, dbias)."""
+    return (
+        conv2d_backward_data(dy, weight, x.shape, stride, padding, dilation, groups, rounding=rounding),
+        conv2d_backward_weight(dy, x, weight.shape, stride, padding, dilation, groups, rounding=rounding),
+        conv2d_backward_bias(dy),
+    )

@@ -1,0 +1,79 @@
+"""Padding and output sizes, written out again for the oracles: nothing here is shared with the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float64: TypeAlias = npt.NDArray[np.float64]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(height, width) from one number or two."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def padding_pairs(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((top, bottom), (left, right)) from one number, (height, width), or all four."""
+    vertical, horizontal = pair(value)
+    return pair(vertical), pair(horizontal)
+
+
+def output_size(
+    input_size: int,
+    kernel_size: int,
+    stride: int = 1,
+    padding: int | tuple[int, int] = 0,
+    dilation: int = 1,
+    *,
+    rounding: str = "exact",
+) -> int:
+    """O = (I − F + P_start + P_end)/S + 1."""
+    start, end = pair(padding)
+    steps, rest = divmod(input_size + start + end - dilation * (kernel_size - 1) - 1, stride)
+    if steps < 0 or (rest and rounding == "exact"):
+        raise ValueError("the window does not fit")
+    return steps + 1
+
+
+class Windows:
+    """The windows of a 2-D operator over x (N, C, H, W): where each one's taps lie in the padded input."""
+
+    def __init__(
+        self,
+        size: tuple[int, ...],
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any = 1,
+        rounding: str = "exact",
+    ) -> None:
+        self.kernel, self.stride, self.dilation = pair(kernel_size), pair(stride), pair(dilation)
+        self.padding, self.size = padding_pairs(padding), size[-2:]
+        height, width = (
+            output_size(n, f, s, p, d, rounding=rounding)
+            for n, f, s, p, d in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        )
+        self.output = (height, width)
+
+    def pad(self, x: Float64, value: float = 0.0) -> Float64:
+        """x with its padding."""
+        return np.pad(x, ((0, 0), (0, 0), *self.padding), constant_values=value)
+
+    def crop(self, padded: Float64) -> Float64:
+        """A padded array without its padding."""
+        (top, _), (left, _) = self.padding
+        return padded[:, :, top : top + self.size[0], left : left + self.size[1]]
+
+    def taps(self) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+        """For each tap (r, s) of the window, the slices of the padded input it meets, one element for each window."""
+        for r in range(self.kernel[0]):
+            for s in range(self.kernel[1]):
+                rows, columns = (
+                    slice(tap * d, tap * d + (o - 1) * step + 1, step)
+                    for tap, d, o, step in zip((r, s), self.dilation, self.output, self.stride, strict=True)
+                )
+                yield r, s, (rows, columns)

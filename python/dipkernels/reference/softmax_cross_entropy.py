@@ -1,0 +1,96 @@
+"""Oracles of softmax cross-entropy and the focal loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dipkernels.reference.geometry import Float64
+from dipkernels.reference.softmax import log_softmax
+
+
+def reduce_loss(values: Float64, reduction: str, denominator: float) -> tuple[Any, float]:
+    """The reduced loss, and what the gradient is multiplied by."""
+    if reduction == "none":
+        return values, 1.0
+    if reduction == "sum":
+        return values.sum(), 1.0
+    return (values.sum() / denominator, 1.0 / denominator) if denominator else (np.nan, 0.0)
+
+
+def _targets(logits: Float64, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Float64, float]:
+    """The weighted, smoothed target of every class, zero where ignored, and the mean's denominator."""
+    target, classes = np.asarray(target), logits.shape[1]
+    w = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
+    w = w.reshape(1, -1, *[1] * (logits.ndim - 2))
+    if target.dtype.kind == "f":
+        hard, kept = target.astype(np.float64), np.ones((logits.shape[0], *logits.shape[2:]), bool)
+        denominator = float(kept.size)
+    else:
+        kept = target != ignore_index
+        hard = np.moveaxis(np.eye(classes)[np.where(kept, target, 0)], -1, 1)
+        denominator = float((w * hard * kept[:, None]).sum())
+    return w * ((1 - smoothing) * hard + smoothing / classes) * kept[:, None], denominator
+
+
+def cross_entropy_with_grad(
+    logits: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> tuple[Any, Float64]:
+    """−Σ_c w_c·t_c·log p_c, and (Σ_c w_c·t_c)·p − w·t."""
+    logits = np.asarray(logits, np.float64)
+    t, denominator = _targets(logits, target, weight, ignore_index, label_smoothing)
+    log_p = log_softmax(logits, 1)
+    loss, scale = reduce_loss(-(t * np.where(t == 0, 0.0, log_p)).sum(1), reduction, denominator)
+    return loss, scale * (t.sum(1, keepdims=True) * np.exp(log_p) - t)
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """−Σ_c w_c·t_c·log p_c."""
+    return cross_entropy_with_grad(logits, target, weight, ignore_index, reduction, label_smoothing)[0]
+
+
+def focal_loss_with_grad(
+    logits: Any,
+    target: Any,
+    gamma: float = 2.0,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> tuple[Any, Float64]:
+    """−w·(1 − p)^γ·log p, and by the chain rule w·((1 − p)^γ − γ·p·(1 − p)^{γ−1}·log p)·(softmax − onehot)."""
+    logits = np.asarray(logits, np.float64)
+    t, denominator = _targets(logits, target, weight, ignore_index, 0.0)
+    weights = t.sum(1)  # w of the label, 0 where ignored
+    log_p = log_softmax(logits, 1)
+    log_pt = np.where(t > 0, log_p, 0.0).sum(1)
+    rest = -np.expm1(log_pt)
+    power = rest**gamma
+    loss, scale = reduce_loss(-weights * power * log_pt, reduction, denominator)
+    slope = np.divide(gamma * np.exp(log_pt) * power * log_pt, rest, out=np.zeros_like(rest), where=rest > 0)
+    factor = (power - slope if gamma else np.ones_like(power))[:, None]
+    return loss, scale * factor * (weights[:, None] * np.exp(log_p) - t)
+
+
+def focal_loss(
+    logits: Any,
+    target: Any,
+    gamma: float = 2.0,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """−w·(1 − p)^γ·log p."""
+    return focal_loss_with_grad(logits, target, gamma, weight, ignore_index, reduction)[0]

@@ -1,0 +1,68 @@
+"""Oracles of unpooling and upsampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dipkernels.reference.geometry import Float64, padding_pairs, pair
+
+
+def max_unpool2d(
+    y: Any,
+    indices: Any,
+    kernel_size: Any = None,
+    stride: Any = None,
+    padding: Any = 0,
+    *,
+    output_size: Sequence[int] | None = None,
+) -> Float64:
+    """Every element added at its stored position."""
+    y, indices = np.asarray(y, np.float64), np.asarray(indices)
+    if output_size is None:
+        kernel, steps = pair(kernel_size), pair(kernel_size if stride is None else stride)
+        pads = [sum(side) for side in padding_pairs(padding)]
+        output_size = [(o - 1) * s + f - p for o, s, f, p in zip(y.shape[2:], steps, kernel, pads, strict=True)]
+    height, width = output_size[-2:]
+    x = np.zeros((*y.shape[:2], height * width))
+    for n in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            np.add.at(x[n, c], indices[n, c].ravel(), y[n, c].ravel())
+    return x.reshape(*y.shape[:2], height, width)
+
+
+def max_unpool2d_backward(dy: Any, indices: Any) -> Float64:
+    """dy at the stored positions."""
+    dy, indices = np.asarray(dy, np.float64), np.asarray(indices, np.int64)
+    flat = dy.reshape(*dy.shape[:2], dy.shape[2] * dy.shape[3])
+    places = indices.reshape(*indices.shape[:2], indices.shape[2] * indices.shape[3])
+    return np.take_along_axis(flat, places, 2).reshape(indices.shape)
+
+
+def upsample_nearest2d(x: Any, scale_factor: Any) -> Float64:
+    """Every element repeated in a block."""
+    height, width = pair(scale_factor)
+    return np.asarray(x, np.float64).repeat(height, 2).repeat(width, 3)
+
+
+def upsample_nearest2d_backward(dy: Any, scale_factor: Any) -> Float64:
+    """Σ dy over every block."""
+    dy, (height, width) = np.asarray(dy, np.float64), pair(scale_factor)
+    n, c, h, w = dy.shape
+    return dy.reshape(n, c, h // height, height, w // width, width).sum((3, 5))
+
+
+def bed_of_nails2d(x: Any, scale_factor: Any, offset: Any = 0) -> Float64:
+    """Every element at one place of its block."""
+    x, (height, width), (row, column) = np.asarray(x, np.float64), pair(scale_factor), pair(offset)
+    y = np.zeros((*x.shape[:2], x.shape[2] * height, x.shape[3] * width))
+    y[:, :, row::height, column::width] = x
+    return y
+
+
+def bed_of_nails2d_backward(dy: Any, scale_factor: Any, offset: Any = 0) -> Float64:
+    """dy at the places of the nails."""
+    (height, width), (row, column) = pair(scale_factor), pair(offset)
+    return np.asarray(dy, np.float64)[:, :, row::height, column::width]

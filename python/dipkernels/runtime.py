@@ -1,0 +1,53 @@
+"""What this installation has, and how many threads and which instruction set it uses."""
+
+from __future__ import annotations
+
+from dipkernels import _cpu
+
+
+def num_threads() -> int:
+    """The number of threads the CPU kernels use; at the start the number of usable cores.
+
+    The environment variable DIPKERNELS_NUM_THREADS sets another one. Results are the same bits for any number.
+    """
+    return _cpu.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Use `count` threads, 1 to 256; ValueError for another number."""
+    _cpu.set_num_threads(count)
+
+
+def isa() -> str:
+    """The instruction set in use: "baseline", "avx2" or "avx512"."""
+    return _cpu.isa()
+
+
+def available_isas() -> list[str]:
+    """The instruction sets of this machine, the best last."""
+    return _cpu.available_isas()
+
+
+def set_isa(name: str) -> None:
+    """Use another of the machine's instruction sets; ValueError for one it does not have.
+
+    The environment variable DIPKERNELS_ISA does the same from the start.
+    """
+    _cpu.set_isa(name)
+
+
+def info() -> dict[str, str]:
+    """What `dipkernels info` prints: the build, the backends, the instruction sets and the threads.
+
+    >>> info()["cpu backend"]
+    'ready'
+    """
+    build = _cpu.build_info()
+    return {
+        "cpu backend": "ready",
+        "cuda backend": build["cuda"],
+        "instruction set": isa(),
+        "available": ", ".join(available_isas()),
+        "threads": str(num_threads()),
+        "compiler": f"{build['compiler']}, {build['build_type']}",
+    }

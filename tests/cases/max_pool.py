@@ -1,0 +1,60 @@
+"""Cases of max pooling: values and indices are exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cases.case import UNIT, Case, exact, normal
+from dipkernels import reference
+
+# label: x, kernel_size, stride, padding, dilation, rounding
+GEOMETRIES: dict[str, tuple[Any, ...]] = {
+    "lenet": ((3, 6, 28, 28), 2, 2, 0, 1, "exact"),
+    "small": ((3, 16, 10, 10), 2, None, 0, 1, "exact"),
+    "overlapping": ((2, 3, 27, 27), 3, 2, 0, 1, "exact"),
+    "overlapping_padded": ((2, 3, 56, 40), 3, 2, ((1, 0), (0, 1)), 1, "exact"),
+    "floor": ((2, 3, 7, 9), 2, 2, 0, 1, "floor"),
+    "stride1": ((2, 2, 20, 37), 3, 1, 1, 1, "exact"),
+    "stride3": ((1, 2, 50, 62), 2, 3, 0, 1, "exact"),
+    "rectangle": ((1, 2, 9, 40), (3, 2), (1, 2), (1, 0), 1, "exact"),
+    "dilated": ((1, 3, 20, 41), 2, 2, ((1, 0), (1, 1)), 3, "floor"),
+    "one": ((1, 1, 1, 1), 1, 1, 0, 1, "exact"),
+    "global": ((2, 5, 6, 7), (6, 7), 1, 0, 1, "exact"),
+    "wide": ((1, 1, 4, 301), 2, (2, 1), 0, 1, "exact"),
+    "empty": ((0, 3, 4, 4), 2, 2, 0, 1, "exact"),
+}
+
+
+def _special(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Ties, infinities and NaN in the same array."""
+    x = np.random.default_rng(5).integers(-2, 3, shape).astype(np.float32)
+    flat = x.ravel()
+    flat[::7], flat[3::11], flat[5::13] = -np.inf, np.nan, np.inf
+    return x
+
+
+CASES = []
+for label, (shape, kernel_size, stride, padding, dilation, rounding) in GEOMETRIES.items():
+    arguments = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    arguments["rounding"] = rounding
+    for kind, x in {
+        "normal": normal(*shape),
+        "special": _special(shape),
+        "lowest": np.full(shape, -np.inf, "f4"),
+    }.items():
+        CASES.append(Case("max_pool2d_with_indices", f"{label}-{kind}", (x,), arguments, (exact, exact)))
+    CASES.append(Case("max_pool2d", label, (normal(*shape),), arguments))
+    y, indices = reference.max_pool2d_with_indices(normal(*shape), **arguments)
+    dy = normal(*y.shape, seed=1)
+    # At most F_h·F_w windows share an element: so many roundings of a sum of so many |dy|.
+    CASES.append(
+        Case(
+            "max_pool2d_backward",
+            label,
+            (dy, indices.astype(np.int32), shape),
+            {},
+            (lambda expected, dy, indices, size: 49 * UNIT * reference.max_pool2d_backward(np.abs(dy), indices, size),),
+        )
+    )

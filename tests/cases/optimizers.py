@@ -1,0 +1,49 @@
+"""Cases of the optimizer steps: a handful of roundings of numbers the size of weight, gradient and state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cases.case import UNIT, Case, normal
+
+_shapes = [(3, 4), (1,), (20001,), (0,), (2, 3, 5, 5)]
+_rules: dict[str, tuple[int, list[dict[str, Any]]]] = {
+    "gradient_descent_step": (0, [{"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.01}]),
+    "momentum_step": (1, [{"lr": 0.1}, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01}]),
+    "nesterov_step": (1, [{"lr": 0.1}, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01}]),
+    "adagrad_step": (1, [{}, {"lr": 0.1, "eps": 1e-3, "weight_decay": 0.01}]),
+    "adadelta_step": (2, [{}, {"lr": 0.5, "rho": 0.95, "eps": 1e-4, "weight_decay": 0.01}]),
+    "adam_step": (
+        2,
+        [
+            {"step": 1},
+            {"step": 7, "lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.01},
+            {"step": 3, "weight_decay": 0.1, "decoupled": True},
+        ],
+    ),
+}
+
+
+def _bound(expected: Any, weights: Any, gradients: Any, *rest: Any, **kwargs: Any) -> Any:
+    # 16 roundings of a value no larger than a few units (the arrays are standard normal, the steps smaller); 1 − β is
+    # itself rounded to float32 relative to β, hence the division by 1 − β₂ = 0.001 at the first step of Adam.
+    return [16 * UNIT * (np.abs(e) + 4.0) for e in expected]
+
+
+CASES = []
+for rule, (states, variants) in _rules.items():
+    for number, kwargs in enumerate(variants):
+        arrays = [[normal(*s, seed=10 * a + number) for s in _shapes] for a in range(2)]
+        state_arrays = [[np.abs(normal(*s, seed=50 + a)) for s in _shapes] for a in range(states)]
+        CASES.append(
+            Case(
+                rule,
+                str(number),
+                (*arrays, *state_arrays),
+                kwargs,
+                (_bound,) * (1 + states),
+                in_place=(0, *range(2, 2 + states)),
+            )
+        )

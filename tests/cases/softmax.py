@@ -1,0 +1,146 @@
+"""Cases of softmax, its logarithm, and the losses fused with it.
+
+Every exponential has 2 ulp and its argument, x − max, one rounding, which e^ turns into a relative error of |x −
+max|·u; the sum of C of them adds C·u. So softmax has (C + |x − max| + 8)·u relative. The logarithm and the losses
+built on it have that as an absolute error, plus a rounding of their own size; gradients have it relative to the
+probability plus the target, whose difference they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cases.case import TINY, UNIT, Case, labels, normal
+from dipkernels import reference
+
+
+def _spread(x: Any, dim: int) -> Any:
+    x = np.asarray(x, np.float64)
+    return x.max(dim, keepdims=True) - x if x.size else x
+
+
+def _softmax_bound(expected: Any, x: Any, dim: int = -1) -> Any:
+    return (x.shape[dim] + _spread(x, dim) + 8) * UNIT * expected + TINY
+
+
+def _log_softmax_bound(expected: Any, x: Any, dim: int = -1) -> Any:
+    return (x.shape[dim] + 8) * UNIT + 3 * UNIT * np.abs(expected)
+
+
+def _backward_bound(expected: Any, dy: Any, y: Any, dim: int = -1) -> Any:
+    return (y.shape[dim] + 8) * UNIT * (np.abs(dy) + np.abs(dy).sum(dim, keepdims=True)) + TINY
+
+
+def _loss_bound(factor: float = 1.0) -> Any:
+    def bound(expected: Any, logits: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        size = np.abs(logits).max(initial=1.0) + logits.shape[1] + 8
+        positions = logits.size / logits.shape[1] if kwargs.get("reduction") == "sum" else 1.0
+        return factor * size * UNIT * (np.abs(expected) + 4.0) * max(positions, 1.0)
+
+    return bound
+
+
+def _gradient_bound(expected: Any, logits: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+    size = 4 * np.abs(logits).max(initial=1.0) + logits.shape[1] + 16
+    mean = kwargs.get("reduction", "mean") == "mean"
+    weight = kwargs.get("weight")
+    largest = 1.0 if weight is None else float(np.max(weight))
+    return (
+        size * UNIT * largest * 2 / (min(expected.size / logits.shape[1] / 4, 1e9) if mean and expected.size else 1.0)
+    )
+
+
+CASES = []
+for shape, dim in [
+    ((5, 10), 1),
+    ((3, 1000), -1),
+    ((2, 5, 6, 7), 1),
+    ((4, 3), 0),
+    ((2, 1), 1),
+    ((0, 4), 1),
+    ((17,), 0),
+    ((2, 3, 40), 1),
+]:
+    x, dy, label = (
+        normal(*shape) * np.float32(5),
+        normal(*shape, seed=1),
+        f"{'x'.join(map(str, shape))}-{dim}",
+    )
+    y, log_y = (f(x, dim).astype(np.float32) if x.size else x for f in (reference.softmax, reference.log_softmax))
+    if x.size:
+        CASES += [
+            Case("softmax", label, (x, dim), {}, (_softmax_bound,)),
+            Case("log_softmax", label, (x, dim), {}, (_log_softmax_bound,)),
+        ]
+    CASES += [
+        Case("softmax_backward", label, (dy, y, dim), {}, (_backward_bound,)),
+        Case("log_softmax_backward", label, (dy, log_y, dim), {}, (_backward_bound,)),
+    ]
+CASES.append(
+    Case(
+        "softmax",
+        "extremes",
+        (np.float32([[0, -200, -1e30, 88], [3e38, 3e38, -3e38, 0]]),),
+        {},
+        (_softmax_bound,),
+    )
+)
+
+
+def _cross_entropy_cases() -> list[Case]:
+    cases = []
+    for shape in [(6, 10), (3, 1000), (2, 11, 5, 9), (1, 2), (4, 3, 33), (9, 1)]:
+        n, c, *inner = shape
+        logits, target = normal(*shape) * np.float32(4), labels(n, *inner, classes=c)
+        distribution = reference.softmax(normal(*shape, seed=4), 1).astype(np.float32)
+        weight = np.abs(normal(c, seed=5)) + np.float32(0.1)
+        ignored = target.copy()
+        ignored.ravel()[::3] = -100
+        label = "x".join(map(str, shape))
+        options: dict[str, tuple[Any, dict[str, Any]]] = {
+            "plain": (target, {}),
+            "int32": (target.astype(np.int32), {}),
+            "sum": (target, {"reduction": "sum"}),
+            "none": (target, {"reduction": "none"}),
+            "weight": (target, {"weight": weight}),
+            "ignored": (ignored, {}),
+            "smooth": (target, {"label_smoothing": 0.1}),
+            "smooth_weight_ignored": (ignored, {"label_smoothing": 0.2, "weight": weight}),
+            "distribution": (distribution, {}),
+            "distribution_smooth_weight": (distribution, {"label_smoothing": 0.3, "weight": weight}),
+        }
+        for name, (t, kwargs) in options.items():
+            cases += [
+                Case("cross_entropy", f"{label}-{name}", (logits, t), kwargs, (_loss_bound(),)),
+                Case(
+                    "cross_entropy_with_grad",
+                    f"{label}-{name}",
+                    (logits, t),
+                    kwargs,
+                    (_loss_bound(), _gradient_bound),
+                ),
+            ]
+        for gamma in (0.0, 0.5, 2.0, 5.0):
+            # (1 − p)^γ multiplies a relative error of 1 − p by γ.
+            cases += [
+                Case(
+                    "focal_loss",
+                    f"{label}-{gamma}",
+                    (logits, target),
+                    {"gamma": gamma},
+                    (_loss_bound(2 + gamma),),
+                ),
+                Case(
+                    "focal_loss_with_grad",
+                    f"{label}-{gamma}",
+                    (logits, ignored),
+                    {"gamma": gamma, "weight": weight},
+                    (_loss_bound(2 + gamma), lambda *a, g=gamma, **k: (4 + 4 * g) * _gradient_bound(*a, **k)),
+                ),
+            ]
+    return cases
+
+
+CASES += _cross_entropy_cases()

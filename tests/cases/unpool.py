@@ -1,0 +1,50 @@
+"""Cases of unpooling and upsampling: exact, but for sums where indices repeat and over upsampled blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.case import UNIT, Case, normal
+from dipkernels import reference
+
+CASES = []
+for n, c, h, w, scale in [
+    (2, 3, 5, 4, 2),
+    (1, 2, 7, 9, (1, 3)),
+    (1, 1, 1, 1, 5),
+    (0, 2, 3, 3, 2),
+    (2, 2, 20, 33, (2, 2)),
+]:
+    label = f"{n}x{c}x{h}x{w}-{scale}"
+    rows, columns = (scale, scale) if isinstance(scale, int) else scale
+    size = (h * rows, w * columns)
+    x = normal(n, c, h, w)
+    large = normal(n, c, *size, seed=1)
+    _, indices = reference.max_pool2d_with_indices(large, scale)
+    repeated = np.random.default_rng(2).integers(0, size[0] * size[1], x.shape).astype(np.int32)
+    CASES += [
+        Case("max_unpool2d", label, (x, indices.astype(np.int32), scale)),
+        Case(
+            "max_unpool2d",
+            f"{label}-repeated",
+            (x, repeated),
+            {"output_size": size},
+            # As many roundings as indices fall together, here never more than eight.
+            (
+                lambda expected, x, indices, output_size: (
+                    8 * UNIT * reference.max_unpool2d(np.abs(x), indices, output_size=output_size)
+                ),
+            ),
+        ),
+        Case("max_unpool2d_backward", label, (large, repeated)),
+        Case("upsample_nearest2d", label, (x, scale)),
+        Case(
+            "upsample_nearest2d_backward",
+            label,
+            (large, scale),
+            {},
+            (lambda expected, dy, scale: 25 * UNIT * reference.upsample_nearest2d_backward(np.abs(dy), scale),),
+        ),
+        Case("bed_of_nails2d", label, (x, scale, (rows - 1, columns // 2))),
+        Case("bed_of_nails2d_backward", label, (large, scale, (rows - 1, columns // 2))),
+    ]
