@@ -1,0 +1,19 @@
+"""The model suite."""
+
+from dipkernels.models.alexnet import alexnet
+from dipkernels.models.convnet import convnet
+from dipkernels.models.lenet import lenet5
+from dipkernels.models.mlp import mlp
+from dipkernels.models.neuron_graph import NeuronGraph
+from dipkernels.models.perceptron import Perceptron, logistic_neuron, perceptron
+
+__all__ = [
+    "NeuronGraph",
+    "Perceptron",
+    "alexnet",
+    "convnet",
+    "lenet5",
+    "logistic_neuron",
+    "mlp",
+    "perceptron",
+]

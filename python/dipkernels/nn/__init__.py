@@ -1,0 +1,48 @@
+"""Layers, the layer graph, initialisers, optimizers, summaries and saved states."""
+
+from dipkernels.nn.activation import Activation, Maxout, Softmax
+from dipkernels.nn.convolution import Conv2d
+from dipkernels.nn.dropout import Dropout
+from dipkernels.nn.graph import Graph, Sequential
+from dipkernels.nn.initializers import INITIALIZERS
+from dipkernels.nn.layer import Layer
+from dipkernels.nn.linear import Linear
+from dipkernels.nn.merge import Add, Concatenate
+from dipkernels.nn.optimizers import SGD, AdaDelta, AdaGrad, Adam, Optimizer
+from dipkernels.nn.pooling import AvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
+from dipkernels.nn.reshape import Flatten
+from dipkernels.nn.serialization import load_state, read_metadata, save_state
+from dipkernels.nn.summary import summary
+from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleNearest2d
+
+__all__ = [
+    "INITIALIZERS",
+    "SGD",
+    "Activation",
+    "AdaDelta",
+    "AdaGrad",
+    "Adam",
+    "Add",
+    "AvgPool2d",
+    "BedOfNails2d",
+    "Concatenate",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Graph",
+    "L2Pool2d",
+    "Layer",
+    "Linear",
+    "MaxPool2d",
+    "MaxUnpool2d",
+    "Maxout",
+    "Optimizer",
+    "Sequential",
+    "Softmax",
+    "SumPool2d",
+    "UpsampleNearest2d",
+    "load_state",
+    "read_metadata",
+    "save_state",
+    "summary",
+]

@@ -1,0 +1,83 @@
+"""Activations as layers of their own. `Conv2d` and `Linear` can also do them on the way."""
+
+from __future__ import annotations
+
+from dipkernels import ops
+from dipkernels.nn.layer import Layer, Shape
+from dipkernels.ops import activation as kernels
+from dipkernels.ops.backend import FloatArray, IndexArray
+
+
+def activation_gradient(dy: FloatArray, y: FloatArray, activation: kernels.Activation) -> FloatArray:
+    """dy through an activation with the result y."""
+    if activation is None:
+        return dy
+    name, parameter = kernels.activation_arguments("activation", activation)
+    return kernels.backend_of(f"{name}_backward", dy, y).activation_backward(dy, y, name, parameter, None)
+
+
+class Activation(Layer):
+    """`Activation("relu")`, or `Activation(("leaky_relu", 0.1))`: y = f(x), any shape.
+
+    ValueError for an unknown name.
+    """
+
+    def __init__(self, activation: str | tuple[str, float]) -> None:
+        super().__init__()
+        self.activation = activation
+        name, parameter = kernels.activation_arguments("Activation", activation)
+        if not hasattr(ops, name) or not hasattr(ops, f"{name}_backward") or name == "softmax":
+            raise ValueError(f"Activation: there is no activation {name!r}")
+        self._name, self._parameter = name, parameter
+        self._y: FloatArray | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        (x,) = inputs
+        self._y = kernels.backend_of(self._name, x).activation(x, self._name, self._parameter, None)
+        return self._y
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        return (activation_gradient(dy, self._saved(self._y), self.activation),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+
+class Maxout(Layer):
+    """The largest of `pieces` neighbouring channels: `Linear(n, 2·c)` then `Maxout(2)` is the lecture's maxout."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self._indices: IndexArray | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        y, self._indices = ops.maxout_with_indices(inputs[0], self.pieces)
+        return y
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        return (ops.maxout_backward(dy, self._saved(self._indices), self.pieces),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, *rest = shapes[0]
+        if channels % self.pieces:
+            raise ValueError(f"Maxout: {channels} channels do not divide into pieces of {self.pieces}")
+        return (channels // self.pieces, *rest)
+
+
+class Softmax(Layer):
+    """Softmax over the channels. For training use `cross_entropy` on the logits before it instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._y: FloatArray | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        self._y = ops.softmax(inputs[0], 1)
+        return self._y
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        return (ops.softmax_backward(dy, self._saved(self._y), 1),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]

@@ -1,0 +1,88 @@
+"""The convolutional layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dipkernels import ops
+from dipkernels.nn.activation import activation_gradient
+from dipkernels.nn.layer import Layer, Shape
+from dipkernels.ops.activation import Activation
+from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
+
+
+class Conv2d(Layer):
+    """y = activation(x ⋆ weight + bias); arguments as `ops.conv2d`, x (N, in_channels, H, W)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Padding = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        activation: Activation = None,
+    ) -> None:
+        super().__init__()
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2d: groups must divide in_channels ({in_channels}) and out_channels ({out_channels}), got {groups}"
+            )
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
+        self.stride = pair("Conv2d", "stride", stride)
+        self.padding = padding_pairs("Conv2d", padding)
+        self.dilation = pair("Conv2d", "dilation", dilation)
+        self.groups, self.activation = groups, activation
+        self.parameters["weight"] = np.zeros((out_channels, in_channels // groups, *self.kernel_size), np.float32)
+        if bias:
+            self.parameters["bias"] = np.zeros(out_channels, np.float32)
+        self.initialize(np.random.default_rng(0))
+        self._x: FloatArray | None = None
+        self._y: FloatArray | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        (self._x,) = inputs
+        self._y = ops.conv2d(
+            self._x,
+            self.parameters["weight"],
+            self.parameters.get("bias"),
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            self.activation,
+        )
+        return self._y
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        x, weight = self._saved(self._x), self.parameters["weight"]
+        dy = activation_gradient(dy, self._saved(self._y), self.activation)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *geometry)
+        if "bias" in self.parameters:
+            self.gradients["bias"] = ops.conv2d_backward_bias(dy)
+        return (ops.conv2d_backward_data(dy, weight, x.shape, *geometry) if input_gradient else None,)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        filters, channels = self.parameters["weight"].shape[:2]
+        if len(shapes[0]) != 3 or shapes[0][0] != channels * self.groups:
+            raise ValueError(f"Conv2d: needs an input ({channels * self.groups}, H, W), got {shapes[0]}")
+        height, width = (
+            ops.output_size(*axis)
+            for axis in zip(shapes[0][1:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
+        )
+        return filters, height, width
+
+    def receptive_field(self, sizes: Sequence[int], jump: int) -> tuple[list[int], int]:
+        grown = [s + jump * d * (f - 1) for s, f, d in zip(sizes, self.kernel_size, self.dilation, strict=True)]
+        return grown, jump * max(self.stride)
+
+    def fans(self) -> tuple[int, int]:
+        filters, channels, height, width = self.parameters["weight"].shape
+        return channels * height * width, filters // self.groups * height * width

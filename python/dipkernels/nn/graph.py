@@ -1,0 +1,193 @@
+"""The lecture's finite acyclic graph of layers, and its simplest form, the sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import numpy as np
+
+from dipkernels.nn.layer import Layer, Shape
+from dipkernels.ops.backend import FloatArray
+
+
+class Graph:
+    """Layers as the nodes of a finite acyclic graph.
+
+    Parameters
+    ----------
+    inputs
+        A name for each input of the network, with its shape without the batch axis.
+    nodes
+        For each node its name and (layer, names of its predecessors). A predecessor may come later in the mapping;
+        several successors of one node, shortcuts among them, are allowed.
+    outputs
+        The names of the nodes that are the network's results (its heads).
+    seed, initializer
+        The weights are drawn from this seed, in topological order.
+
+    Raises
+    ------
+    ValueError
+        A name that is missing or given twice, a cycle, a node that leads to no output, or shapes that do not fit.
+
+    Source: lecture, multilayer perceptron as a finite acyclic graph; backpropagation in reverse topological order.
+
+    >>> from dipkernels import nn
+    >>> block = nn.Graph(
+    ...     inputs={"x": (4, 8, 8)},
+    ...     nodes={
+    ...         "conv": (nn.Conv2d(4, 4, 3, padding=1, activation="relu"), ["x"]),
+    ...         "sum": (nn.Add(), ["conv", "x"]),
+    ...     },
+    ...     outputs=["sum"],
+    ... )
+    >>> block.forward(np.zeros((2, 4, 8, 8), np.float32)).shape
+    (2, 4, 8, 8)
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Shape],
+        nodes: Mapping[str, tuple[Layer, Sequence[str]]],
+        outputs: Sequence[str],
+        *,
+        seed: int = 0,
+        initializer: str = "he_normal",
+    ) -> None:
+        self.inputs = {name: tuple(shape) for name, shape in inputs.items()}
+        self.outputs = list(outputs)
+        self.layers = {name: layer for name, (layer, _) in nodes.items()}
+        self.predecessors = {name: list(before) for name, (_, before) in nodes.items()}
+        self._check_names()
+        try:
+            order = TopologicalSorter(self.predecessors).static_order()
+            self.order = [name for name in order if name in self.layers]
+        except CycleError as error:
+            raise ValueError(f"Graph: the nodes {' → '.join(error.args[1])} form a cycle") from None
+        self.shapes = dict(self.inputs)
+        for name in self.order:
+            shapes = [self.shapes[before] for before in self.predecessors[name]]
+            try:
+                self.shapes[name] = self.layers[name].output_shape(*shapes)
+            except ValueError as error:
+                raise ValueError(f"Graph: node {name!r}: {error}") from None
+        self._values: dict[str, FloatArray] = {}
+        self.initialize(seed, initializer)
+
+    def _check_names(self) -> None:
+        both = self.inputs.keys() & self.layers.keys()
+        if both:
+            raise ValueError(f"Graph: {sorted(both)} are names of inputs and of nodes")
+        known = self.inputs.keys() | self.layers.keys()
+        for name, before in [*self.predecessors.items(), ("outputs", self.outputs)]:
+            if not before:
+                raise ValueError(f"Graph: {name!r} has no predecessor")
+            missing = set(before) - known
+            if missing:
+                raise ValueError(
+                    f"Graph: {name!r} refers to {sorted(missing)}, which are no nodes; there are {sorted(known)}"
+                )
+        used = {name for before in self.predecessors.values() for name in before} | set(self.outputs)
+        if self.layers.keys() - used:
+            raise ValueError(f"Graph: {sorted(self.layers.keys() - used)} lead to no output")
+
+    def initialize(self, seed: int, initializer: str = "he_normal") -> None:
+        """Draws all weights anew."""
+        rng = np.random.default_rng(seed)
+        for name in self.order:
+            self.layers[name].initialize(rng, initializer)
+
+    @property
+    def parameters(self) -> dict[str, FloatArray]:
+        """The weights of all layers, named "node.parameter", in topological order."""
+        return {f"{n}.{key}": value for n in self.order for key, value in self.layers[n].parameters.items()}
+
+    @property
+    def gradients(self) -> dict[str, FloatArray]:
+        """What the last `backward` set, under the names of `parameters`."""
+        return {f"{n}.{key}": value for n in self.order for key, value in self.layers[n].gradients.items()}
+
+    @property
+    def parameter_count(self) -> int:
+        """The number of trained weights."""
+        return sum(value.size for value in self.parameters.values())
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> Any:
+        """The result, or a tuple of the results of several outputs, from the inputs in their order, batch first.
+
+        Raises ValueError for a wrong number of inputs or one of another shape.
+        """
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"forward: takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}")
+        for (name, shape), x in zip(self.inputs.items(), inputs, strict=True):
+            if np.ndim(x) != len(shape) + 1 or tuple(x.shape[1:]) != shape:
+                raise ValueError(
+                    f"forward: {name} must have shape (N, {', '.join(map(str, shape))}), got {np.shape(x)}"
+                )
+        self._values = dict(zip(self.inputs, inputs, strict=True))
+        for name in self.order:
+            arguments = [self._values[before] for before in self.predecessors[name]]
+            self._values[name] = self.layers[name].forward(*arguments, training=training)
+        results = tuple(self._values[name] for name in self.outputs)
+        return results[0] if len(results) == 1 else results
+
+    def value(self, name: str) -> FloatArray:
+        """What node or input `name` held in the last `forward`; KeyError where there is none."""
+        return self._values[name]
+
+    def backward(self, *dys: FloatArray, input_gradient: bool = False) -> Any:
+        """Sets all gradients from those of the outputs; where `input_gradient`, returns those of the inputs.
+
+        The gradients of a node with several successors are added.
+        """
+        if len(dys) != len(self.outputs):
+            raise ValueError(
+                f"backward: takes {len(self.outputs)} gradients ({', '.join(self.outputs)}), got {len(dys)}"
+            )
+        gradients: dict[str, FloatArray] = {}
+        for name, dy in zip(self.outputs, dys, strict=True):
+            gradients[name] = gradients[name] + dy if name in gradients else dy
+        for name in reversed(self.order):
+            if name not in gradients:
+                continue
+            before = self.predecessors[name]
+            wanted = input_gradient or any(each in self.layers for each in before)
+            for each, dx in zip(
+                before, self.layers[name].backward(gradients.pop(name), input_gradient=wanted), strict=True
+            ):
+                if dx is not None and (input_gradient or each in self.layers):
+                    gradients[each] = gradients[each] + dx if each in gradients else dx
+        if not input_gradient:
+            return None
+        results = tuple(gradients[name] for name in self.inputs)
+        return results[0] if len(results) == 1 else results
+
+
+class Sequential(Graph):
+    """A graph with one path. Layers are named after their class and number, or as a mapping names them.
+
+    >>> from dipkernels import nn
+    >>> model = nn.Sequential((4,), nn.Linear(4, 3, activation="relu"), nn.Linear(3, 2))
+    >>> model.forward(np.ones((1, 4), np.float32)).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        input_shape: Shape,
+        *layers: Layer | Mapping[str, Layer],
+        seed: int = 0,
+        initializer: str = "he_normal",
+    ) -> None:
+        named: dict[str, Layer] = {}
+        for layer in layers:
+            if isinstance(layer, Layer):
+                number = 1 + sum(type(other) is type(layer) for other in named.values())
+                named[f"{type(layer).__name__.lower()}{number}"] = layer
+            else:
+                named.update(layer)
+        names = ["input", *named]
+        nodes = {name: (layer, [names[i]]) for i, (name, layer) in enumerate(named.items())}
+        super().__init__({"input": input_shape}, nodes, [names[-1]], seed=seed, initializer=initializer)

@@ -1,0 +1,71 @@
+"""What every layer has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from dipkernels.nn.initializers import INITIALIZERS
+from dipkernels.ops.backend import FloatArray
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+class Layer:
+    """A step of a network: `forward` computes y, `backward` takes dy and returns one gradient for each input.
+
+    A layer remembers what its last `forward` needs for `backward`; `parameters` and `gradients` have the same names, and
+    `backward` overwrites the gradients. Subclasses implement `forward`, `backward` and `output_shape`.
+    """
+
+    def __init__(self) -> None:
+        self.parameters: dict[str, FloatArray] = {}
+        self.gradients: dict[str, FloatArray] = {}
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        """y from the inputs (batch first). `training` is True for layers that act otherwise then, like dropout."""
+        raise NotImplementedError
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        """Sets `gradients`, and returns dx of every input, or None where `input_gradient` is False and dx is costly."""
+        raise NotImplementedError
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """The shape of y without the batch axis, from those of the inputs; ValueError where they do not fit."""
+        raise NotImplementedError
+
+    def receptive_field(self, sizes: Sequence[int], jump: int) -> tuple[list[int], int]:
+        """From what one input element sees of the network's input, [height, width], what one output element sees.
+
+        `jump` is how many elements of the network's input lie between neighbours. Layers that look at one position
+        return both unchanged.
+        """
+        return list(sizes), jump
+
+    def fans(self) -> tuple[int, int]:
+        """The numbers of inputs and of outputs of one neuron, as initialisers take them."""
+        raise NotImplementedError
+
+    def initialize(self, rng: np.random.Generator, initializer: str = "he_normal") -> None:
+        """Draws the weights from `INITIALIZERS[initializer]` and sets the biases to zero."""
+        if initializer not in INITIALIZERS:
+            raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}, got {initializer!r}")
+        for name, values in self.parameters.items():
+            if name == "bias":
+                values[...] = 0.0
+            else:
+                values[...] = INITIALIZERS[initializer](rng, values.shape, *self.fans())
+
+    def counters(self) -> dict[str, int]:
+        """What else must be saved to go on exactly where training stopped."""
+        return {}
+
+    def set_counters(self, counters: dict[str, int]) -> None:
+        """Takes back what `counters` gave."""
+
+    def _saved(self, value: Any) -> Any:
+        if value is None:
+            raise RuntimeError(f"{type(self).__name__}: backward needs a forward first")
+        return value
