@@ -63,7 +63,8 @@ class _Neurons(Layer):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         a = self._saved(self._a)
         da = np.zeros_like(a)
-        np.add.at(da, (slice(None), self.outputs), dy)
+        for column, output in enumerate(self.outputs):
+            da[:, output] += dy[:, column]
         for depth in range(len(self.masks), 0, -1):
             start, end = self.starts[depth : depth + 2]
             dnet = activation_gradient(da[:, start:end], a[:, start:end], self.activation)

@@ -32,7 +32,8 @@ class Conv2d(Layer):
         super().__init__()
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"Conv2d: groups must divide in_channels ({in_channels}) and out_channels ({out_channels}), got {groups}"
+                f"Conv2d: groups must divide in_channels ({in_channels}) and out_channels ({out_channels}), "
+                f"got {groups}"
             )
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
         self.stride = pair("Conv2d", "stride", stride)

@@ -16,8 +16,8 @@ Shape: TypeAlias = tuple[int, ...]
 class Layer:
     """A step of a network: `forward` computes y, `backward` takes dy and returns one gradient for each input.
 
-    A layer remembers what its last `forward` needs for `backward`; `parameters` and `gradients` have the same names, and
-    `backward` overwrites the gradients. Subclasses implement `forward`, `backward` and `output_shape`.
+    A layer remembers what its last `forward` needs for `backward`; `parameters` and `gradients` have the same names,
+    and `backward` overwrites the gradients. Subclasses implement `forward`, `backward` and `output_shape`.
     """
 
     def __init__(self) -> None:
