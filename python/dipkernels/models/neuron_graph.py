@@ -8,10 +8,9 @@ from graphlib import CycleError, TopologicalSorter
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.nn.activation import activation_gradient
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.activation import Activation
+from dipkernels.ops.activation import Activation, apply_activation_backward
 from dipkernels.ops.backend import FloatArray
 
 
@@ -67,7 +66,7 @@ class _Neurons(Layer):
             da[:, output] += dy[:, column]
         for depth in range(len(self.masks), 0, -1):
             start, end = self.starts[depth : depth + 2]
-            dnet = activation_gradient(da[:, start:end], a[:, start:end], self.activation)
+            dnet = apply_activation_backward(da[:, start:end], a[:, start:end], self.activation)
             self.gradients[f"weight{depth}"] = ops.linear_backward_weight(dnet, a[:, :start]) * self.masks[depth - 1]
             self.gradients[f"bias{depth}"] = ops.linear_backward_bias(dnet)
             da[:, :start] += ops.linear_backward_data(dnet, self.parameters[f"weight{depth}"])

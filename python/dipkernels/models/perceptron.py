@@ -17,7 +17,7 @@ class Perceptron(Sequential):
     >>> neuron = perceptron(2)
     >>> x = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
     >>> neuron.learn(x, np.float32([0, 0, 0, 1]))
-    [2, 3, 3, 2, 1, 0]
+    [1, 3, 3, 2, 1, 0]
     >>> neuron.forward(x).ravel()
     array([0., 0., 0., 1.], dtype=float32)
     """

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.nn.activation import activation_gradient
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.activation import Activation
+from dipkernels.ops.activation import Activation, apply_activation_backward
 from dipkernels.ops.backend import FloatArray
 from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
 
@@ -63,7 +62,7 @@ class Conv2d(Layer):
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x, weight = self._saved(self._x), self.parameters["weight"]
-        dy = activation_gradient(dy, self._saved(self._y), self.activation)
+        dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
         geometry = (self.stride, self.padding, self.dilation, self.groups)
         self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *geometry)
         if "bias" in self.parameters:

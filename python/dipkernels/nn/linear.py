@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.nn.activation import activation_gradient
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.activation import Activation
+from dipkernels.ops.activation import Activation, apply_activation_backward
 from dipkernels.ops.backend import FloatArray
 
 
@@ -31,7 +30,7 @@ class Linear(Layer):
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x = self._saved(self._x)
-        dy = activation_gradient(dy, self._saved(self._y), self.activation)
+        dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
         self.gradients["weight"] = ops.linear_backward_weight(dy, x)
         if "bias" in self.parameters:
             self.gradients["bias"] = ops.linear_backward_bias(dy)

@@ -86,7 +86,9 @@ class AdaDelta(Optimizer):
         self.rho, self.eps = rho, eps
 
     def _update(self, weights: list[FloatArray], gradients: list[FloatArray], *states: list[FloatArray]) -> None:
-        ops.adadelta_step(weights, gradients, *states, self.lr, self.rho, self.eps, weight_decay=self.weight_decay)
+        ops.adadelta_step(
+            weights, gradients, states[0], states[1], self.lr, self.rho, self.eps, weight_decay=self.weight_decay
+        )
 
 
 class Adam(Optimizer):

@@ -31,6 +31,18 @@ def activation_arguments(op: str, activation: Activation) -> tuple[str, float]:
     raise TypeError(f"{op}: activation must be None, a name, or (name, parameter), got {activation!r}")
 
 
+def apply_activation(x: FloatArray, activation: Activation) -> FloatArray:
+    """The activation of that name; x itself for None."""
+    name, parameter = activation_arguments("activation", activation)
+    return x if name == "none" else _forward(name, x, parameter, None)
+
+
+def apply_activation_backward(dy: FloatArray, y: FloatArray, activation: Activation) -> FloatArray:
+    """dy through the activation of that name, from its result y; dy itself for None."""
+    name, parameter = activation_arguments("activation", activation)
+    return dy if name == "none" else _backward(name, dy, y, parameter, None)
+
+
 def _forward(name: str, x: FloatArray, alpha: float, out: FloatArray | None) -> FloatArray:
     return backend_of(name, x).activation(x, name, float(alpha), out)
 
