@@ -1,0 +1,178 @@
+"""The training loop: learning by pattern, by mini-batch or by epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dipkernels import ops
+from dipkernels.data.dataset import Dataset
+from dipkernels.nn.graph import Graph
+from dipkernels.nn.optimizers import Optimizer
+from dipkernels.nn.serialization import set_parameters
+from dipkernels.ops.backend import FloatArray
+from dipkernels.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dipkernels.train.evaluation import Loss, count_correct, evaluate
+from dipkernels.train.history import Epoch, History
+from dipkernels.train.progress import RichBar, SilentBar, progress_bar
+
+
+def fit(
+    model: Graph,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    optimizer: Optimizer,
+    loss: Loss = ops.cross_entropy_with_grad,
+    epochs: int = 10,
+    batch_size: int | Literal["pattern", "epoch"] = 64,
+    seed: int = 0,
+    augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None = None,
+    schedule: Callable[[int], float] | None = None,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
+) -> History:
+    """Trains `model` in place and returns what happened.
+
+    Parameters
+    ----------
+    train, validation
+        With validation data the best epoch is the one with the lowest validation loss, else with the lowest training
+        loss; its weights are what the model ends with.
+    loss
+        (outputs, targets) → (loss, gradient), like the `…_with_grad` functions of `ops`. A network with several heads
+        gives a tuple of outputs, and takes a tuple of gradients.
+    epochs
+        At most.
+    batch_size
+        A number; "pattern" updates after every example, "epoch" once with the gradient of all of them.
+    seed
+        Of the order of the examples and of the augmentation. The same seed gives the same bits, for any number of
+        threads.
+    augment
+        (rng, images) → images, for each batch, such as `data.AffineAugmentation()`.
+    schedule
+        epoch (from 1) → learning rate.
+    patience
+        Stop early after so many epochs without a better one.
+    checkpoint
+        A file written after every epoch. Where it exists, training goes on from it, and ends with the same bits as if
+        it had never stopped.
+    progress
+        A progress bar: True, False, or None for one where rich is installed.
+
+    Raises
+    ------
+    ValueError
+        Empty training data, or a batch size, number of epochs or patience below 1.
+    FloatingPointError
+        The loss is NaN or infinite; the message says where. The model keeps the weights of that step.
+
+    Source: lecture, backpropagation, learning by pattern, mini-batch and epoch, early stopping.
+    """
+    size = {"pattern": 1, "epoch": len(train)}.get(batch_size, 0) if isinstance(batch_size, str) else batch_size
+    if not len(train):
+        raise ValueError("fit: the training data are empty")
+    if size < 1 or epochs < 1 or (patience is not None and patience < 1):
+        raise ValueError(
+            f'fit: batch_size must be at least 1, "pattern" or "epoch", epochs and patience at least 1; '
+            f"got {batch_size!r}, {epochs}, {patience}"
+        )
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        run = load_checkpoint(path, model, optimizer)
+    else:
+        run = Progress(np.random.default_rng(seed))
+        run.history.settings = {"batch_size": size, "seed": seed, **optimizer.hyperparameters()}
+    done = len(run.history.epochs)
+    with progress_bar(progress, epochs * len(train), done * len(train)) as opened:
+        bar = opened if isinstance(opened, RichBar) else SilentBar()
+        for number in range(done + 1, epochs + 1):
+            if run.stopped:
+                break
+            if schedule is not None:
+                optimizer.lr = schedule(number)
+            epoch = _epoch(model, train, validation, optimizer, loss, number, size, run.rng, augment, bar)
+            _keep_best(model, run, epoch, patience)
+            if path is not None:
+                save_checkpoint(path, model, optimizer, run)
+            bar.finish_epoch(_line(epoch, epochs))
+    set_parameters(model, run.best, "the best epoch")
+    return run.history
+
+
+def _epoch(
+    model: Graph,
+    train: Dataset,
+    validation: Dataset | None,
+    optimizer: Optimizer,
+    loss: Loss,
+    number: int,
+    batch_size: int,
+    rng: np.random.Generator,
+    augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None,
+    bar: SilentBar | RichBar,
+) -> Epoch:
+    start = time.perf_counter()
+    order = rng.permutation(len(train))
+    total, correct, seen = 0.0, 0, 0
+    parameters = model.parameters
+    classes = True
+    for first in range(0, len(train), batch_size):
+        chosen = order[first : first + batch_size]
+        x, t = train.x[chosen], train.t[chosen]
+        if augment is not None:
+            x = augment(rng, x)
+        outputs = model.forward(x, training=True)
+        value, gradient = loss(outputs, t)
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"fit: the loss is {value} in epoch {number}, batch {first // batch_size + 1}; "
+                "a smaller learning rate usually helps"
+            )
+        model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
+        optimizer.step(parameters, model.gradients)
+        seen += len(chosen)
+        total += float(value) * len(chosen)
+        right = count_correct(outputs, t)
+        classes = classes and right is not None
+        correct += right or 0
+        bar.update(len(chosen), total / seen, correct / seen if classes else None)
+    seconds = time.perf_counter() - start
+    checked = evaluate(model, validation, loss) if validation is not None and len(validation) else None
+    return Epoch(
+        number,
+        optimizer.lr,
+        total / seen,
+        correct / seen if classes else None,
+        checked.loss if checked else None,
+        checked.accuracy if checked else None,
+        seconds,
+        seen / seconds,
+    )
+
+
+def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) -> None:
+    run.history.epochs.append(epoch)
+    judged = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
+    if judged < run.best_loss or not run.best:
+        run.best_loss, run.history.best_epoch = judged, epoch.number
+        run.best = {name: value.copy() for name, value in model.parameters.items()}
+    elif patience is not None and epoch.number - (run.history.best_epoch or 0) >= patience:
+        run.stopped = True
+
+
+def _line(epoch: Epoch, epochs: int) -> str:
+    text = f"epoch {epoch.number:3}/{epochs}  loss {epoch.train_loss:.4f}"
+    if epoch.train_accuracy is not None:
+        text += f"  accuracy {epoch.train_accuracy:7.2%}"
+    if epoch.validation_loss is not None:
+        text += f"  validation loss {epoch.validation_loss:.4f}"
+    if epoch.validation_accuracy is not None:
+        text += f"  accuracy {epoch.validation_accuracy:7.2%}"
+    return text + f"  {epoch.images_per_second:8,.0f} images/s"

@@ -1,0 +1,64 @@
+"""The progress bar of the training loop: loss, accuracy, images per second, time left."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+
+class SilentBar(nullcontext[None]):
+    """No bar at all."""
+
+    def update(self, images: int, loss: float, accuracy: float | None) -> None:
+        """Nothing."""
+
+    def finish_epoch(self, line: str) -> None:
+        """Nothing."""
+
+
+class RichBar(AbstractContextManager["RichBar"]):
+    """A bar over all epochs, and above it one line for each that has ended."""
+
+    def __init__(self, images: int, done: int) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(compact=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=images, completed=done, text="", rate="")
+
+    def __enter__(self) -> RichBar:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
+
+    def update(self, images: int, loss: float, accuracy: float | None) -> None:
+        """After every batch."""
+        speed = self._progress.tasks[0].speed
+        text = f"loss {loss:.4f}" + ("" if accuracy is None else f"  accuracy {accuracy:.2%}")
+        rate = f"{speed:,.0f} images/s" if speed else ""
+        self._progress.update(self._task, advance=images, text=text, rate=rate)
+
+    def finish_epoch(self, line: str) -> None:
+        """After every epoch."""
+        self._progress.console.print(line, highlight=False)
+
+
+def progress_bar(progress: bool | None, images: int, done: int) -> SilentBar | RichBar:
+    """A bar where `progress` is True (ImportError without rich), none for False; for None where rich is installed."""
+    if progress is False:
+        return SilentBar()
+    try:
+        return RichBar(images, done)
+    except ImportError as error:
+        if progress is None:
+            return SilentBar()
+        raise ImportError('the progress bar needs rich; pip install "dipkernels[train]", or progress=False') from error

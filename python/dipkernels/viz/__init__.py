@@ -1,0 +1,7 @@
+"""Pictures of training and of what a network learned. Each function returns a matplotlib Figure."""
+
+from dipkernels.viz.classification import confusion_matrix, worst_mistakes
+from dipkernels.viz.curves import descent_path, loss_curves
+from dipkernels.viz.filters import first_layer_filters
+
+__all__ = ["confusion_matrix", "descent_path", "first_layer_filters", "loss_curves", "worst_mistakes"]

@@ -1,0 +1,70 @@
+"""Where a classifier is right and where it is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dipkernels.ops.backend import FloatArray
+
+
+def confusion_matrix(t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int) -> Figure:
+    """How often class i (row) was taken for class j (column); the mistakes are coloured by how often they happen."""
+    from matplotlib.figure import Figure
+
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (t, predictions), 1)
+    mistakes = counts.astype(np.float64)
+    np.fill_diagonal(mistakes, np.nan)
+    figure = Figure(figsize=(0.45 * classes + 1.5, 0.45 * classes + 1.2), layout="constrained")
+    axes = figure.subplots()
+    top = max(float(np.nanmax(mistakes)), 1.0) if classes > 1 else 1.0
+    axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=top)
+    for i, j in np.argwhere(counts):
+        if i == j:
+            axes.add_patch(_square(j, i, "#d8ead8"))
+        colour = "white" if i != j and counts[i, j] > 0.6 * top else "black"
+        axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8, color=colour)
+    right = np.trace(counts) / max(counts.sum(), 1)
+    axes.set(title=f"{right:.2%} of {counts.sum():,} right", xlabel="taken for", ylabel="is")
+    axes.set_xticks(range(classes))
+    axes.set_yticks(range(classes))
+    return figure
+
+
+def _square(x: int, y: int, colour: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, zorder=1)
+
+
+def worst_mistakes(
+    x: FloatArray, t: npt.NDArray[Any], probabilities: FloatArray, *, rows: int = 3, columns: int = 6
+) -> Figure:
+    """The images whose own class was given the least probability, with first and second guess.
+
+    x : float32 (N, C, H, W); probabilities : float32 (N, classes). Only mistakes are shown.
+    """
+    from matplotlib.figure import Figure
+
+    own = probabilities[np.arange(len(t)), t]
+    wrong = np.flatnonzero(probabilities.argmax(1) != t)
+    chosen = wrong[np.argsort(own[wrong], kind="stable")][: rows * columns]
+    figure = Figure(figsize=(1.3 * columns, 1.75 * rows + 0.4), layout="constrained")
+    figure.suptitle(f"{len(wrong)} mistakes of {len(t):,}" + (", the worst first" if len(wrong) > 1 else ""))
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        axes.set_axis_off()
+        if place >= len(chosen):
+            continue
+        i = chosen[place]
+        first, second = np.argsort(-probabilities[i], kind="stable")[:2]
+        image = np.moveaxis(x[i], 0, -1)
+        axes.imshow(image.squeeze() if image.shape[-1] == 1 else image, cmap="gray_r")
+        guesses = f"{first} {probabilities[i, first]:.0%}, {second} {probabilities[i, second]:.0%}"
+        axes.set_title(f"is {t[i]}\n{guesses}", fontsize=8)
+    return figure
