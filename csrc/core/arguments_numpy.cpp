@@ -21,6 +21,9 @@ std::string type_name(py::handle object) {
 py::array as_array(py::handle object, const char* op, const char* name) {
   check<TypeError>(py::isinstance<py::array>(object), op, ": ", name, " must be a numpy.ndarray, got ",
                    type_name(object));
+  const bool plain = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+  check<TypeError>(plain || !py::hasattr(object, "mask"), op, ": ", name,
+                   " is a masked array, whose mask would be lost; pass ", name, ".filled(value)");
   return py::reinterpret_borrow<py::array>(object);
 }
 

@@ -48,7 +48,9 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   const std::string op = kind + "_pool2d_backward";
   const Arguments args(op.c_str());
   Array dy = args.input(dy_, "dy", "NCHW");
-  Array x = args.optional_input(x_, "x", "NCHW"), y = args.optional_input(y_, "y", "NCHW");
+  const bool reads_forward = kind == "l2";
+  Array x = reads_forward ? args.input(x_, "x", "NCHW") : Array();
+  Array y = reads_forward ? args.input(y_, "y", "NCHW") : Array();
   check(x_shape.size() == 4 && x_shape[0] >= 0 && x_shape[1] >= 0, args.op(), ": input_size must be (N, C, H, W), got ",
         to_string(x_shape));
   const Pool2d p = make_pool(args, kind, x_shape, kernel_size, stride, padding, count_include_pad, rounding);

@@ -39,3 +39,10 @@ def backend_of(op: str, *arrays: Any) -> ModuleType:
                 "`dipkernels info` shows what it has. Move the array to the host, for example with .cpu().numpy()"
             )
     return _cpu
+
+
+def shape_of(op: str, name: str, array: Any) -> tuple[int, ...]:
+    """The shape of an array argument; TypeError where it is no array."""
+    if not hasattr(array, "shape"):
+        raise TypeError(f"{op}: {name} must be a numpy.ndarray, got {type(array).__name__}")
+    return tuple(array.shape)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dipkernels.ops.activation import Activation, activation_arguments
-from dipkernels.ops.backend import FloatArray, backend_of
+from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
 
 
@@ -188,7 +188,11 @@ def conv2d_backward(
     (2.0, 3.0, 1.0)
     """
     return (
-        conv2d_backward_data(dy, weight, x.shape, stride, padding, dilation, groups, rounding=rounding),
-        conv2d_backward_weight(dy, x, weight.shape, stride, padding, dilation, groups, rounding=rounding),
+        conv2d_backward_data(
+            dy, weight, shape_of("conv2d_backward", "x", x), stride, padding, dilation, groups, rounding=rounding
+        ),
+        conv2d_backward_weight(
+            dy, x, shape_of("conv2d_backward", "weight", weight), stride, padding, dilation, groups, rounding=rounding
+        ),
         conv2d_backward_bias(dy),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dipkernels.ops.backend import FloatArray, backend_of
+from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
 
 
@@ -156,7 +156,7 @@ def l2_pool2d_backward(
     op = "l2_pool2d_backward"
     return backend_of(op, dy, x, y).pool2d_backward(
         dy,
-        list(x.shape),
+        list(shape_of(op, "x", x)),
         x,
         y,
         kind="l2",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
+from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
 
 
@@ -20,7 +20,7 @@ def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None,
     (top, bottom), (left, right) = padding_pairs(op, padding)
     height, width = (
         (extent - 1) * s + f - p
-        for extent, s, f, p in zip(y.shape[-2:], steps, kernel, (top + bottom, left + right), strict=True)
+        for extent, s, f, p in zip(shape_of(op, "y", y)[-2:], steps, kernel, (top + bottom, left + right), strict=True)
     )
     return height, width
 
@@ -69,7 +69,7 @@ def max_unpool2d(
         size = _unpooled_size(y, kernel_size, stride, padding)
     elif len(output_size) == 2:
         size = pair(op, "output_size", tuple(output_size))
-    elif len(output_size) == 4 and tuple(output_size[:2]) == tuple(y.shape[:2]):
+    elif len(output_size) == 4 and tuple(output_size[:2]) == shape_of(op, "y", y)[:2]:
         size = pair(op, "output_size", tuple(output_size[2:]))
     else:
         raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")

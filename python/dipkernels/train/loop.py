@@ -168,11 +168,12 @@ def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) 
 
 
 def _line(epoch: Epoch, epochs: int) -> str:
+    """At most 80 characters, so that no terminal breaks it."""
     text = f"epoch {epoch.number:3}/{epochs}  loss {epoch.train_loss:.4f}"
     if epoch.train_accuracy is not None:
-        text += f"  accuracy {epoch.train_accuracy:7.2%}"
+        text += f" {epoch.train_accuracy:7.2%}"
     if epoch.validation_loss is not None:
-        text += f"  validation loss {epoch.validation_loss:.4f}"
+        text += f"  validation {epoch.validation_loss:.4f}"
     if epoch.validation_accuracy is not None:
-        text += f"  accuracy {epoch.validation_accuracy:7.2%}"
-    return text + f"  {epoch.images_per_second:8,.0f} images/s"
+        text += f" {epoch.validation_accuracy:7.2%}"
+    return text + f"  {epoch.images_per_second:7,.0f} images/s"

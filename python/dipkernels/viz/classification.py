@@ -46,17 +46,17 @@ def _square(x: int, y: int, colour: str) -> Any:
 def worst_mistakes(
     x: FloatArray, t: npt.NDArray[Any], probabilities: FloatArray, *, rows: int = 3, columns: int = 6
 ) -> Figure:
-    """The images whose own class was given the least probability, with first and second guess.
+    """The images whose own class was given the least probability, with first and second guess; mistakes in red.
 
-    x : float32 (N, C, H, W); probabilities : float32 (N, classes). Only mistakes are shown.
+    x : float32 (N, C, H, W); t : classes (N,); probabilities : float32 (N, classes)
     """
     from matplotlib.figure import Figure
 
     own = probabilities[np.arange(len(t)), t]
-    wrong = np.flatnonzero(probabilities.argmax(1) != t)
-    chosen = wrong[np.argsort(own[wrong], kind="stable")][: rows * columns]
+    chosen = np.argsort(own, kind="stable")[: rows * columns]
+    mistakes = int((probabilities.argmax(1) != t).sum())
     figure = Figure(figsize=(1.3 * columns, 1.75 * rows + 0.4), layout="constrained")
-    figure.suptitle(f"{len(wrong)} mistakes of {len(t):,}" + (", the worst first" if len(wrong) > 1 else ""))
+    figure.suptitle(f"{mistakes} mistake{'s' * (mistakes != 1)} of {len(t):,}; the least certain digits")
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.set_axis_off()
         if place >= len(chosen):
@@ -66,5 +66,5 @@ def worst_mistakes(
         image = np.moveaxis(x[i], 0, -1)
         axes.imshow(image.squeeze() if image.shape[-1] == 1 else image, cmap="gray_r")
         guesses = f"{first} {probabilities[i, first]:.0%}, {second} {probabilities[i, second]:.0%}"
-        axes.set_title(f"is {t[i]}\n{guesses}", fontsize=8)
+        axes.set_title(f"is {t[i]}\n{guesses}", fontsize=8, color="black" if first == t[i] else "crimson")
     return figure

@@ -1,0 +1,7 @@
+"""`python -m dipkernels` is the `dipkernels` command."""
+
+import sys
+
+from dipkernels.cli import main
+
+sys.exit(main())
