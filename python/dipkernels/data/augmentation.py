@@ -104,10 +104,13 @@ def resample(images: FloatArray, size: tuple[int, int], interpolation: Interpola
     >>> resample(np.float32([[[[0, 1]]]]), (1, 4))
     array([[[[0.  , 0.25, 0.75, 1.  ]]]], dtype=float32)
     """
-    factors = (1, 1, size[0] / images.shape[2], size[1] / images.shape[3])
-    order = _spline_order[interpolation]
-    zoomed = _ndimage().zoom(images, factors, order=order, mode="nearest", grid_mode=True)
-    return np.ascontiguousarray(zoomed, np.float32)
+    factors = (size[0] / images.shape[2], size[1] / images.shape[3])
+    zoom, order = _ndimage().zoom, _spline_order[interpolation]
+    result = np.empty((*images.shape[:2], *size), np.float32)
+    for image, out in zip(images, result, strict=True):
+        for channel, target in zip(image, out, strict=True):
+            zoom(channel, factors, output=target, order=order, mode="nearest", grid_mode=True)
+    return result
 
 
 def fit_to(images: FloatArray, size: tuple[int, int]) -> FloatArray:

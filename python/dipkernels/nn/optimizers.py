@@ -41,8 +41,9 @@ class Optimizer:
         raise NotImplementedError
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The numbers that define the rule, for histories and checkpoints."""
-        return {k: v for k, v in vars(self).items() if k not in ("state", "steps")}
+        """The numbers that define the rule, as JSON can hold them."""
+        numbers = {k: v for k, v in vars(self).items() if k not in ("state", "steps", "state_names")}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in numbers.items()}
 
 
 class SGD(Optimizer):

@@ -1,0 +1,140 @@
+"""The idx reader and its messages, MNIST, digits, splits and augmentation."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dipkernels import data
+from dipkernels.data.mnist import MD5
+from mnist_data import HAVE_MNIST, MNIST, REASON
+
+
+def idx(array: Any, *, magic: int | None = None, shape: tuple[int, ...] | None = None) -> bytes:
+    shape = array.shape if shape is None else shape
+    head = struct.pack(">I", 0x0800 + array.ndim if magic is None else magic)
+    return head + struct.pack(f">{len(shape)}I", *shape) + array.tobytes()
+
+
+IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_idx_is_read(tmp_path: Path, pack: Any) -> None:
+    (tmp_path / "images").write_bytes(pack(idx(IMAGES)))
+    np.testing.assert_array_equal(data.read_idx(tmp_path / "images"), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes are too few"),
+        (b"\x00\x00\x08", "3 bytes are too few"),
+        (idx(IMAGES, magic=0x12345678), "magic number 305419896"),
+        (idx(IMAGES, magic=0x0800), "magic number"),
+        (idx(IMAGES, magic=0x0D03), "elements of type 0x0d"),
+        (idx(IMAGES)[:10], "ends within its header"),
+        (idx(IMAGES)[:-1], r"is cut off: shape \(2, 3, 4\) needs 24 bytes of data, got 23"),
+        (idx(IMAGES) + b"x", "is too long"),
+        (idx(IMAGES, shape=(2**32 - 1,) * 3), "is cut off"),
+        (gzip.compress(idx(IMAGES))[:-9], "damaged gzip file"),
+        (gzip.compress(idx(IMAGES))[:20] + b"\x00" * 9, "damaged gzip file"),
+        (b"\x1f\x8b", "damaged gzip file"),
+        (b"<!DOCTYPE html><html>", "magic number"),
+    ],
+)
+def test_damaged_idx(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "images").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        data.read_idx(tmp_path / "images")
+
+
+def write_mnist(folder: Path, images: Any, labels: Any) -> None:
+    for prefix in ("train", "t10k"):
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
+
+
+def test_mnist_from_a_folder(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    labels = (np.arange(20) % 10).astype(np.uint8)
+    write_mnist(tmp_path, images, labels)
+    parts = data.mnist(tmp_path, validation=5, size=(32, 32))
+    assert (len(parts.train), len(parts.validation), len(parts.test)) == (15, 5, 20)
+    np.testing.assert_array_equal(parts.test.x[:, 0, 2:-2, 2:-2], images.astype("f4") / np.float32(255))
+    assert not parts.test.x[:, :, :2].any()
+    np.testing.assert_array_equal(parts.test.t, labels)
+    assert sorted([*parts.train.t, *parts.validation.t]) == sorted(labels)
+
+
+def test_mnist_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte\.gz.*download=True"):
+        data.mnist(tmp_path)
+    write_mnist(tmp_path, np.zeros((3, 28, 28), np.uint8), np.zeros(4, np.uint8))
+    with pytest.raises(ValueError, match=r"images have shape \(3, 28, 28\), labels \(4,\)"):
+        data.mnist(tmp_path)
+    write_mnist(tmp_path, np.zeros((3, 28, 28), np.uint8), np.full(3, 10, np.uint8))
+    with pytest.raises(ValueError, match="digits are 0 to 9"):
+        data.mnist(tmp_path)
+    write_mnist(tmp_path, np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8))
+    with pytest.raises(ValueError, match="validation must be from 0 to 2"):
+        data.mnist(tmp_path)
+
+
+@pytest.mark.skipif(not HAVE_MNIST, reason=REASON)
+def test_real_mnist() -> None:
+    for name, md5 in MD5.items():
+        assert hashlib.md5((MNIST / name).read_bytes()).hexdigest() == md5
+    parts = data.mnist(MNIST, validation=0)
+    assert (len(parts.train), len(parts.test)) == (60000, 10000)
+    np.testing.assert_array_equal(data.read_idx(MNIST / "train-labels-idx1-ubyte.gz")[:5], [5, 0, 4, 1, 9])
+    assert parts.train.x.max() == 1
+
+
+def test_digits_are_split_by_seed() -> None:
+    one, same, other = (data.digits(seed=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one.test.t, same.test.t)
+    assert (one.test.t != other.test.t).any()
+    assert one.train.x.dtype == np.float32
+    assert 0 <= one.train.x.min() <= one.train.x.max() <= 1
+    assert data.digits((28, 28)).test.x.shape == (359, 1, 28, 28)
+
+
+def test_splits_are_disjoint_and_complete() -> None:
+    whole = data.Dataset(np.arange(50, dtype="f4")[:, None], np.arange(50))
+    parts = data.split(whole, 0.1, 0.3)
+    together = np.concatenate([parts.train.t, parts.validation.t, parts.test.t])
+    assert sorted(together) == list(range(50))
+    for validation, test in [(-0.1, 0.2), (0.5, 0.5), (0.2, 1.0)]:
+        with pytest.raises(ValueError, match="split"):
+            data.split(whole, validation, test)
+    with pytest.raises(ValueError, match="50 inputs, but 49 targets"):
+        data.Dataset(whole.x, whole.t[1:])
+
+
+def test_affine_identity_and_mistakes() -> None:
+    images = np.random.default_rng(0).random((3, 2, 9, 8), np.float32)
+    identity = [[1, 0, 0], [0, 1, 0]]
+    for interpolation in ("nearest", "bilinear", "bicubic"):
+        np.testing.assert_allclose(data.affine(images, identity, interpolation), images, atol=1e-6)
+    with pytest.raises(ValueError, match="onto a line"):
+        data.affine(images, [[1, 1, 0], [1, 1, 0]])
+    with pytest.raises(ValueError, match="interpolation must be one of"):
+        data.affine(images, identity, "cubic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="broadcast"):
+        data.affine(images, np.eye(2))
+
+
+def test_augmentation_depends_on_the_generator_alone() -> None:
+    images = data.digits().test.x[:5]
+    augment = data.AffineAugmentation()
+    one, same, other = (augment(np.random.default_rng(s), images) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+    assert (one != images).any()
