@@ -1,0 +1,95 @@
+"""LeNet-5 and the MLP 784-300-100-10 on MNIST: the same recipe here and in PyTorch, with accuracy and time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.machine import describe, write
+from dipkernels import data, models, nn, train
+
+BATCH = 64
+
+
+def _torch_lenet5() -> torch.nn.Module:
+    t = torch.nn
+    return t.Sequential(
+        t.Conv2d(1, 6, 5), t.ReLU(), t.MaxPool2d(2), t.Conv2d(6, 16, 5), t.ReLU(), t.MaxPool2d(2), t.Flatten(),
+        t.Linear(400, 120), t.ReLU(), t.Linear(120, 100), t.ReLU(), t.Linear(100, 10),
+    )  # fmt: skip
+
+
+def _torch_mlp() -> torch.nn.Module:
+    t = torch.nn
+    return t.Sequential(
+        t.Flatten(), t.Linear(784, 300), t.ReLU(), t.Linear(300, 100), t.ReLU(), t.Linear(100, 10)
+    )  # fmt: skip
+
+
+def _train_torch(
+    network: torch.nn.Module, model: nn.Graph, parts: data.Splits, lr: Callable[[int], float], epochs: int
+) -> tuple[float, float]:
+    """Seconds and test accuracy, from the weights of `model`."""
+    for theirs, ours in zip(network.parameters(), model.parameters.values(), strict=True):
+        theirs.data.copy_(torch.from_numpy(ours))
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
+    x, t = torch.from_numpy(parts.train.x), torch.from_numpy(parts.train.t)
+    rng = np.random.default_rng(0)
+    start = time.perf_counter()
+    for epoch in range(1, epochs + 1):
+        optimizer.param_groups[0]["lr"] = lr(epoch)
+        order = torch.from_numpy(rng.permutation(len(x)))
+        for first in range(0, len(x), BATCH):
+            chosen = order[first : first + BATCH]
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(x[chosen]), t[chosen]).backward()
+            optimizer.step()
+        with torch.no_grad():  # as ours does, for early stopping
+            for first in range(0, len(parts.validation), 256):
+                network(torch.from_numpy(parts.validation.x[first : first + 256]))
+    seconds = time.perf_counter() - start
+    with torch.no_grad():
+        guesses = network(torch.from_numpy(parts.test.x)).argmax(1).numpy()
+    return seconds, float((guesses == parts.test.t).mean())
+
+
+def run(mnist: Path, epochs: int, json_path: Path | None) -> None:
+    """Prints one line a model."""
+    for name, value in describe().items():
+        print(f"{name}: {value}")
+    rows: list[dict[str, Any]] = []
+    builders: list[tuple[str, nn.Graph, torch.nn.Module, tuple[int, int], float]] = [
+        ("LeNet-5", models.lenet5(seed=0), _torch_lenet5(), (32, 32), 0.002),
+        ("MLP 784-300-100-10", models.mlp(input_shape=(1, 28, 28), seed=0), _torch_mlp(), (28, 28), 0.001),
+    ]
+    for name, model, network, size, lr in builders:
+        parts = data.mnist(mnist, size=size)
+
+        def schedule(epoch: int, lr: float = lr) -> float:
+            return lr * (0.5 + 0.5 * math.cos(math.pi * (epoch - 1) / epochs))
+
+        their_seconds, their_accuracy = _train_torch(network, model, parts, schedule, epochs)
+        time.sleep(1)  # PyTorch's threads spin for a while after their last work
+        start = time.perf_counter()
+        train.fit(
+            model, parts.train, parts.validation, optimizer=nn.Adam(), epochs=epochs, batch_size=BATCH,
+            schedule=schedule, progress=False,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        accuracy = train.evaluate(model, parts.test).accuracy
+        row = {
+            "model": name, "epochs": epochs, "batch": BATCH, "seconds": seconds, "test accuracy": accuracy,
+            "torch seconds": their_seconds, "torch test accuracy": their_accuracy, "ratio": their_seconds / seconds,
+        }  # fmt: skip
+        rows.append(row)
+        print(
+            f"{name}, {epochs} epochs of {len(parts.train):,}: {seconds:.1f} s, test accuracy {accuracy:.2%}; "
+            f"PyTorch {their_seconds:.1f} s, {their_accuracy:.2%}; {their_seconds / seconds:.2f}x"
+        )
+    write(json_path, rows)
