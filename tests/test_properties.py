@@ -194,3 +194,73 @@ def test_nonfinite_values_stay_where_they_belong(seed: int, stride: int) -> None
     with np.errstate(invalid="ignore"):
         expected = reference.conv2d_backward_weight(dy, x, (2, 3, 3, 3), stride, rounding="floor")
     np.testing.assert_array_equal(ops.conv2d_backward_weight(dy, x, (2, 3, 3, 3), stride, rounding="floor"), expected)
+
+
+floats = st.floats(width=32, allow_nan=True, allow_infinity=True)
+
+
+@given(st.lists(floats, max_size=70), st.sampled_from(["step", "sigmoid", "tanh", "relu", "leaky_relu", "elu"]))
+def test_activations_equal_oracle_on_any_float(values: list[float], name: str) -> None:
+    x = np.array(values, np.float32)
+    with np.errstate(all="ignore"):
+        y, expected = getattr(ops, name)(x), getattr(reference, name)(x)
+        # 4 ulp, as in cases/activation.py; below the smallest normal number the error is absolute.
+        np.testing.assert_allclose(y, expected, rtol=8 * UNIT, atol=2.0**-126)
+        dy = np.ones_like(x)
+        backward = f"{name}_backward"
+        np.testing.assert_allclose(
+            getattr(ops, backward)(dy, y), getattr(reference, backward)(dy, y), rtol=2 * UNIT, atol=2 * UNIT
+        )
+
+
+@given(st.lists(st.integers(0, 40), max_size=3), seeds, st.sampled_from(["mse", "l1", "smooth_l1", "msle"]))
+def test_losses_and_their_gradients_equal_oracle(shape: list[int], seed: int, name: str) -> None:
+    x, target = (np.asarray(np.abs(integers(s, *shape))) for s in (seed, seed + 1))
+    for reduction in ("mean", "sum", "none"):
+        got, expected = (getattr(m, f"{name}_loss_with_grad")(x, target, reduction) for m in (ops, reference))
+        # Small integers: exact but for the logarithms (6 ulp of numbers below 2) and the division of the mean.
+        tolerance = {"rtol": 100 * UNIT, "atol": 12 * UNIT if name == "msle" else 0.0}
+        np.testing.assert_allclose(got[0], expected[0], **{**tolerance, "atol": tolerance["atol"] * max(x.size, 1)})
+        np.testing.assert_allclose(got[1], expected[1], **tolerance)
+
+
+@given(st.integers(1, 30), st.integers(1, 20), seeds, st.floats(0, 3, width=32))
+def test_hinge_loss_equals_oracle(n: int, c: int, seed: int, margin: float) -> None:
+    scores, target = integers(seed, n, c), np.random.default_rng(seed).integers(0, c, n)
+    got, expected = (m.hinge_loss_with_grad(scores, target, margin, "sum") for m in (ops, reference))
+    np.testing.assert_allclose(
+        got[0], expected[0], rtol=4 * UNIT, atol=n * c * 8 * UNIT
+    )  # s − s_y + margin rounds twice
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
+@given(st.integers(1, 12), st.integers(2, 20), seeds, st.floats(0, 5))
+def test_focal_and_probability_loss_equal_oracle(n: int, c: int, seed: int, gamma: float) -> None:
+    logits, target = integers(seed, n, c), np.random.default_rng(seed).integers(0, c, n)
+    got, expected = (m.focal_loss_with_grad(logits, target, gamma) for m in (ops, reference))
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=(60 + 20 * gamma) * UNIT)  # γ times the error of 1 − p
+    p = ops.softmax(logits, 1)
+    got, expected = (m.probability_loss_with_grad(p, target) for m in (ops, reference))
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=8 * UNIT, atol=4 * UNIT)
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=2), max_size=5), seeds, st.integers(1, 9), st.floats(0, 0.1))
+def test_optimizers_equal_oracle(shapes: list[list[int]], seed: int, step: int, decay: float) -> None:
+    rules: dict[str, tuple[int, dict[str, Any]]] = {
+        "gradient_descent_step": (0, {"lr": 0.1}),
+        "momentum_step": (1, {"lr": 0.1}),
+        "nesterov_step": (1, {"lr": 0.1}),
+        "adagrad_step": (1, {}),
+        "adadelta_step": (2, {}),
+        "adam_step": (2, {"step": step}),
+    }
+    for rule, (states, options) in rules.items():
+        arrays = [[np.asarray(np.abs(integers(seed + i, *shape))) for shape in shapes] for i in range(2 + states)]
+        exact = [[a.astype(np.float64) for a in group] for group in arrays]
+        getattr(ops, rule)(*arrays, **options, weight_decay=decay)
+        getattr(reference, rule)(*exact, **options, weight_decay=decay)
+        for group, other in zip(arrays, exact, strict=True):
+            for a, b in zip(group, other, strict=True):
+                np.testing.assert_allclose(a, b, rtol=32 * UNIT, atol=64 * UNIT)  # the bound of cases/optimizers.py

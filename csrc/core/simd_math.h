@@ -19,7 +19,7 @@ inline F scale_by_power_of_two(F x, I n) {
 }
 
 // eˣ = 2ⁿ·eʳ with r = x − n·ln 2 in two parts (Cody and Waite), and a polynomial for eʳ on |r| ≤ ln 2 / 2.
-// Error at most 1.1 ulp; overflow gives infinity, NaN stays NaN.
+// Error at most 1.01 ulp; overflow gives infinity, NaN stays NaN.
 inline F exp(F x) {
   const F clamped = select(x > 89.0f, broadcast(89.0f), select(x < -104.0f, broadcast(-104.0f), x));
   const F magic = broadcast(12582912.0f);  // 1.5·2²³: adding it rounds to an integer in the low bits
@@ -38,7 +38,7 @@ inline F exp(F x) {
   return select(x != x, x, scale_by_power_of_two(p, n));
 }
 
-// eˣ − 1: the Taylor series where the difference would cancel. Error at most 2 ulp.
+// eˣ − 1: the Taylor series where the difference would cancel. Error at most 3.5 ulp, at |x| = 0.35.
 inline F expm1(F x) {
   F p = broadcast(1.0f / 40320);
   p = fma(p, x, broadcast(1.0f / 5040));
@@ -50,14 +50,15 @@ inline F expm1(F x) {
   return select(abs(x) < 0.35f, fma(p, x * x, x), exp(x) - 1.0f);
 }
 
-// 1/(1 + e^−x), computed from e^−|x| so that nothing overflows and f(x) = 1 − f(−x) holds closely.
+// 1/(1 + e^−x), computed from e^−|x| so that nothing overflows and f(x) = 1 − f(−x) holds closely. Error at most
+// 2.4 ulp.
 inline F sigmoid(F x) {
   const F e = exp(-abs(x));
   const F small = e / (1.0f + e);
   return select(x != x, x, select(x > 0.0f, 1.0f / (1.0f + e), small));
 }
 
-// tanh x = −expm1(−2|x|)/(expm1(−2|x|) + 2) with the sign of x. Error at most 3 ulp.
+// tanh x = −expm1(−2|x|)/(expm1(−2|x|) + 2) with the sign of x. Error at most 2.5 ulp.
 inline F tanh(F x) {
   const F e = expm1(-2.0f * abs(x));
   const F magnitude = abs(e / (e + 2.0f));

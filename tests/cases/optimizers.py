@@ -27,8 +27,7 @@ _rules: dict[str, tuple[int, list[dict[str, Any]]]] = {
 
 
 def _bound(expected: Any, weights: Any, gradients: Any, *rest: Any, **kwargs: Any) -> Any:
-    # 16 roundings of a value no larger than a few units (the arrays are standard normal, the steps smaller); 1 − β is
-    # itself rounded to float32 relative to β, hence the division by 1 − β₂ = 0.001 at the first step of Adam.
+    # 16 roundings of a value no larger than a few units: the arrays are standard normal, the steps smaller.
     return [16 * UNIT * (np.abs(e) + 4.0) for e in expected]
 
 

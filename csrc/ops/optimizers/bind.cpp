@@ -106,6 +106,8 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.weight_decay = static_cast<float>(weight_decay);
   update.decay1 = static_cast<float>(decay1);
   update.decay2 = static_cast<float>(decay2);
+  update.rest1 = static_cast<float>(1.0 - decay1);
+  update.rest2 = static_cast<float>(1.0 - decay2);
   update.epsilon = static_cast<float>(epsilon);
   update.correction1 = static_cast<float>(1.0 - std::pow(decay1, static_cast<double>(step)));
   update.correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(decay2, static_cast<double>(step))));

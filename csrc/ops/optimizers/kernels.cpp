@@ -29,16 +29,16 @@ inline void step(const Update& u, F& w, F g, F& s1, F& s2) {
       w -= u.learning_rate * g / (sqrt(s1) + u.epsilon);
       break;
     case Rule::adadelta: {
-      s1 = fma(broadcast(u.decay1), s1, (1.0f - u.decay1) * g * g);
+      s1 = fma(broadcast(u.decay1), s1, u.rest1 * g * g);
       const F delta = sqrt(s2 + u.epsilon) / sqrt(s1 + u.epsilon) * g;
-      s2 = fma(broadcast(u.decay1), s2, (1.0f - u.decay1) * delta * delta);
+      s2 = fma(broadcast(u.decay1), s2, u.rest1 * delta * delta);
       w -= u.learning_rate * delta;
       break;
     }
     case Rule::adam:
     case Rule::adamw:
-      s1 = fma(broadcast(u.decay1), s1, (1.0f - u.decay1) * g);
-      s2 = fma(broadcast(u.decay2), s2, (1.0f - u.decay2) * g * g);
+      s1 = fma(broadcast(u.decay1), s1, u.rest1 * g);
+      s2 = fma(broadcast(u.decay2), s2, u.rest2 * g * g);
       w -= u.learning_rate / u.correction1 * s1 / (sqrt(s2) / u.correction2 + u.epsilon);
       break;
   }

@@ -10,9 +10,10 @@ enum class Rule { gradient_descent, momentum, nesterov, adagrad, adadelta, adam,
 struct Update {
   Rule rule = Rule::gradient_descent;
   float learning_rate = 0.0f;
-  float weight_decay = 0.0f;  // λ: adds λ·w to the gradient (L2); AdamW shrinks w by 1 − ε·λ instead
-  float decay1 = 0.0f;        // momentum μ, AdaDelta's ρ, Adam's β₁
-  float decay2 = 0.0f;        // Adam's β₂
+  float weight_decay = 0.0f;         // λ: adds λ·w to the gradient (L2); AdamW shrinks w by 1 − ε·λ instead
+  float decay1 = 0.0f;               // momentum μ, AdaDelta's ρ, Adam's β₁
+  float decay2 = 0.0f;               // Adam's β₂
+  float rest1 = 1.0f, rest2 = 1.0f;  // 1 − decay1 and 1 − decay2, rounded once: 1 − 0.999f is off by 3e-5
   float epsilon = 0.0f;
   float correction1 = 1.0f;  // Adam's 1 − β₁ᵗ
   float correction2 = 1.0f;  // Adam's √(1 − β₂ᵗ)
