@@ -1,6 +1,6 @@
 """Fair timing of competitors on a shared, noisy machine: in turns, each its median.
 
-Competitors bring thread pools of their own, whose threads spin for some milliseconds after their last work. On few
+Competitors bring thread pools of their own, whose threads spin for up to ten milliseconds after their last work. On few
 cores one would slow down the next, so every turn begins with a pause and a call that does not count.
 """
 
@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PAUSE = 0.006
-TURN = 0.03
+PAUSE = 0.025
+TURN = 0.04
 
 
 def interleaved(*functions: Callable[[], Any], seconds: float = 0.5, turns: int = 5) -> list[float]:

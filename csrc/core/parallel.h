@@ -30,4 +30,11 @@ void parallel_ranges(std::int64_t count, std::int64_t grain, const Body& body) {
   });
 }
 
+// How many elements of a long array a task should take: about a sixteenth, so that threads share evenly and the
+// hardware's prefetchers see long runs, but at least some microseconds' worth. A multiple of 4096.
+inline std::int64_t element_grain(std::int64_t count) {
+  const std::int64_t sixteenth = (count / 16 + 4095) / 4096 * 4096;
+  return sixteenth > 1 << 14 ? sixteenth : 1 << 14;
+}
+
 }  // namespace dip::cpu

@@ -18,14 +18,26 @@ constexpr int dot_rows = 3, dot_columns = 3;
 #endif
 constexpr int NR = NV * W;
 
+// The loops over a tile are unrolled by pragma: left to itself GCC 12 keeps the tile in memory at its ends.
+
 // c[m][j] (+)= Σ_k a[k·MR + m] · b[offset[k] + j] for M rows and V vectors. The last vector of b holds `last` readable
 // columns when Partial. Two loads a fused multiply-add at most; the sum runs over k in order.
 template <int M, int V, bool Partial>
 inline void outer_tile(const float* a, const float* b, const std::int64_t* offset, std::int64_t depth, float* c,
                        std::int64_t c_row, bool accumulate, std::int64_t last) {
   F sum[M][V];
-  for (int m = 0; m < M; ++m) {
-    for (int v = 0; v < V; ++v) sum[m][v] = accumulate ? load(c + m * c_row + v * W) : F{};
+  if (accumulate) {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[m][v] = load(c + m * c_row + v * W);
+    }
+  } else {
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[m][v] = F{};
+    }
   }
   for (std::int64_t k = 0; k < depth; ++k) {
     const float* row = b + offset[k];
@@ -33,12 +45,15 @@ inline void outer_tile(const float* a, const float* b, const std::int64_t* offse
     for (int v = 0; v < V; ++v) {
       column[v] = Partial && v == V - 1 ? load(row + v * W, last) : load(row + v * W);
     }
+#pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
       const F scale = broadcast(a[k * MR + m]);
       for (int v = 0; v < V; ++v) sum[m][v] = fma(scale, column[v], sum[m][v]);
     }
   }
+#pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
     for (int v = 0; v < V; ++v) store(c + m * c_row + v * W, sum[m][v]);
   }
 }
@@ -92,7 +107,12 @@ struct DotOperand {
 template <int M, int N>
 inline void dot_tile(const DotOperand& a, const DotOperand& b, std::int64_t batches, std::int64_t segments,
                      std::int64_t length, float* out, std::int64_t out_row, std::int64_t out_column, bool accumulate) {
-  F sum[M][N] = {};
+  F sum[M][N];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sum[m][n] = F{};
+  }
   for (std::int64_t batch = 0; batch < batches; ++batch) {
     for (std::int64_t segment = 0; segment < segments; ++segment) {
       const std::int64_t a0 = batch * a.batch + segment * a.segment;

@@ -6,18 +6,18 @@
 namespace dip::cpu {
 namespace {
 
-constexpr std::int64_t grain = 1 << 14;  // elements: 64 KB an array, a task of some microseconds
+constexpr std::int64_t grain = 1 << 14;  // elements of small channels a task takes together
 
 }  // namespace
 
 void activation_forward(ActivationSpec activation, std::int64_t count, const float* x, float* y) {
-  parallel_ranges(count, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(count, element_grain(count), [&](std::int64_t begin, std::int64_t end) {
     activation_kernels().forward(activation, end - begin, x + begin, y + begin);
   });
 }
 
 void activation_backward(ActivationSpec activation, std::int64_t count, const float* dy, const float* y, float* dx) {
-  parallel_ranges(count, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(count, element_grain(count), [&](std::int64_t begin, std::int64_t end) {
     activation_kernels().backward(activation, end - begin, dy + begin, y + begin, dx + begin);
   });
 }

@@ -104,8 +104,9 @@ void run_products(int64_t images, int64_t groups, int64_t rows, int64_t flat, co
     const int64_t row = task / column_pieces % row_pieces * row_step;
     const int64_t outer = task / column_pieces / row_pieces;
     if (column >= flat || row >= rows) return;
+    static thread_local Scratch block;
     kernels.shifted_product(product(outer / groups, outer % groups), row, std::min(rows, row + row_step), column,
-                            std::min(flat, column + column_step));
+                            std::min(flat, column + column_step), block.floats(row_step * kernels.column_block));
   });
 }
 

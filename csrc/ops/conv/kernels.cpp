@@ -59,24 +59,29 @@ void scatter_row(const ShiftedProduct& p, const float* values, std::int64_t m, s
   }
 }
 
+// A depth block of the source, about 256 shifts of NR columns, fits into the first-level cache and serves all rows; the
+// packed matrix streams past it. `block` holds the sums of all rows in between.
 void shifted_product(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                     std::int64_t q_end) {
-  alignas(64) float tile[MR * NR];
-  for (std::int64_t m0 = row_begin; m0 < row_end; m0 += MR) {
-    const std::int64_t rows = row_end - m0 < MR ? row_end - m0 : MR;
-    const float* panel = p.packed + m0 * p.depth;
-    for (std::int64_t q = q_begin; q < q_end; q += NR) {
-      const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
-      // A last, partly used vector reads past q_end: scratch memory has room for that, and the results are dropped.
-      const int vectors = static_cast<int>((columns + W - 1) / W);
-      choose_outer_tile(rows, vectors, false)(panel, p.source + q, p.offset, p.depth, tile, NR, false, W);
-      for (std::int64_t m = 0; m < rows; ++m) {
-        float* row = tile + m * NR;
-        if (p.bias || p.activation.kind != Activation::none) {
-          finish_row(row, columns, p.bias ? p.bias[m0 + m] : 0.0f, p.activation.kind, p.activation.alpha);
-        }
-        scatter_row(p, row, m0 + m, q, columns);
+                     std::int64_t q_end, float* block) {
+  constexpr std::int64_t depth_block = 256;
+  for (std::int64_t q = q_begin; q < q_end; q += NR) {
+    const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
+    // A last, partly used vector reads past q_end: scratch memory has room for that, and the results are dropped.
+    const int vectors = static_cast<int>((columns + W - 1) / W);
+    for (std::int64_t k = 0; k < p.depth || k == 0; k += depth_block) {
+      const std::int64_t depth = p.depth - k < depth_block ? p.depth - k : depth_block;
+      for (std::int64_t m = row_begin; m < row_end; m += MR) {
+        const std::int64_t rows = row_end - m < MR ? row_end - m : MR;
+        choose_outer_tile(rows, vectors, false)(p.packed + m * p.depth + k * MR, p.source + q, p.offset + k, depth,
+                                                block + (m - row_begin) * NR, NR, k > 0, W);
       }
+    }
+    for (std::int64_t m = row_begin; m < row_end; ++m) {
+      float* row = block + (m - row_begin) * NR;
+      if (p.bias || p.activation.kind != Activation::none) {
+        finish_row(row, columns, p.bias ? p.bias[m] : 0.0f, p.activation.kind, p.activation.alpha);
+      }
+      scatter_row(p, row, m, q, columns);
     }
   }
 }

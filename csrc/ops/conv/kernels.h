@@ -48,7 +48,7 @@ struct ConvKernels {
   void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
                     std::int64_t depth, float* packed);
   void (*shifted_product)(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                          std::int64_t q_end);
+                          std::int64_t q_end, float* block);  // block: a row block's multiple of rows × column_block
   void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                        std::int64_t column_end);
   double (*sum)(const float* values, std::int64_t count);

@@ -12,7 +12,7 @@ using std::int64_t;
 
 double elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x, const float* target, float* values,
                         float* gradient) {
-  constexpr int64_t grain = 1 << 14;
+  const int64_t grain = element_grain(count);
   std::vector<double> partial((count + grain - 1) / grain);
   parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
     partial[begin / grain] =

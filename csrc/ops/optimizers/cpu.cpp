@@ -8,7 +8,9 @@
 namespace dip::cpu {
 
 void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int64_t tensor_count) {
-  constexpr std::int64_t grain = 1 << 13;
+  std::int64_t total = 0;
+  for (std::int64_t t = 0; t < tensor_count; ++t) total += tensors[t].count;
+  const std::int64_t grain = element_grain(total);
   std::vector<UpdateTensor> pieces;
   for (std::int64_t t = 0; t < tensor_count; ++t) {
     const UpdateTensor& whole = tensors[t];
