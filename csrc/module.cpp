@@ -7,8 +7,6 @@
 #include "core/check.h"
 #include "core/families.h"
 #include "core/geometry.h"
-#include "core/isa.h"
-#include "core/parallel.h"
 
 namespace py = pybind11;
 
@@ -62,9 +60,5 @@ PYBIND11_MODULE(DIP_MODULE, m) {
   m.def("output_size", output_size, py::arg("op"), py::arg("axis"), py::arg("input"), py::arg("kernel_size"),
         py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("rounding"));
   m.def("build_info", build_info);
-  m.def("isa", dip::backend::isa_name);
-  m.def("available_isas", dip::backend::available_isas);
-  m.def("set_isa", dip::backend::set_isa, py::arg("name"));
-  m.def("num_threads", dip::backend::num_threads);
-  m.def("set_num_threads", dip::backend::set_num_threads, py::arg("count"));
+  dip::bind_runtime(m);
 }

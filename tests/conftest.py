@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
 import dipkernels
 
+EMULATED = os.environ.get("DIPKERNELS_BACKEND") == "cuda_emulated"
 
-@pytest.fixture(params=dipkernels.available_isas())
+
+@pytest.fixture(params=["seed1", "seed2"] if EMULATED else dipkernels.available_isas())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test once on every instruction set of the machine."""
+    """Runs a test once on every instruction set of the machine; emulated, with two orders of a block's threads."""
+    if EMULATED:
+        import_module("dipkernels._cuda_emulated").set_seed(int(request.param[-1]))
+        yield request.param
+        return
     before = dipkernels.isa()
     dipkernels.set_isa(request.param)
     yield request.param

@@ -9,6 +9,9 @@ namespace dip {
 namespace DIP_BACKEND {}
 namespace backend = DIP_BACKEND;
 
+// What the backend lets be set: threads and instruction sets of the CPU, …
+void bind_runtime(pybind11::module_& m);
+
 void bind_activation(pybind11::module_& m);
 void bind_conv(pybind11::module_& m);
 void bind_dropout(pybind11::module_& m);

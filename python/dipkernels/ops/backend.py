@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels import _cpu
+HOST_BACKENDS = {"": "_cpu", "cpu": "_cpu", "cuda_emulated": "_cuda_emulated"}
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IndexArray: TypeAlias = npt.NDArray[np.int32]
 LabelArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 _DLPACK_CPU = 1
+
+
+def _host_backend() -> ModuleType:
+    """The module for NumPy arrays: `_cpu`, or by DIPKERNELS_BACKEND, for tests, the CUDA kernels emulated."""
+    name = os.environ.get("DIPKERNELS_BACKEND", "")
+    if name not in HOST_BACKENDS:
+        raise ValueError(f"environment variable DIPKERNELS_BACKEND must be cpu or cuda_emulated, got {name!r}")
+    return importlib.import_module(f"dipkernels.{HOST_BACKENDS[name]}")
+
+
+_host = _host_backend()
 
 
 def _on_gpu(array: Any) -> bool:
@@ -38,7 +51,7 @@ def backend_of(op: str, *arrays: Any) -> ModuleType:
                 f"{op}: got an array on a GPU, but this installation of dipkernels has no CUDA backend; "
                 "`dipkernels info` shows what it has. Move the array to the host, for example with .cpu().numpy()"
             )
-    return _cpu
+    return _host
 
 
 def shape_of(op: str, name: str, array: Any) -> tuple[int, ...]:

@@ -1,0 +1,34 @@
+// What the kernels in .cu files are written against: CUDA C++ under nvcc or clang, and the emulation on the host
+// elsewhere. Launches go through launch(), never <<<>>>, so that one source serves both.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#include "core/device_cuda.h"
+#else
+#include "emulation/device.h"
+#endif
+
+namespace dip::cuda {
+
+constexpr int threads_per_block = 256;
+constexpr std::int64_t most_blocks = 1 << 16;
+
+// The first element of this thread in a loop over all elements, and the distance to its next.
+__device__ inline std::int64_t first_element() {
+  return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+__device__ inline std::int64_t element_step() {
+  return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
+
+// Launches `kernel` over `count` elements, one a thread as far as the grid reaches.
+template <class... Parameters, class... Arguments>
+void launch_elements(void (*kernel)(Parameters...), std::int64_t count, Arguments... arguments) {
+  if (count <= 0) return;
+  const std::int64_t blocks = (count + threads_per_block - 1) / threads_per_block;
+  launch(kernel, static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), threads_per_block, arguments...);
+}
+
+}  // namespace dip::cuda

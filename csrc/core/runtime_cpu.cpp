@@ -1,0 +1,19 @@
+// Threads and instruction sets, for Python.
+#include <pybind11/stl.h>
+
+#include "core/families.h"
+#include "core/isa.h"
+#include "core/parallel.h"
+
+namespace dip {
+
+void bind_runtime(pybind11::module_& m) {
+  namespace py = pybind11;
+  m.def("isa", cpu::isa_name);
+  m.def("available_isas", cpu::available_isas);
+  m.def("set_isa", cpu::set_isa, py::arg("name"));
+  m.def("num_threads", cpu::num_threads);
+  m.def("set_num_threads", cpu::set_num_threads, py::arg("count"));
+}
+
+}  // namespace dip

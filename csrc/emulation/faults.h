@@ -1,0 +1,12 @@
+// Kernels with planted faults: the tests of the tester.
+#pragma once
+
+#include <string>
+
+namespace dip::cuda {
+
+// Runs the kernel with the fault `name`: "missing_barrier", "divergent_barrier", "out_of_bounds" or "none". True where
+// its result is the right one.
+bool run_planted_fault(const std::string& name);
+
+}  // namespace dip::cuda

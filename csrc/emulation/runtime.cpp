@@ -1,0 +1,14 @@
+// The seed of the fibers' order and the planted faults, for Python.
+#include "core/families.h"
+#include "emulation/device.h"
+#include "emulation/faults.h"
+
+namespace dip {
+
+void bind_runtime(pybind11::module_& m) {
+  namespace py = pybind11;
+  m.def("set_seed", emulation::set_seed, py::arg("seed"));
+  m.def("run_planted_fault", cuda::run_planted_fault, py::arg("name"));
+}
+
+}  // namespace dip

@@ -1,0 +1,66 @@
+// Activations on the GPU: one element a thread, 8 bytes forward and 12 backward; memory-bound.
+#include "core/scalar_math.h"
+#include "ops/activation/activation.h"
+
+namespace dip::cuda {
+namespace {
+
+__global__ void forward_kernel(ActivationSpec a, std::int64_t count, const float* x, float* y) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) y[i] = activate(x[i], a.kind, a.alpha);
+}
+
+__global__ void backward_kernel(ActivationSpec a, std::int64_t count, const float* dy, const float* y, float* dx) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    dx[i] = dy[i] * activation_slope(y[i], a.kind, a.alpha);
+  }
+}
+
+__global__ void maxout_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
+                              std::int32_t* indices) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const float* values = x + i / inner * pieces * inner + i % inner;
+    float best = values[0];
+    std::int32_t index = 0;
+    for (std::int64_t piece = 1; piece < pieces; ++piece) {
+      const float value = values[piece * inner];
+      // The first maximum wins; the first NaN wins over every number.
+      if (!(value <= best) && best == best) {
+        best = value;
+        index = static_cast<std::int32_t>(piece);
+      }
+    }
+    y[i] = best;
+    indices[i] = index;
+  }
+}
+
+__global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, const float* dy,
+                                       const std::int32_t* indices, float* dx) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const std::int64_t piece = i / inner % pieces, from = i / inner / pieces * inner + i % inner;
+    dx[i] = indices[from] == piece ? dy[from] : 0.0f;
+  }
+}
+
+}  // namespace
+
+void activation_forward(ActivationSpec activation, std::int64_t count, const float* x, float* y) {
+  launch_elements(forward_kernel, count, activation, count, x, y);
+}
+
+void activation_backward(ActivationSpec activation, std::int64_t count, const float* dy, const float* y, float* dx) {
+  launch_elements(backward_kernel, count, activation, count, dy, y, dx);
+}
+
+void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
+                    std::int32_t* indices) {
+  launch_elements(maxout_kernel, channels * inner, channels * inner, pieces, inner, x, y, indices);
+}
+
+void maxout_backward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* dy,
+                     const std::int32_t* indices, float* dx) {
+  const std::int64_t count = channels * pieces * inner;
+  launch_elements(maxout_backward_kernel, count, count, pieces, inner, dy, indices, dx);
+}
+
+}  // namespace dip::cuda

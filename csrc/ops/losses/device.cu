@@ -1,0 +1,83 @@
+// The other losses on the GPU: one element or position a thread, then the sum in one block.
+#include "core/device.h"
+#include "core/reduce.h"
+#include "ops/losses/losses.h"
+
+namespace dip::cuda {
+namespace {
+
+__global__ void elementwise_kernel(ElementwiseLoss p, std::int64_t count, const float* x, const float* target,
+                                   float* values, float* gradient) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const float d = x[i] - target[i];
+    const float sign = d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : d;  // d itself is 0 or NaN
+    float value = d * d, slope = 2.0f * d;
+    if (p.kind == LossKind::absolute) {
+      value = fabsf(d);
+      slope = sign;
+    } else if (p.kind == LossKind::squared_logarithm) {
+      const float difference = log1pf(x[i]) - log1pf(target[i]);
+      value = difference * difference;
+      slope = 2.0f * difference / (x[i] + 1.0f);
+    } else if (p.kind == LossKind::smooth_l1) {
+      const bool near = fabsf(d) < p.beta;
+      value = near ? 0.5f * d * d / p.beta : fabsf(d) - 0.5f * p.beta;
+      slope = near ? d / p.beta : sign;
+    }
+    values[i] = value;
+    if (gradient) gradient[i] = slope * p.scale;
+  }
+}
+
+__global__ void hinge_kernel(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
+                             const std::int64_t* target, float* values, float* gradient) {
+  for (std::int64_t n = first_element(); n < N; n += element_step()) {
+    const float* row = scores + n * C;
+    const float own = row[target[n]];
+    double loss = 0.0;
+    std::int64_t violations = 0;
+    for (std::int64_t j = 0; j < C; ++j) {
+      const float excess = row[j] - own + margin;
+      const bool counts = j != target[n] && !(excess <= 0.0f);  // a NaN score counts, and makes the loss NaN
+      loss += counts ? excess : 0.0f;
+      violations += counts;
+      if (gradient) gradient[n * C + j] = counts ? scale : 0.0f;
+    }
+    values[n] = static_cast<float>(loss);
+    if (gradient) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
+  }
+}
+
+__global__ void probability_kernel(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale,
+                                   const float* probabilities, const std::int64_t* target, float* values,
+                                   float* gradient) {
+  for (std::int64_t i = first_element(); i < outer * inner; i += element_step()) {
+    const std::int64_t first = i / inner * C * inner + i % inner, at = first + target[i] * inner;
+    values[i] = -logf(probabilities[at]);
+    for (std::int64_t c = 0; gradient && c < C; ++c) {
+      gradient[first + c * inner] = c == target[i] ? -scale / probabilities[at] : 0.0f;
+    }
+  }
+}
+
+}  // namespace
+
+double elementwise_loss(const ElementwiseLoss& p, std::int64_t count, const float* x, const float* target,
+                        float* values, float* gradient) {
+  DeviceScratch<float> own(values ? 1 : count + 1);
+  float* results = values ? values : own.data();
+  launch_elements(elementwise_kernel, count, p, count, x, target, results, gradient);
+  return sum_on_device(results, count);
+}
+
+void hinge_loss(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
+                const std::int64_t* target, float* values, float* gradient) {
+  launch_elements(hinge_kernel, N, N, C, margin, scale, scores, target, values, gradient);
+}
+
+void probability_loss(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale, const float* probabilities,
+                      const std::int64_t* target, float* values, float* gradient) {
+  launch_elements(probability_kernel, outer * inner, outer, C, inner, scale, probabilities, target, values, gradient);
+}
+
+}  // namespace dip::cuda

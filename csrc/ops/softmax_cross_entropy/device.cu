@@ -1,0 +1,83 @@
+// Softmax cross-entropy on the GPU: one position a thread; value and gradient in one kernel.
+#include "core/device.h"
+#include "core/reduce.h"
+#include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
+
+namespace dip::cuda {
+namespace {
+
+// The weighted, smoothed target of class c.
+__device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t label, std::int64_t at, std::int64_t c) {
+  const float hard = p.labels ? (c == label ? 1.0f : 0.0f) : p.distribution[at + c * p.inner];
+  const float smooth = fmaf(hard, 1.0f - p.smoothing, p.smoothing / static_cast<float>(p.classes));
+  return p.weight ? smooth * p.weight[c] : smooth;
+}
+
+__global__ void loss_kernel(SoftmaxCrossEntropy p, const float* z, float* losses, float* gradient) {
+  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
+    const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
+    const std::int64_t label = p.labels ? p.labels[i] : 0;
+    if (p.labels && label == p.ignore_index) {
+      losses[i] = 0.0f;
+      for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[at + c * p.inner] = 0.0f;
+      continue;
+    }
+    float maximum = -INFINITY, sum = 0.0f, weighted = 0.0f, weighted_z = 0.0f;
+    for (std::int64_t c = 0; c < p.classes; ++c) {
+      const float value = z[at + c * p.inner];
+      maximum = value > maximum ? value : maximum;
+    }
+    for (std::int64_t c = 0; c < p.classes; ++c) {
+      const float shifted = z[at + c * p.inner] - maximum, t = target_of(p, label, at, c);
+      sum += expf(shifted);
+      weighted += t;
+      // A zero target takes no part, even of a class with logit −∞.
+      weighted_z += p.labels && t == 0.0f ? 0.0f : t * shifted;
+    }
+    float value = weighted * logf(sum) - weighted_z, factor = p.scale;
+    if (p.gamma > 0.0f && weighted > 0.0f) {
+      const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p
+      if (rest > 0.0) {
+        const double power = pow(rest, static_cast<double>(p.gamma)), probability = 1.0 - rest;
+        const double slope = probability > 0.0 ? p.gamma * probability * power / rest * log_p : 0.0;
+        value = weighted * static_cast<float>(-power * log_p);
+        factor *= static_cast<float>(power - slope);
+      } else {
+        value = rest == 0.0 ? 0.0f : value;
+        factor = 0.0f;
+      }
+    }
+    losses[i] = value;
+    for (std::int64_t c = 0; gradient && c < p.classes; ++c) {
+      const float probability = expf(z[at + c * p.inner] - maximum) / sum;
+      gradient[at + c * p.inner] = (weighted * probability - target_of(p, label, at, c)) * factor;
+    }
+  }
+}
+
+__global__ void label_weights_kernel(SoftmaxCrossEntropy p, float* weights) {
+  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
+    const bool counts = p.labels[i] != p.ignore_index;
+    weights[i] = counts ? (p.weight ? p.weight[p.labels[i]] : 1.0f) : 0.0f;
+  }
+}
+
+}  // namespace
+
+void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient) {
+  launch_elements(loss_kernel, p.outer * p.inner, p, logits, losses, gradient);
+}
+
+double sum_of_losses(const float* losses, std::int64_t count) {
+  return sum_on_device(losses, count);
+}
+
+double mean_denominator(const SoftmaxCrossEntropy& p) {
+  const std::int64_t count = p.outer * p.inner;
+  if (!p.labels) return static_cast<double>(count);
+  DeviceScratch<float> weights(count + 1);
+  launch_elements(label_weights_kernel, count, p, weights.data());
+  return sum_on_device(weights.data(), count);
+}
+
+}  // namespace dip::cuda

@@ -1,0 +1,51 @@
+"""The tester tested: faults planted in kernels are caught by the emulation.
+
+The emulation is built only by request (`cmake -S csrc --preset sanitizer`), and run by `.ci/sanitize`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+emulated = pytest.importorskip("dipkernels._cuda_emulated", reason="the emulation of CUDA kernels is not built")
+
+
+def results(fault: str) -> list[bool]:
+    """Whether the kernel with this fault was right, in several orders of its threads."""
+    right = []
+    for seed in range(4):
+        emulated.set_seed(seed)
+        right.append(emulated.run_planted_fault(fault))
+    return right
+
+
+def test_a_sound_kernel_passes() -> None:
+    assert all(results("none"))
+
+
+def test_a_missing_barrier_is_caught() -> None:
+    assert not any(results("missing_barrier"))
+
+
+def test_a_barrier_that_not_all_threads_reach_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="not reached by all threads"):
+        emulated.run_planted_fault("divergent_barrier")
+    assert emulated.run_planted_fault("none")  # the next kernel runs
+
+
+def test_an_unknown_fault_is_an_error() -> None:
+    with pytest.raises(ValueError, match="there is no fault"):
+        emulated.run_planted_fault("typing_error")
+
+
+def test_a_write_out_of_bounds_is_caught_under_address_sanitizer() -> None:
+    if "libasan" not in Path("/proc/self/maps").read_text():
+        pytest.skip("needs AddressSanitizer, as in .ci/sanitize")
+    code = "from dipkernels import _cuda_emulated as e; e.run_planted_fault('out_of_bounds')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr
