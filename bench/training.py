@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from bench.machine import describe, write
+from bench.timing import PAUSE
 from dipkernels import data, models, nn, train
 
 BATCH = 64
@@ -32,31 +32,29 @@ def _torch_mlp() -> torch.nn.Module:
     )  # fmt: skip
 
 
-def _train_torch(
-    network: torch.nn.Module, model: nn.Graph, parts: data.Splits, lr: Callable[[int], float], epochs: int
-) -> tuple[float, float]:
-    """Seconds and test accuracy, from the weights of `model`."""
-    for theirs, ours in zip(network.parameters(), model.parameters.values(), strict=True):
-        theirs.data.copy_(torch.from_numpy(ours))
-    optimizer = torch.optim.Adam(network.parameters(), fused=True)
-    x, t = torch.from_numpy(parts.train.x), torch.from_numpy(parts.train.t)
-    rng = np.random.default_rng(0)
-    start = time.perf_counter()
-    for epoch in range(1, epochs + 1):
-        optimizer.param_groups[0]["lr"] = lr(epoch)
-        order = torch.from_numpy(rng.permutation(len(x)))
+class _TorchTraining:
+    """The recipe in PyTorch, an epoch at a time, from the weights of `model`."""
+
+    def __init__(self, network: torch.nn.Module, model: nn.Graph, parts: data.Splits) -> None:
+        for theirs, ours in zip(network.parameters(), model.parameters.values(), strict=True):
+            theirs.data.copy_(torch.from_numpy(ours))
+        self.network, self.parts = network, parts
+        self.optimizer = torch.optim.Adam(network.parameters(), fused=True)
+
+    def epoch(self, number: int, lr: float) -> None:
+        self.optimizer.param_groups[0]["lr"] = lr
+        x, t = torch.from_numpy(self.parts.train.x), torch.from_numpy(self.parts.train.t)
+        order = torch.from_numpy(np.random.default_rng(number).permutation(len(x)))
         for first in range(0, len(x), BATCH):
             chosen = order[first : first + BATCH]
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(x[chosen]), t[chosen]).backward()
-            optimizer.step()
-        with torch.no_grad():  # as ours does, for early stopping
-            for first in range(0, len(parts.validation), 256):
-                network(torch.from_numpy(parts.validation.x[first : first + 256]))
-    seconds = time.perf_counter() - start
-    with torch.no_grad():
-        guesses = network(torch.from_numpy(parts.test.x)).argmax(1).numpy()
-    return seconds, float((guesses == parts.test.t).mean())
+            self.optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(self.network(x[chosen]), t[chosen]).backward()
+            self.optimizer.step()
+
+    def accuracy(self) -> float:
+        with torch.no_grad():
+            guesses = self.network(torch.from_numpy(self.parts.test.x)).argmax(1).numpy()
+        return float((guesses == self.parts.test.t).mean())
 
 
 def run(mnist: Path, epochs: int, json_path: Path | None) -> None:
@@ -71,18 +69,19 @@ def run(mnist: Path, epochs: int, json_path: Path | None) -> None:
     for name, model, network, size, lr in builders:
         parts = data.mnist(mnist, size=size)
 
-        def schedule(epoch: int, lr: float = lr) -> float:
-            return lr * (0.5 + 0.5 * math.cos(math.pi * (epoch - 1) / epochs))
-
-        their_seconds, their_accuracy = _train_torch(network, model, parts, schedule, epochs)
-        time.sleep(1)  # PyTorch's threads spin for a while after their last work
-        start = time.perf_counter()
-        train.fit(
-            model, parts.train, parts.validation, optimizer=nn.Adam(), epochs=epochs, batch_size=BATCH,
-            schedule=schedule, progress=False,
-        )  # fmt: skip
-        seconds = time.perf_counter() - start
-        accuracy = train.evaluate(model, parts.test).accuracy
+        theirs, optimizer = _TorchTraining(network, model, parts), nn.Adam()
+        seconds = their_seconds = 0.0
+        for epoch in range(1, epochs + 1):  # in turns, so that a machine that slows down does so for both
+            rate = lr * (0.5 + 0.5 * math.cos(math.pi * (epoch - 1) / epochs))
+            start = time.perf_counter()
+            theirs.epoch(epoch, rate)
+            their_seconds += time.perf_counter() - start
+            time.sleep(PAUSE)
+            optimizer.lr = rate
+            start = time.perf_counter()
+            train.fit(model, parts.train, optimizer=optimizer, epochs=1, batch_size=BATCH, seed=epoch, progress=False)
+            seconds += time.perf_counter() - start
+        accuracy, their_accuracy = train.evaluate(model, parts.test).accuracy, theirs.accuracy()
         row = {
             "model": name, "epochs": epochs, "batch": BATCH, "seconds": seconds, "test accuracy": accuracy,
             "torch seconds": their_seconds, "torch test accuracy": their_accuracy, "ratio": their_seconds / seconds,
