@@ -82,9 +82,8 @@ Array Arguments::optional_input(py::handle object, const char* name, const char*
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
-  const std::int64_t count = element_count(shape, message(op_, ": ", name).c_str());
+  element_count(shape, message(op_, ": ", name).c_str());  // refuses what no memory holds
   if (out.is_none()) {
-    (void)count;
     return Array(py::array(numpy_dtype(dtype), shape), dtype, shape);
   }
   Array array = in_place(out, name, dtype);

@@ -11,6 +11,10 @@ void set_num_threads(int count);  // ValueError outside 1..256
 using Task = void (*)(const void* context, std::int64_t index);
 void run_parallel(std::int64_t count, Task task, const void* context);
 
+inline std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
 // Calls body(i) once for each i in [0, count), on up to num_threads() threads. Which thread takes which index is
 // left open, so bodies must write disjoint memory, and must not depend on the number of threads: that is what makes
 // results the same bits for any number of threads. Nested calls and calls from a second Python thread while the pool
@@ -24,9 +28,17 @@ void parallel_for(std::int64_t count, const Body& body) {
 // Splits [0, count) into ranges of `grain`, a size that must not depend on the number of threads.
 template <class Body>
 void parallel_ranges(std::int64_t count, std::int64_t grain, const Body& body) {
-  parallel_for((count + grain - 1) / grain, [&](std::int64_t i) {
+  parallel_for(divide_up(count, grain), [&](std::int64_t i) {
     const std::int64_t begin = i * grain;
     body(begin, begin + grain < count ? begin + grain : count);
+  });
+}
+
+// Calls body(plane) for planes of `elements` each, several small ones a task.
+template <class Body>
+void parallel_planes(std::int64_t planes, std::int64_t elements, const Body& body) {
+  parallel_ranges(planes, (1 << 14) / elements + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane) body(plane);
   });
 }
 

@@ -16,7 +16,6 @@ class Scratch {
   ~Scratch() { std::free(data_); }
 
   float* floats(std::int64_t count) { return static_cast<float*>(bytes(count * 4)); }
-  double* doubles(std::int64_t count) { return static_cast<double*>(bytes(count * 8)); }
 
  private:
   void* bytes(std::int64_t size) {

@@ -24,7 +24,6 @@ constexpr int W = 4;
 
 typedef float F __attribute__((vector_size(W * 4)));
 typedef std::int32_t I __attribute__((vector_size(W * 4)));
-typedef std::uint32_t U __attribute__((vector_size(W * 4)));
 
 inline F load(const float* p) {
   F v;
@@ -122,9 +121,6 @@ inline F select(I mask, F yes, F no) {
 }
 inline F larger(F a, F b) {
   return a > b ? a : b;
-}
-inline I bits_of(F v) {
-  return (I)v;
 }
 inline F abs(F v) {
   return (F)((I)v & 0x7fffffff);

@@ -18,10 +18,6 @@ constexpr int64_t scratch_floats = 2 << 20;  // 8 MB of padded planes at a time:
 constexpr int64_t slack = 64;                // floats a kernel may read past the last plane
 constexpr int64_t pieces_wanted = 16;        // enough for the threads to share evenly
 
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // Where the taps of one axis lie after splitting it into phases: tap t reads phase (t·dilation) mod stride at the
 // shift ⌊t·dilation / stride⌋.
 struct TapShifts {

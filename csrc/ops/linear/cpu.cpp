@@ -14,10 +14,6 @@ using std::int64_t;
 
 constexpr int64_t depth_block = 512;  // also keeps the rounding error of a sum over a large batch small
 
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 // c (rows × columns) = a · b with a[m][k] = matrix[m·row_stride + k·column_stride] and b (depth × columns) contiguous.
 void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, const float* b, int64_t rows,
               int64_t depth, int64_t columns, float* c) {

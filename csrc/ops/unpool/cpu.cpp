@@ -7,22 +7,10 @@
 #include "ops/unpool/unpool.h"
 
 namespace dip::cpu {
-namespace {
-
 using std::int64_t;
 
-// Runs body(plane) with several small planes a task.
-template <class Body>
-void for_planes(int64_t planes, int64_t plane, const Body& body) {
-  parallel_ranges(planes, (1 << 14) / plane + 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) body(i);
-  });
-}
-
-}  // namespace
-
 void scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     float* to = y + plane * out;
     std::memset(to, 0, out * sizeof(float));
     for (int64_t i = plane * in; i < (plane + 1) * in; ++i) to[indices[i]] += x[i];
@@ -30,7 +18,7 @@ void scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, con
 }
 
 void gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, const std::int32_t* indices, float* dx) {
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     const float* from = dy + plane * out;
     for (int64_t i = plane * in; i < (plane + 1) * in; ++i) dx[i] = from[indices[i]];
   });
@@ -38,7 +26,7 @@ void gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, con
 
 void upsample_nearest2d(const Upsampling& p, int64_t planes, const float* x, float* y) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     for (int64_t h = 0; h < p.height; ++h) {
       const float* from = x + plane * in + h * p.width;
       float* to = y + plane * out + h * p.scale_h * width;
@@ -50,7 +38,7 @@ void upsample_nearest2d(const Upsampling& p, int64_t planes, const float* x, flo
 
 void upsample_nearest2d_backward(const Upsampling& p, int64_t planes, const float* dy, float* dx) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     for (int64_t h = 0; h < p.height; ++h) {
       float* to = dx + plane * in + h * p.width;
       std::fill_n(to, p.width, 0.0f);
@@ -66,7 +54,7 @@ void upsample_nearest2d_backward(const Upsampling& p, int64_t planes, const floa
 
 void bed_of_nails2d(const Upsampling& p, int64_t planes, const float* x, float* y) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     std::memset(y + plane * out, 0, out * sizeof(float));
     for (int64_t h = 0; h < p.height; ++h) {
       const float* from = x + plane * in + h * p.width;
@@ -78,7 +66,7 @@ void bed_of_nails2d(const Upsampling& p, int64_t planes, const float* x, float* 
 
 void bed_of_nails2d_backward(const Upsampling& p, int64_t planes, const float* dy, float* dx) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
-  for_planes(planes, out, [&](int64_t plane) {
+  parallel_planes(planes, out, [&](int64_t plane) {
     for (int64_t h = 0; h < p.height; ++h) {
       const float* from = dy + plane * out + (h * p.scale_h + p.row) * width + p.column;
       float* to = dx + plane * in + h * p.width;

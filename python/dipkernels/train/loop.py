@@ -90,8 +90,7 @@ def fit(
         run = Progress(np.random.default_rng(seed))
         run.history.settings = {"batch_size": size, "seed": seed, **optimizer.hyperparameters()}
     done = len(run.history.epochs)
-    with progress_bar(progress, epochs * len(train), done * len(train)) as opened:
-        bar = opened if isinstance(opened, RichBar) else SilentBar()
+    with progress_bar(progress, epochs * len(train), done * len(train)) as bar:
         for number in range(done + 1, epochs + 1):
             if run.stopped:
                 break

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 
-class SilentBar(nullcontext[None]):
+class SilentBar(AbstractContextManager["SilentBar"]):
     """No bar at all."""
+
+    def __exit__(self, *error: Any) -> None:
+        """Nothing."""
 
     def update(self, images: int, loss: float, accuracy: float | None) -> None:
         """Nothing."""
