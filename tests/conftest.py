@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
 
 import dipkernels
+from device_ops import DEVICE
 
-EMULATED = os.environ.get("DIPKERNELS_BACKEND") == "cuda_emulated"
+VARIANTS = {"cpu": dipkernels.available_isas(), "cuda": ["cuda"], "emulated": ["seed1", "seed2"]}
 
 
-@pytest.fixture(params=["seed1", "seed2"] if EMULATED else dipkernels.available_isas())
+@pytest.fixture(params=VARIANTS[DEVICE])
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test once on every instruction set of the machine; emulated, with two orders of a block's threads."""
-    if EMULATED:
-        import_module("dipkernels._cuda_emulated").set_seed(int(request.param[-1]))
+    """Runs a test on every instruction set of the machine; on the GPU once; emulated, in two orders of the threads."""
+    if DEVICE != "cpu":
+        if DEVICE == "emulated":
+            import_module("dipkernels._cuda_emulated").set_seed(int(request.param[-1]))
         yield request.param
         return
     before = dipkernels.isa()

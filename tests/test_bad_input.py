@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ import pytest
 import dipkernels
 from cases import ALL
 from cases.case import Case, normal
-from dipkernels import ops, reference
+from device_ops import DEVICE, ops
+from dipkernels import reference
 
 # One small case of every operator, to be spoilt one argument at a time.
 GOOD: dict[str, Case] = {}
@@ -171,7 +172,7 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("probability_label", lambda: ops.probability_loss(np.full((3, 4), 0.25, "f4"), np.array([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("int32_label", lambda: ops.cross_entropy(zeros(3, 4), np.int32([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("nan_label", lambda: ops.cross_entropy(zeros(3, 4), np.float32([0, NAN, 1])), ValueError, "distributions"),
-    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64 or float32"),
+    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64, int32 or float32"),
     *[
         (f"distribution_{v}", lambda v=v: ops.cross_entropy(zeros(2, 2), np.float32([[0.5, 0.5], [v, 0.5]])), ValueError, r"target.flat\[2\] must be a finite probability")
         for v in (NAN, INF, -INF, -0.1)
@@ -222,11 +223,10 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("out_strided", lambda: ops.relu(zeros(3), out=zeros(6)[::2]), ValueError, "out must be C-contiguous"),
     ("out_shape", lambda: ops.relu(zeros(3), out=zeros(4)), ValueError, r"out must have shape \(3,\), got \(4,\)"),
     ("out_dtype", lambda: ops.relu(zeros(3), out=zeros(3, dtype=np.float64)), TypeError, "out must be float32"),
-    ("out_list", lambda: ops.relu(zeros(3), out=[0, 0, 0]), TypeError, "out must be a numpy.ndarray"),  # type: ignore[arg-type]
+    ("out_list", lambda: ops.relu(zeros(3), out=[0, 0, 0]), TypeError, "out must be an? "),  # type: ignore[arg-type]
     ("out_overlaps", lambda: (lambda a: ops.relu(a[1:], out=a[:-1]))(zeros(9)), ValueError, "overlaps x"),
     ("out_is_input_of_conv", lambda: (lambda a: ops.conv2d(a, zeros(1, 1, 1, 1), out=a))(zeros(1, 1, 4, 4)), ValueError, "overlaps x"),
     ("out_is_weight", lambda: (lambda a: ops.linear(zeros(2, 2), a, out=a))(zeros(2, 2)), ValueError, "overlaps weight"),
-    ("masked", lambda: ops.relu(np.ma.masked_array(zeros(3), [True, False, False])), TypeError, "masked array.*filled"),
     # The runtime.
     *[(f"threads_{n}", lambda n=n: dipkernels.set_num_threads(n), ValueError, "count") for n in (0, -1, 257, 10**6)],
     ("threads_text", lambda: dipkernels.set_num_threads("2"), TypeError, "count"),  # type: ignore[arg-type]
@@ -265,12 +265,15 @@ def test_empty_batches_are_right_answers() -> None:
     ops.gradient_descent_step([zeros(0)], [zeros(0)], 1.0)
 
 
-def test_unaligned_and_subclassed_arrays_are_read_right() -> None:
+@pytest.mark.skipif(DEVICE != "cpu", reason="what only NumPy arrays can be")
+def test_unaligned_and_subclassed_arrays_are_read_right_and_masked_ones_refused() -> None:
     raw = np.zeros(4 * 6 + 1, np.uint8)[1:].view(np.float32)
     raw[...] = np.arange(6) - 3
     assert not raw.flags.aligned
     np.testing.assert_array_equal(ops.relu(raw), np.maximum(np.arange(6) - 3, 0))
     np.testing.assert_array_equal(ops.relu(np.float32([-1, 2]).view(np.recarray)), [0, 2])
+    with pytest.raises(TypeError, match=r"masked array.*filled"):
+        ops.relu(np.ma.masked_array(zeros(3), [True, False, False]))
 
 
 def test_broadcast_input_is_read_right() -> None:
@@ -287,14 +290,3 @@ def test_nan_and_infinity_go_through() -> None:
     assert np.isnan(ops.cross_entropy(np.float32([[NAN, 0]]), np.array([1])))
     assert ops.cross_entropy(np.float32([[0, -INF]]), np.array([0])) == 0
     assert ops.cross_entropy(np.float32([[0, -INF]]), np.array([1])) == INF
-
-
-class OnGpu:
-    """What an array on a GPU looks like from outside."""
-
-    __cuda_array_interface__: ClassVar[dict[str, Any]] = {}
-
-
-def test_gpu_arrays_without_a_cuda_backend_say_so() -> None:
-    with pytest.raises(RuntimeError, match=r"no CUDA backend.*dipkernels info"):
-        ops.relu(OnGpu())  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import dipkernels
 MODULES = sorted(
     m.name
     for m in pkgutil.walk_packages(dipkernels.__path__, "dipkernels.")
-    if not m.name.endswith(("__main__", "_cpu"))
+    if not m.name.endswith(("__main__", "_cpu", "_cuda", "_cuda_emulated"))
 )
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from cases.case import labels, normal
-from dipkernels import ops, reference
+from device_ops import ops
+from dipkernels import reference
 
 STEP = 1e-6
 

@@ -12,7 +12,8 @@ import pytest
 import dipkernels
 from cases import ALL
 from cases.case import Case
-from dipkernels import ops, reference
+from device_ops import ops
+from dipkernels import reference
 
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
 

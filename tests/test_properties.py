@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases.case import UNIT
-from dipkernels import ops, reference
+from device_ops import ops
+from dipkernels import reference
 
 settings.register_profile("tests", max_examples=150, deadline=None, derandomize=True)
 settings.load_profile("tests")

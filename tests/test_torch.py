@@ -12,7 +12,9 @@ import pytest
 
 from cases import conv, max_pool, pool
 from cases.case import labels, normal
-from dipkernels import ops, reference
+from device_ops import ops
+from dipkernels import reference
+from dipkernels.ops.geometry import padding_pairs
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -33,7 +35,7 @@ def test_conv2d(label: str) -> None:
     x, weight, bias = normal(*x_shape), normal(*w_shape, seed=1), normal(w_shape[0], seed=2)
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
     tx, tw, tb = (tensor(a, grad=True) for a in (x, weight, bias))
-    (top, bottom), (left, right) = ops.geometry.padding_pairs("", padding)
+    (top, bottom), (left, right) = padding_pairs("", padding)
     ty = F.conv2d(F.pad(tx, (left, right, top, bottom)), tw, tb, stride, 0, dilation, groups)
     close(ops.conv2d(x, weight, bias, **geometry), ty, 10)
     dy = normal(*ty.shape, seed=3)

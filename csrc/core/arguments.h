@@ -1,10 +1,12 @@
-// From Python objects to checked tensors. Declared once, implemented once for each backend: arguments_numpy.cpp for
-// _cpu.
+// From Python objects to checked tensors. Declared once; what depends on where arrays live is implemented once for each
+// kind of memory: arguments_numpy.cpp and arguments_device.cpp.
 #pragma once
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
+
+#include <memory>
 
 #include "core/activation_kind.h"
 #include "core/check.h"
@@ -19,7 +21,9 @@ namespace py = pybind11;
 class Array {
  public:
   Array() = default;
-  Array(py::object owner, DType dtype, Shape shape) : owner_(std::move(owner)) {
+  // `data` and `strides` (in elements; empty where contiguous) are those of a GPU array. NumPy arrays know their own.
+  Array(py::object owner, DType dtype, Shape shape, void* data = nullptr, Shape strides = {})
+      : owner_(std::move(owner)), data_(data), strides_(std::move(strides)) {
     tensor_.dtype = dtype;
     tensor_.shape = std::move(shape);
     tensor_.count = element_count(tensor_.shape, "array");
@@ -29,6 +33,7 @@ class Array {
   bool given() const { return given_; }  // false for None
   const Shape& shape() const { return tensor_.shape; }
   std::int64_t extent(std::size_t axis) const { return tensor_.shape[axis]; }
+  DType dtype() const { return tensor_.dtype; }
   std::int64_t count() const { return tensor_.count; }
   std::int64_t bytes() const { return tensor_.count * size_of(tensor_.dtype); }
   const Tensor& tensor();
@@ -38,12 +43,30 @@ class Array {
   py::object owner_;
   Tensor tensor_;
   bool given_ = false;
+  void* data_ = nullptr;
+  Shape strides_;
+};
+
+// A number that an operator computes: a Python float on the host, an array of no dimensions on the GPU, where it would
+// have to be waited for.
+class Number {
+ public:
+  Number();
+  double* data() const { return data_; }
+  py::object object() const;
+
+ private:
+  std::shared_ptr<void> memory_;
+  double* data_;
 };
 
 // Reads the arguments of one call; every error begins with the operator's name and the argument's.
 class Arguments {
  public:
-  explicit Arguments(const char* op) : op_(op) {}
+  explicit Arguments(const char* op);
+  ~Arguments();
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
 
   const char* op() const { return op_; }
 
@@ -53,6 +76,9 @@ class Arguments {
 
   // A class index or a distribution: whichever of the dtypes the array has.
   Array input_of(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes) const;
+
+  // int64 class indices; int32 ones are widened.
+  Array labels(py::handle object, const char* name, const char* layout) const;
 
   // `out`, checked (dtype, shape, contiguous, writeable), or a new array where it is None.
   Array output(py::handle out, const char* name, const Shape& shape, DType dtype = DType::float32) const;
@@ -65,8 +91,16 @@ class Arguments {
 
   void check_shape(const Array& array, const char* name, const Shape& expected) const;
 
+  // After the inputs: results are made where those live.
+  Number number() const { return Number(); }
+
  private:
+  // Checks the number of dimensions.
+  void check_layout(const Shape& shape, const char* name, const char* layout) const;
+
   const char* op_;
+  int device_before_ = -1;
+  mutable int device_ = -1;  // the GPU that holds the arguments, once one is known
 };
 
 }  // namespace dip

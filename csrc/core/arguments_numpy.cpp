@@ -56,16 +56,11 @@ Array Arguments::input_of(py::handle object, const char* name, const char* layou
   std::string accepted;
   for (DType dtype : dtypes) {
     if (!array.dtype().equal(numpy_dtype(dtype))) {
-      accepted += (accepted.empty() ? "" : " or ") + std::string(name_of(dtype));
+      const bool last = dtype == *(dtypes.end() - 1);
+      accepted += (accepted.empty() ? "" : last ? " or " : ", ") + std::string(name_of(dtype));
       continue;
     }
-    const std::string axes = layout;
-    if (axes != "*") {
-      std::string named;
-      for (char axis : axes) named += (named.empty() ? "" : ", ") + std::string(1, axis);
-      check(array.ndim() == static_cast<py::ssize_t>(axes.size()), op_, ": ", name, " must have ", axes.size(),
-            axes.size() == 1 ? " dimension (" : " dimensions (", named, "), got shape ", to_string(shape_of(array)));
-    }
+    check_layout(shape_of(array), name, layout);
     return Array(array, dtype, shape_of(array));
   }
   throw TypeError(message(op_, ": ", name, " must be ", accepted, ", got ",
@@ -73,12 +68,10 @@ Array Arguments::input_of(py::handle object, const char* name, const char* layou
                           name_of(*dtypes.begin()), "\")"));
 }
 
-Array Arguments::input(py::handle object, const char* name, const char* layout, DType dtype) const {
-  return input_of(object, name, layout, {dtype});
-}
-
-Array Arguments::optional_input(py::handle object, const char* name, const char* layout, DType dtype) const {
-  return object.is_none() ? Array() : input(object, name, layout, dtype);
+Array Arguments::labels(py::handle object, const char* name, const char* layout) const {
+  Array array = input_of(object, name, layout, {DType::int64, DType::int32});
+  if (array.dtype() == DType::int64) return array;
+  return Array(array.object().attr("astype")(numpy_dtype(DType::int64)), DType::int64, array.shape());
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
@@ -97,18 +90,13 @@ Array Arguments::in_place(py::handle object, const char* name, DType dtype) cons
   return array;
 }
 
-void Arguments::check_apart(Array& out, Array& in, const char* in_name, bool same_allowed) const {
-  if (!out.given() || !in.given() || out.count() == 0 || in.count() == 0) return;
-  const char* a = static_cast<const char*>(out.tensor().data);
-  const char* b = static_cast<const char*>(in.tensor().data);
-  if (same_allowed && a == b && out.bytes() == in.bytes()) return;
-  check(a + out.bytes() <= b || b + in.bytes() <= a, op_, ": the result overlaps ", in_name,
-        " in memory; pass an array of its own");
+Number::Number() : memory_(std::make_shared<double>(0.0)), data_(static_cast<double*>(memory_.get())) {}
+
+py::object Number::object() const {
+  return py::float_(*data_);
 }
 
-void Arguments::check_shape(const Array& array, const char* name, const Shape& expected) const {
-  check(array.shape() == expected, op_, ": ", name, " must have shape ", to_string(expected), ", got ",
-        to_string(array.shape()));
-}
+Arguments::Arguments(const char* op) : op_(op) {}
+Arguments::~Arguments() = default;
 
 }  // namespace dip

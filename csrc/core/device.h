@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/device_runtime.h"
+
 #if defined(__CUDACC__)
 #include "core/device_cuda.h"
 #else
@@ -22,6 +24,17 @@ __device__ inline std::int64_t first_element() {
 __device__ inline std::int64_t element_step() {
   return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
 }
+
+// Memory for one operator.
+template <class T>
+class DeviceScratch {
+ public:
+  explicit DeviceScratch(std::int64_t count) : memory_(static_cast<std::size_t>(count) * sizeof(T)) {}
+  T* data() const { return static_cast<T*>(memory_.data()); }
+
+ private:
+  DeviceMemory memory_;
+};
 
 // Launches `kernel` over `count` elements, one a thread as far as the grid reaches.
 template <class... Parameters, class... Arguments>

@@ -9,7 +9,7 @@ namespace dip {
 namespace DIP_BACKEND {}
 namespace backend = DIP_BACKEND;
 
-// What the backend lets be set: threads and instruction sets of the CPU, …
+// What the backend lets be set: threads and instruction sets of the CPU, devices and streams of the GPU.
 void bind_runtime(pybind11::module_& m);
 
 void bind_activation(pybind11::module_& m);

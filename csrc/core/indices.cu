@@ -1,6 +1,6 @@
 #include "core/indices.h"
 
-#include "core/device.h"
+#include "core/device_check.h"
 
 namespace dip::cuda {
 namespace {
@@ -9,6 +9,7 @@ struct OutsideInt32 {
   const std::int32_t* indices;
   std::int64_t limit;
   __device__ bool operator()(std::int64_t i) const { return indices[i] < 0 || indices[i] >= limit; }
+  __device__ double value(std::int64_t i) const { return indices[i]; }
 };
 
 struct OutsideInt64 {
@@ -17,43 +18,28 @@ struct OutsideInt64 {
   __device__ bool operator()(std::int64_t i) const {
     return (indices[i] < 0 || indices[i] >= limit) && indices[i] != except;
   }
+  __device__ double value(std::int64_t i) const { return static_cast<double>(indices[i]); }
 };
 
 struct Improper {
   const float* values;
   __device__ bool operator()(std::int64_t i) const { return !(values[i] >= 0.0f && values[i] <= 3.4028235e38f); }
+  __device__ double value(std::int64_t i) const { return values[i]; }
 };
-
-// An integer minimum: the same for every order of the threads.
-template <class Bad>
-__global__ void find_kernel(Bad bad, std::int64_t count, long long* first) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    if (bad(i)) atomicMin(first, static_cast<long long>(i));
-  }
-}
-
-template <class Bad>
-std::int64_t find_first(Bad bad, std::int64_t count) {
-  DeviceScratch<long long> first(1);
-  long long found = count;
-  copy_to_device(first.data(), &found, 1);
-  launch_elements(find_kernel<Bad>, count, bad, count, first.data());
-  copy_to_host(&found, first.data(), 1);
-  return found < count ? found : -1;
-}
 
 }  // namespace
 
-std::int64_t find_outside(const std::int32_t* indices, std::int64_t count, std::int64_t limit) {
-  return find_first(OutsideInt32{indices, limit}, count);
+void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t limit, Describe describe) {
+  check_none<IndexError>(OutsideInt32{indices, limit}, count, std::move(describe));
 }
 
-std::int64_t find_outside(const std::int64_t* indices, std::int64_t count, std::int64_t limit, std::int64_t except) {
-  return find_first(OutsideInt64{indices, limit, except}, count);
+void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t limit, std::int64_t except,
+                  Describe describe) {
+  check_none<IndexError>(OutsideInt64{labels, limit, except}, count, std::move(describe));
 }
 
-std::int64_t find_improper(const float* values, std::int64_t count) {
-  return find_first(Improper{values}, count);
+void check_proper(const float* values, std::int64_t count, Describe describe) {
+  check_none<ValueError>(Improper{values}, count, std::move(describe));
 }
 
 }  // namespace dip::cuda

@@ -1,3 +1,4 @@
+#include "core/check.h"
 #include "core/indices.h"
 
 namespace dip::cpu {
@@ -6,32 +7,33 @@ namespace {
 constexpr std::int64_t block = 1024;
 
 // Counts the bad ones of a block without a branch, which vectorises; looks closer only where there are any.
-template <class T, class Bad>
-std::int64_t find_first(const T* values, std::int64_t count, const Bad& bad) {
+template <class Error, class T, class Bad>
+void check_none(const T* values, std::int64_t count, const Bad& bad, const Describe& describe) {
   for (std::int64_t begin = 0; begin < count; begin += block) {
     const std::int64_t end = begin + block < count ? begin + block : count;
     std::int64_t found = 0;
     for (std::int64_t i = begin; i < end; ++i) found += bad(values[i]);
     if (!found) continue;
     for (std::int64_t i = begin; i < end; ++i) {
-      if (bad(values[i])) return i;
+      if (bad(values[i])) throw Error(describe(i, static_cast<double>(values[i])));
     }
   }
-  return -1;
 }
 
 }  // namespace
 
-std::int64_t find_outside(const std::int32_t* indices, std::int64_t count, std::int64_t limit) {
-  return find_first(indices, count, [=](std::int32_t i) { return (i < 0) | (i >= limit); });
+void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t limit, Describe describe) {
+  check_none<IndexError>(indices, count, [=](std::int32_t i) { return (i < 0) | (i >= limit); }, describe);
 }
 
-std::int64_t find_outside(const std::int64_t* indices, std::int64_t count, std::int64_t limit, std::int64_t except) {
-  return find_first(indices, count, [=](std::int64_t i) { return ((i < 0) | (i >= limit)) & (i != except); });
+void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t limit, std::int64_t except,
+                  Describe describe) {
+  check_none<IndexError>(
+      labels, count, [=](std::int64_t i) { return ((i < 0) | (i >= limit)) & (i != except); }, describe);
 }
 
-std::int64_t find_improper(const float* values, std::int64_t count) {
-  return find_first(values, count, [](float v) { return !(v >= 0.0f) | !(v < __builtin_inff()); });
+void check_proper(const float* values, std::int64_t count, Describe describe) {
+  check_none<ValueError>(values, count, [](float v) { return !(v >= 0.0f) | !(v < __builtin_inff()); }, describe);
 }
 
 }  // namespace dip::cpu

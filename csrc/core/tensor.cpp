@@ -7,6 +7,9 @@ namespace dip {
 const char* name_of(DType dtype) {
   switch (dtype) {
     case DType::float32: return "float32";
+    case DType::float64: return "float64";
+    case DType::float16: return "float16";
+    case DType::bfloat16: return "bfloat16";
     case DType::int32: return "int32";
     case DType::int64: return "int64";
   }
@@ -14,7 +17,13 @@ const char* name_of(DType dtype) {
 }
 
 std::int64_t size_of(DType dtype) {
-  return dtype == DType::int64 ? 8 : 4;
+  switch (dtype) {
+    case DType::float16:
+    case DType::bfloat16: return 2;
+    case DType::float64:
+    case DType::int64: return 8;
+    default: return 4;
+  }
 }
 
 std::string to_string(const Shape& shape) {

@@ -9,7 +9,7 @@
 
 namespace dip {
 
-enum class DType { float32, int32, int64 };
+enum class DType { float32, float64, float16, bfloat16, int32, int64 };
 
 const char* name_of(DType dtype);
 std::int64_t size_of(DType dtype);

@@ -8,8 +8,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <stdexcept>
 
@@ -30,13 +28,19 @@ extern thread_local Dim3 thread_index, block_index, block_size, grid_size;
 // Runs `body` once for each thread of each block.
 void run_grid(Dim3 grid, Dim3 block, const std::function<void()>& body);
 
+// Does `work` now, or records it where a graph is captured.
+void submit(std::function<void()> work);
+
 // The order in which the fibers of a block run is drawn anew from `seed` at every barrier.
 void set_seed(std::uint64_t seed);
 
 void barrier();
 
-// The block's array number `slot`: allocated for its first thread, filled with 0xff bytes.
-void* shared_array(int slot, std::size_t bytes);
+// The block's array declared at `place`: allocated for its first thread, filled with 0xff bytes.
+void* shared_array(const void* place, std::size_t bytes);
+
+// True for all threads of the block where `value` is for any.
+bool barrier_or(bool value);
 
 }  // namespace dip::emulation
 
@@ -45,47 +49,26 @@ void* shared_array(int slot, std::size_t bytes);
 #define blockDim dip::emulation::block_size
 #define gridDim dip::emulation::grid_size
 #define __syncthreads() dip::emulation::barrier()
+#define __syncthreads_or(value) dip::emulation::barrier_or(value)
+#define __threadfence_system() static_cast<void>(0)
 
+// A static variable's address tells the declarations apart, in inline functions too.
 #define DIP_SHARED_ARRAY(type, name, count) \
-  type* name = static_cast<type*>(dip::emulation::shared_array(__COUNTER__, sizeof(type) * (count)))
+  static const char name##_place = 0;       \
+  type* name = static_cast<type*>(dip::emulation::shared_array(&name##_place, sizeof(type) * (count)))
 
 namespace dip::cuda {
 
-inline long long atomicMin(long long* address, long long value) {
-  const long long old = *address;
-  if (value < old) *address = value;
+// Blocks run one after the other, and fibers change places at barriers only: every access is atomic.
+inline int atomicExch_system(int* address, int value) {
+  const int old = *address;
+  *address = value;
   return old;
 }
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, Arguments... arguments) {
-  emulation::run_grid({blocks}, {threads}, [&] { kernel(arguments...); });
-}
-
-template <class T>
-class DeviceScratch {
- public:
-  explicit DeviceScratch(std::size_t count) : data_(static_cast<T*>(std::malloc(count * sizeof(T)))) {
-    std::memset(static_cast<void*>(data_), 0xff, count * sizeof(T));
-  }
-  DeviceScratch(const DeviceScratch&) = delete;
-  DeviceScratch& operator=(const DeviceScratch&) = delete;
-  ~DeviceScratch() { std::free(data_); }
-
-  T* data() const { return data_; }
-
- private:
-  T* data_;
-};
-
-template <class T>
-void copy_to_device(T* to, const T* from, std::size_t count) {
-  std::memcpy(to, from, count * sizeof(T));
-}
-
-template <class T>
-void copy_to_host(T* to, const T* from, std::size_t count) {
-  std::memcpy(to, from, count * sizeof(T));
+  emulation::submit([=] { emulation::run_grid({blocks}, {threads}, [&] { kernel(arguments...); }); });
 }
 
 }  // namespace dip::cuda

@@ -41,7 +41,7 @@ bool run_planted_fault(const std::string& name) {
   check(name == "none" || name == "missing_barrier", "run_planted_fault: there is no fault \"", name, "\"");
   launch(rotate_kernel, 1u, static_cast<unsigned>(threads), name == "none", result.data());
   std::vector<int> numbers(threads);
-  copy_to_host(numbers.data(), result.data(), threads);
+  copy_to_host(numbers.data(), result.data(), threads * sizeof(int));
   bool right = true;
   for (int i = 0; i < threads; ++i) right = right && numbers[i] == (i + 1) % threads;
   return right;

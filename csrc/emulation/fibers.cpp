@@ -31,8 +31,11 @@ struct Fiber {
 };
 
 struct Block {
+  explicit Block(std::vector<Fiber>& all) : fibers(all) {}
+
   std::vector<Fiber>& fibers;
-  std::map<int, std::vector<char>> shared;
+  std::map<const void*, std::vector<char>> shared;
+  bool vote = false, last_vote = false;  // at the barrier that is being met, and at the one before
   ucontext_t scheduler{};
   const void* scheduler_stack = nullptr;  // its bounds, as AddressSanitizer wants to be told
   std::size_t scheduler_stack_bytes = 0;
@@ -101,6 +104,8 @@ void run_block(std::mt19937_64& random) {
       finished += block->fibers[i].finished;
       if (block->error) std::rethrow_exception(block->error);
     }
+    block->last_vote = block->vote;
+    block->vote = false;
     if (finished == block->fibers.size()) return;
     if (finished > 0) throw std::logic_error("a barrier was not reached by all threads of the block");
   }
@@ -119,8 +124,14 @@ void barrier() {
   arrive_on_stack(own, &block->scheduler_stack, &block->scheduler_stack_bytes);
 }
 
-void* shared_array(int slot, std::size_t bytes) {
-  std::vector<char>& array = block->shared[slot];
+bool barrier_or(bool value) {
+  block->vote |= value;
+  barrier();
+  return block->last_vote;
+}
+
+void* shared_array(const void* place, std::size_t bytes) {
+  std::vector<char>& array = block->shared[place];
   if (array.empty()) array.assign(bytes, static_cast<char>(0xff));
   return array.data();
 }
@@ -129,7 +140,8 @@ void run_grid(Dim3 grid, Dim3 threads, const std::function<void()>& body) {
   static thread_local std::vector<Fiber> fibers;  // their stacks are kept from launch to launch
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
   if (fibers.size() != count) fibers = std::vector<Fiber>(count);
-  Block current{fibers, {}, {}, nullptr, 0, nullptr, &body, nullptr};
+  Block current(fibers);
+  current.body = &body;
   block = &current;
   block_size = threads;
   grid_size = grid;

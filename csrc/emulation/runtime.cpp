@@ -1,5 +1,6 @@
-// The seed of the fibers' order and the planted faults, for Python.
+// What _cuda has, and the seed of the fibers' order and the planted faults, for Python.
 #include "core/families.h"
+#include "core/runtime_device.h"
 #include "emulation/device.h"
 #include "emulation/faults.h"
 
@@ -7,6 +8,7 @@ namespace dip {
 
 void bind_runtime(pybind11::module_& m) {
   namespace py = pybind11;
+  cuda::bind_device_runtime(m);
   m.def("set_seed", emulation::set_seed, py::arg("seed"));
   m.def("run_planted_fault", cuda::run_planted_fault, py::arg("name"));
 }

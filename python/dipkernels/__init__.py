@@ -1,10 +1,10 @@
 """Hand-written kernels for convolutional networks, and the model suite of an image-processing lecture.
 
 `dipkernels.ops` has the kernels, re-exported here; `dipkernels.reference` the same functions as plain NumPy in float64;
-`dipkernels.nn`, `models`, `train`, `data` and `viz` build on them.
+`dipkernels.cuda` arrays on the GPU; `dipkernels.nn`, `models`, `train`, `data` and `viz` build on them.
 """
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.ops import *  # noqa: F403
 from dipkernels.runtime import available_isas, info, isa, num_threads, set_isa, set_num_threads
 
@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "available_isas",
+    "cuda",
     "info",
     "isa",
     "num_threads",

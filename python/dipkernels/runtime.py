@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dipkernels import _cpu
+from dipkernels import _cpu, cuda
 
 
 def num_threads() -> int:
@@ -45,7 +45,7 @@ def info() -> dict[str, str]:
     build = _cpu.build_info()
     return {
         "cpu backend": "ready",
-        "cuda backend": build["cuda"],
+        "cuda backend": cuda.state(),
         "instruction set": isa(),
         "available": ", ".join(available_isas()),
         "threads": str(num_threads()),

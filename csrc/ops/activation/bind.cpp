@@ -91,9 +91,10 @@ py::object maxout_backward(py::object dy_, py::object indices_, std::int64_t pie
     const std::int32_t* index_data = indices.tensor().i32();
     float* dx_data = dx.tensor().f32();
     py::gil_scoped_release release;
-    const std::int64_t bad = backend::find_outside(index_data, indices.count(), pieces);
-    check<IndexError>(bad < 0, args.op(), ": indices.flat[", bad, "] must be from 0 to ", pieces - 1, ", got ",
-                      bad < 0 ? 0 : index_data[bad]);
+    backend::check_indices(index_data, indices.count(), pieces, [pieces](std::int64_t position, double value) {
+      return message("maxout_backward: indices.flat[", position, "] must be from 0 to ", pieces - 1, ", got ",
+                     static_cast<std::int64_t>(value));
+    });
     backend::maxout_backward(dy.extent(0) * dy.extent(1), pieces, inner_of(shape), dy_data, index_data, dx_data);
   }
   return dx.object();

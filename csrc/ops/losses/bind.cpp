@@ -6,6 +6,7 @@
 #include "core/arguments.h"
 #include "core/families.h"
 #include "core/indices.h"
+#include "core/sum.h"
 #include "ops/losses/reduction.h"
 
 namespace dip {
@@ -44,34 +45,36 @@ py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, con
   }
   const float *x_data = x.tensor().f32(), *target_data = target.tensor().f32();
   float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
-  double sum = 0.0;
+  Number value = args.number();
+  double* value_data = value.data();
   {
     py::gil_scoped_release release;
-    sum = backend::elementwise_loss(p, x.count(), x_data, target_data, values_data, gradient_data);
+    backend::elementwise_loss(p, x.count(), x_data, target_data, values_data, gradient_data, denominator, value_data);
   }
-  const py::object value = reduction == Reduction::none ? values.object() : py::float_(sum / denominator);
-  return py::make_tuple(value, want_gradient ? gradient.object() : py::none());
+  return py::make_tuple(reduction == Reduction::none ? values.object() : value.object(),
+                        want_gradient ? gradient.object() : py::none());
 }
 
 void check_labels(const Arguments& args, const std::int64_t* target, std::int64_t count, std::int64_t classes) {
-  const std::int64_t bad = backend::find_outside(target, count, classes, 0);
-  check<IndexError>(bad < 0, args.op(), ": target.flat[", bad, "] is ", bad < 0 ? 0 : target[bad],
-                    "; a class index must be from 0 to ", classes - 1);
+  backend::check_labels(target, count, classes, 0, [op = std::string(args.op()), classes](auto position, double value) {
+    return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(value),
+                   "; a class index must be from 0 to ", classes - 1);
+  });
 }
 
 // Σ or mean of the positions' values, or the values themselves.
-py::object reduce(Reduction reduction, Array& values) {
+py::object reduce(const Arguments& args, Reduction reduction, Array& values) {
   if (reduction == Reduction::none) return values.object();
-  double sum = 0.0;
-  for (std::int64_t i = 0; i < values.count(); ++i) sum += values.tensor().f32()[i];
-  return py::float_(sum / denominator_of(reduction, values.count()));
+  Number value = args.number();
+  backend::sum(values.tensor().f32(), values.count(), denominator_of(reduction, values.count()), value.data());
+  return value.object();
 }
 
 py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, double margin,
                                                 const std::string& reduction_name, bool want_gradient, py::object out) {
   const Arguments args("hinge_loss");
   const Reduction reduction = make_reduction(args.op(), reduction_name);
-  Array scores = args.input(scores_, "scores", "NC"), target = args.input(target_, "target", "N", DType::int64);
+  Array scores = args.input(scores_, "scores", "NC"), target = args.labels(target_, "target", "N");
   check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ",
         to_string(scores.shape()));
   args.check_shape(target, "target", {scores.extent(0)});
@@ -92,7 +95,7 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
                         gradient_scale(denominator_of(reduction, target.count())), scores_data, target_data,
                         values_data, gradient_data);
   }
-  return py::make_tuple(reduce(reduction, values), want_gradient ? gradient.object() : py::none());
+  return py::make_tuple(reduce(args, reduction, values), want_gradient ? gradient.object() : py::none());
 }
 
 py::typing::Tuple<py::object, py::object> probability(py::object probabilities_, py::object target_,
@@ -101,7 +104,7 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   const Arguments args("probability_loss");
   const Reduction reduction = make_reduction(args.op(), reduction_name);
   Array probabilities = args.input(probabilities_, "probabilities", "*");
-  Array target = args.input(target_, "target", "*", DType::int64);
+  Array target = args.labels(target_, "target", "*");
   Shape positions = probabilities.shape();
   check(positions.size() >= 2 && positions[1] >= 1, args.op(),
         ": probabilities must have shape (N, C) or (N, C, ...) with at least one class, got ", to_string(positions));
@@ -113,10 +116,10 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   const float* data = probabilities.tensor().f32();
   const std::int64_t* target_data = target.tensor().i64();
   check_labels(args, target_data, target.count(), classes);
-  for (std::int64_t i = 0; i < target.count(); ++i) {
-    const float p = data[(i / inner * classes + target_data[i]) * inner + i % inner];
-    check(p >= 0.0f && p <= 1.0f, args.op(), ": the probability of target.flat[", i, "] must be from 0 to 1, got ", p);
-  }
+  backend::check_target_probabilities(
+      outer, classes, inner, data, target_data, [op = std::string(args.op())](auto position, double value) {
+        return message(op, ": the probability of target.flat[", position, "] must be from 0 to 1, got ", value);
+      });
   Array values = args.output(py::none(), "values", positions), gradient;
   if (want_gradient) {
     gradient = args.output(out, "out", probabilities.shape());
@@ -129,7 +132,7 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
     backend::probability_loss(outer, classes, inner, gradient_scale(denominator_of(reduction, target.count())), data,
                               target_data, values_data, gradient_data);
   }
-  return py::make_tuple(reduce(reduction, values), want_gradient ? gradient.object() : py::none());
+  return py::make_tuple(reduce(args, reduction, values), want_gradient ? gradient.object() : py::none());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/check.h"
 #include "core/parallel.h"
 #include "ops/losses/kernels.h"
 #include "ops/losses/losses.h"
@@ -10,8 +11,8 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-double elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x, const float* target, float* values,
-                        float* gradient) {
+void elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x, const float* target, float* values,
+                      float* gradient, double divisor, double* total) {
   const int64_t grain = element_grain(count);
   std::vector<double> partial((count + grain - 1) / grain);
   parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
@@ -21,7 +22,7 @@ double elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x,
   });
   double sum = 0.0;
   for (double each : partial) sum += each;
-  return sum;
+  *total = sum / divisor;
 }
 
 void hinge_loss(int64_t N, int64_t C, float margin, float scale, const float* scores, const int64_t* target,
@@ -44,6 +45,14 @@ void hinge_loss(int64_t N, int64_t C, float margin, float scale, const float* sc
       if (gradient) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
     }
   });
+}
+
+void check_target_probabilities(int64_t outer, int64_t C, int64_t inner, const float* probabilities,
+                                const int64_t* target, Describe describe) {
+  for (int64_t i = 0; i < outer * inner; ++i) {
+    const float p = probabilities[(i / inner * C + target[i]) * inner + i % inner];
+    check(p >= 0.0f && p <= 1.0f, p >= 0.0f && p <= 1.0f ? "" : describe(i, p));
+  }
 }
 
 void probability_loss(int64_t outer, int64_t C, int64_t inner, float scale, const float* probabilities,

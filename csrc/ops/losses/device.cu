@@ -1,14 +1,17 @@
 // The other losses on the GPU: one element or position a thread, then the sum in one block.
-#include "core/device.h"
-#include "core/reduce.h"
+#include "core/device_check.h"
+#include "core/device_sum.h"
 #include "ops/losses/losses.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void elementwise_kernel(ElementwiseLoss p, std::int64_t count, const float* x, const float* target,
-                                   float* values, float* gradient) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+struct Elementwise {
+  ElementwiseLoss p;
+  const float *x, *target;
+  float *values, *gradient;
+
+  __device__ double operator()(std::int64_t i) const {
     const float d = x[i] - target[i];
     const float sign = d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : d;  // d itself is 0 or NaN
     float value = d * d, slope = 2.0f * d;
@@ -24,16 +27,30 @@ __global__ void elementwise_kernel(ElementwiseLoss p, std::int64_t count, const 
       value = near ? 0.5f * d * d / p.beta : fabsf(d) - 0.5f * p.beta;
       slope = near ? d / p.beta : sign;
     }
-    values[i] = value;
+    if (values) values[i] = value;
     if (gradient) gradient[i] = slope * p.scale;
+    return value;
   }
-}
+};
+
+struct Improbable {
+  std::int64_t C, inner;
+  const float* probabilities;
+  const std::int64_t* target;
+
+  __device__ float at(std::int64_t i) const { return probabilities[(i / inner * C + target[i]) * inner + i % inner]; }
+  __device__ bool operator()(std::int64_t i) const {
+    return target[i] >= 0 && target[i] < C && !(at(i) >= 0.0f && at(i) <= 1.0f);
+  }
+  __device__ double value(std::int64_t i) const { return at(i); }
+};
 
 __global__ void hinge_kernel(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
                              const std::int64_t* target, float* values, float* gradient) {
   for (std::int64_t n = first_element(); n < N; n += element_step()) {
     const float* row = scores + n * C;
-    const float own = row[target[n]];
+    const bool known = target[n] >= 0 && target[n] < C;  // else an error is on its way to the host
+    const float own = known ? row[target[n]] : 0.0f;
     double loss = 0.0;
     std::int64_t violations = 0;
     for (std::int64_t j = 0; j < C; ++j) {
@@ -44,7 +61,7 @@ __global__ void hinge_kernel(std::int64_t N, std::int64_t C, float margin, float
       if (gradient) gradient[n * C + j] = counts ? scale : 0.0f;
     }
     values[n] = static_cast<float>(loss);
-    if (gradient) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
+    if (gradient && known) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
   }
 }
 
@@ -53,7 +70,8 @@ __global__ void probability_kernel(std::int64_t outer, std::int64_t C, std::int6
                                    float* gradient) {
   for (std::int64_t i = first_element(); i < outer * inner; i += element_step()) {
     const std::int64_t first = i / inner * C * inner + i % inner, at = first + target[i] * inner;
-    values[i] = -logf(probabilities[at]);
+    const bool known = target[i] >= 0 && target[i] < C;  // else an error is on its way to the host
+    values[i] = known ? -logf(probabilities[at]) : 0.0f;
     for (std::int64_t c = 0; gradient && c < C; ++c) {
       gradient[first + c * inner] = c == target[i] ? -scale / probabilities[at] : 0.0f;
     }
@@ -62,12 +80,14 @@ __global__ void probability_kernel(std::int64_t outer, std::int64_t C, std::int6
 
 }  // namespace
 
-double elementwise_loss(const ElementwiseLoss& p, std::int64_t count, const float* x, const float* target,
-                        float* values, float* gradient) {
-  DeviceScratch<float> own(values ? 1 : count + 1);
-  float* results = values ? values : own.data();
-  launch_elements(elementwise_kernel, count, p, count, x, target, results, gradient);
-  return sum_on_device(results, count);
+void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, const float* x, const float* target, float* values,
+                      float* gradient, double divisor, double* total) {
+  sum_elements(count, Elementwise{p, x, target, values, gradient}, divisor, nullptr, total);
+}
+
+void check_target_probabilities(std::int64_t outer, std::int64_t C, std::int64_t inner, const float* probabilities,
+                                const std::int64_t* target, Describe describe) {
+  check_none<ValueError>(Improbable{C, inner, probabilities, target}, outer * inner, std::move(describe));
 }
 
 void hinge_loss(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,

@@ -23,8 +23,10 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   check(label_smoothing >= 0.0 && label_smoothing <= 1.0, args.op(), ": label_smoothing must be from 0 to 1, got ",
         label_smoothing);
   check(gamma >= 0.0 && std::isfinite(gamma), args.op(), ": gamma must be finite and at least 0, got ", gamma);
-  Array target = gamma > 0.0 ? args.input(target_, "target", "*", DType::int64)
-                             : args.input_of(target_, "target", "*", {DType::int64, DType::float32});
+  Array target = args.input_of(target_, "target", "*", {DType::int64, DType::int32, DType::float32});
+  const bool labelled = target.dtype() != DType::float32;
+  check<TypeError>(labelled || gamma == 0.0, args.op(), ": target must be int64 class indices, got float32");
+  if (labelled) target = args.labels(target_, "target", "*");
   Array weight = args.optional_input(weight_, "weight", "C");
   if (weight.given()) args.check_shape(weight, "weight", {shape[1]});
 
@@ -35,7 +37,6 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   p.classes = shape[1];
   p.inner = 1;
   for (std::size_t axis = 2; axis < shape.size(); ++axis) p.inner *= shape[axis];
-  const bool labelled = target.tensor().dtype == DType::int64;
   args.check_shape(target, labelled ? "target (class indices)" : "target (distributions)",
                    labelled ? positions : shape);
   p.labels = labelled ? target.tensor().i64() : nullptr;
@@ -44,6 +45,7 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   p.ignore_index = ignore_index;
   p.smoothing = static_cast<float>(label_smoothing);
   p.gamma = static_cast<float>(gamma);
+  p.reduction = reduction;
 
   Array losses = args.output(py::none(), "losses", positions);
   Array gradient;
@@ -55,30 +57,31 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   }
   const float* logits_data = logits.tensor().f32();
   float *losses_data = losses.tensor().f32(), *gradient_data = gradient.tensor().f32();
-  double value = 0.0;
+  Number value = args.number();
+  double* value_data = value.data();
   {
     py::gil_scoped_release release;
     if (weight.given()) {
-      const std::int64_t bad = backend::find_improper(p.weight, p.classes);
-      check(bad < 0, args.op(), ": weight[", bad, "] must be finite and at least 0, got ", bad < 0 ? 0 : p.weight[bad]);
+      backend::check_proper(p.weight, p.classes, [op](std::int64_t position, double got) {
+        return message(op, ": weight[", position, "] must be finite and at least 0, got ", got);
+      });
     }
     if (labelled) {
-      const std::int64_t bad = backend::find_outside(p.labels, target.count(), p.classes, ignore_index);
-      check<IndexError>(bad < 0, args.op(), ": target.flat[", bad, "] is ", bad < 0 ? 0 : p.labels[bad],
-                        "; a class index must be from 0 to ", p.classes - 1, ", or ignore_index (", ignore_index, ")");
+      backend::check_labels(p.labels, target.count(), p.classes, ignore_index,
+                            [op, classes = p.classes, ignore_index](std::int64_t position, double got) {
+                              return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(got),
+                                             "; a class index must be from 0 to ", classes - 1, ", or ignore_index (",
+                                             ignore_index, ")");
+                            });
     } else {
-      const std::int64_t bad = backend::find_improper(p.distribution, target.count());
-      check(bad < 0, args.op(), ": target.flat[", bad, "] must be a finite probability of at least 0, got ",
-            bad < 0 ? 0 : p.distribution[bad]);
+      backend::check_proper(p.distribution, target.count(), [op](std::int64_t position, double got) {
+        return message(op, ": target.flat[", position, "] must be a finite probability of at least 0, got ", got);
+      });
     }
-    const double denominator = reduction == Reduction::mean ? backend::mean_denominator(p) : 1.0;
-    p.scale = static_cast<float>(1.0 / denominator);
-    if (denominator == 0.0) p.scale = 0.0f;  // nothing to learn from: no gradient, though the mean is 0/0
-    if (logits.count() > 0) backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data);
-    if (reduction != Reduction::none) value = backend::sum_of_losses(losses_data, losses.count()) / denominator;
+    backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data, value_data);
   }
-  const py::object result = reduction == Reduction::none ? losses.object() : py::float_(value);
-  return py::make_tuple(result, want_gradient ? gradient.object() : py::none());
+  return py::make_tuple(reduction == Reduction::none ? losses.object() : value.object(),
+                        want_gradient ? gradient.object() : py::none());
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // Softmax cross-entropy on the GPU: one position a thread; value and gradient in one kernel.
-#include "core/device.h"
-#include "core/reduce.h"
+#include "core/device_sum.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
 
 namespace dip::cuda {
@@ -13,7 +12,10 @@ __device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t lab
   return p.weight ? smooth * p.weight[c] : smooth;
 }
 
-__global__ void loss_kernel(SoftmaxCrossEntropy p, const float* z, float* losses, float* gradient) {
+// `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
+__global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const float* z, float* losses,
+                            float* gradient) {
+  const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
   for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
@@ -34,7 +36,7 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const float* z, float* losses
       // A zero target takes no part, even of a class with logit −∞.
       weighted_z += p.labels && t == 0.0f ? 0.0f : t * shifted;
     }
-    float value = weighted * logf(sum) - weighted_z, factor = p.scale;
+    float value = weighted * logf(sum) - weighted_z, factor = scale;
     if (p.gamma > 0.0f && weighted > 0.0f) {
       const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p
       if (rest > 0.0) {
@@ -55,29 +57,34 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const float* z, float* losses
   }
 }
 
-__global__ void label_weights_kernel(SoftmaxCrossEntropy p, float* weights) {
-  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
-    const bool counts = p.labels[i] != p.ignore_index;
-    weights[i] = counts ? (p.weight ? p.weight[p.labels[i]] : 1.0f) : 0.0f;
+// What the mean divides by: Σ over positions.
+struct LabelWeight {
+  SoftmaxCrossEntropy p;
+
+  __device__ double operator()(std::int64_t i) const {
+    if (!p.labels) return 1.0;
+    const std::int64_t label = p.labels[i];
+    if (label == p.ignore_index || label < 0 || label >= p.classes) return 0.0;
+    return p.weight ? p.weight[label] : 1.0;
   }
-}
+};
+
+struct Loss {
+  const float* losses;
+  __device__ double operator()(std::int64_t i) const { return losses[i]; }
+};
 
 }  // namespace
 
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient) {
-  launch_elements(loss_kernel, p.outer * p.inner, p, logits, losses, gradient);
-}
-
-double sum_of_losses(const float* losses, std::int64_t count) {
-  return sum_on_device(losses, count);
-}
-
-double mean_denominator(const SoftmaxCrossEntropy& p) {
-  const std::int64_t count = p.outer * p.inner;
-  if (!p.labels) return static_cast<double>(count);
-  DeviceScratch<float> weights(count + 1);
-  launch_elements(label_weights_kernel, count, p, weights.data());
-  return sum_on_device(weights.data(), count);
+void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+                           double* value) {
+  const std::int64_t positions = p.outer * p.inner;
+  DeviceScratch<double> divisor(1);
+  const bool mean = p.reduction == Reduction::mean;
+  if (mean) sum_elements(positions, LabelWeight{p}, 1.0, nullptr, divisor.data());
+  launch_elements(loss_kernel, positions, p, mean ? divisor.data() : nullptr, logits, losses, gradient);
+  if (p.reduction == Reduction::none) return;
+  sum_elements(positions, Loss{losses}, 1.0, mean ? divisor.data() : nullptr, value);
 }
 
 }  // namespace dip::cuda

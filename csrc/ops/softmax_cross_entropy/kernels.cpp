@@ -26,7 +26,8 @@ inline Focal focal(float cross_entropy, float gamma) {
 }
 
 // One position whose classes are contiguous.
-void row(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, float* loss, float* gradient) {
+void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t position, float* loss,
+         float* gradient) {
   const std::int64_t label = p.labels ? p.labels[position] : 0;
   if (p.labels && label == p.ignore_index) {
     *loss = 0.0f;
@@ -60,7 +61,7 @@ void row(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, fl
   const float total = horizontal_sum(sum), log_total = __builtin_logf(total);
   const float label_weight = p.labels ? (1.0f - p.smoothing) * (p.weight ? p.weight[label] : 1.0f) : 0.0f;
   const float all_weight = (dense ? horizontal_sum(weighted) : 0.0f) + label_weight;
-  float value = 0.0f, factor = p.scale;
+  float value = 0.0f, factor = scale;
   if (dense) value = horizontal_sum(weighted) * log_total - horizontal_sum(weighted_z);
   if (p.labels) {
     float entropy = log_total - (label_logit - maximum);
@@ -89,8 +90,8 @@ void row(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, fl
 }
 
 // n neighbouring positions whose classes lie `inner` apart, one a lane.
-void columns(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position, std::int64_t distribution_at,
-             std::int64_t n, float* losses, float* gradient) {
+void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t position,
+             std::int64_t distribution_at, std::int64_t n, float* losses, float* gradient) {
   I label = broadcast(std::int32_t{-1}), kept = broadcast(std::int32_t{-1});
   for (std::int64_t lane = 0; lane < n && p.labels; ++lane) {
     label[lane] = static_cast<std::int32_t>(p.labels[position + lane]);
@@ -114,7 +115,7 @@ void columns(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position
     weighted_z += p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted;
     if (gradient) store_some(gradient + c * p.inner, e, n);
   }
-  F value = {}, factor = broadcast(p.scale);
+  F value = {}, factor = broadcast(scale);
   for (std::int64_t lane = 0; lane < n; ++lane) {
     value[lane] = weighted[lane] * __builtin_logf(sum[lane]) - weighted_z[lane];
     if (p.gamma > 0.0f && weighted[lane] > 0.0f) {
@@ -133,17 +134,17 @@ void columns(const SoftmaxCrossEntropy& p, const float* z, std::int64_t position
   }
 }
 
-void positions(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient, std::int64_t begin,
-               std::int64_t end) {
+void positions(const SoftmaxCrossEntropy& p, float scale, const float* logits, float* losses, float* gradient,
+               std::int64_t begin, std::int64_t end) {
   if (p.inner == 1) {
     for (std::int64_t i = begin; i < end; ++i) {
-      row(p, logits + i * p.classes, i, losses + i, gradient ? gradient + i * p.classes : nullptr);
+      row(p, scale, logits + i * p.classes, i, losses + i, gradient ? gradient + i * p.classes : nullptr);
     }
     return;
   }
   for (std::int64_t i = begin; i < end; i += W) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
-    columns(p, logits + at, i, at, lanes_at(i, end), losses + i, gradient ? gradient + at : nullptr);
+    columns(p, scale, logits + at, i, at, lanes_at(i, end), losses + i, gradient ? gradient + at : nullptr);
   }
 }
 

@@ -7,8 +7,9 @@
 namespace dip::cpu {
 
 struct SoftmaxCrossEntropyKernels {
-  // Positions [begin, end) of the outer·inner ones; a range lies within one outer index unless inner is 1.
-  void (*positions)(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+  // Positions [begin, end) of the outer·inner ones; a range lies within one outer index unless inner is 1. The gradient
+  // is multiplied by `scale`.
+  void (*positions)(const SoftmaxCrossEntropy& p, float scale, const float* logits, float* losses, float* gradient,
                     std::int64_t begin, std::int64_t end);
 };
 

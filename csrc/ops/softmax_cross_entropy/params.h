@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "ops/losses/reduction.h"
+
 namespace dip {
 
 // Logits z (outer, classes, inner); the target t of a position is a class index, or a distribution over the classes.
@@ -17,7 +19,7 @@ struct SoftmaxCrossEntropy {
   std::int64_t ignore_index = -100;      // positions with this label add nothing
   float smoothing = 0.0f;
   float gamma = 0.0f;
-  float scale = 1.0f;  // of the gradient: 1, or 1/denominator of the mean
+  Reduction reduction = Reduction::mean;
 };
 
 }  // namespace dip

@@ -5,13 +5,10 @@
 
 namespace dip::DIP_BACKEND {
 
-// Writes each position's loss (outer, inner) and, where `gradient` is not null, scale · dloss/dz.
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient);
-
-// Σ of the losses, in float64 and a fixed order.
-double sum_of_losses(const float* losses, std::int64_t count);
-
-// What the mean divides by: Σ of the labels' weights without the ignored ones, or the number of positions.
-double mean_denominator(const SoftmaxCrossEntropy& p);
+// Writes each position's loss (outer, inner), the gradient of their sum or mean where `gradient` is not null, and that
+// sum or mean, added in float64 and a fixed order. The mean divides by the sum of the labels' weights without the
+// ignored ones, or by the number of positions of distributions; where that is 0, the gradient is 0 and the mean NaN.
+void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+                           double* value);
 
 }  // namespace dip::DIP_BACKEND

@@ -17,15 +17,17 @@ std::int64_t check_plane(const Arguments& args, Pair size) {
 
 void check_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
                    Pair size) {
-  const std::int64_t bad = backend::find_outside(indices, count, size[0] * size[1]);
-  if (bad < 0) return;
-  Shape position(4);
-  for (std::int64_t axis = 3, rest = bad; axis >= 0; --axis) {
-    position[axis] = rest % shape[axis];
-    rest /= shape[axis];
-  }
-  throw IndexError(message(args.op(), ": indices", to_string(position), " is ", indices[bad], ", outside the plane of ",
-                           size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1));
+  backend::check_indices(indices, count, size[0] * size[1],
+                         [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
+                           Shape position(4);
+                           for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
+                             position[axis] = rest % shape[axis];
+                             rest /= shape[axis];
+                           }
+                           return message(op, ": indices", to_string(position), " is ",
+                                          static_cast<std::int64_t>(value), ", outside the plane of ", size[0], " x ",
+                                          size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
+                         });
 }
 
 // `op` and `name` say on whose behalf: max_unpool2d of x, or max_pool2d_backward of dy.

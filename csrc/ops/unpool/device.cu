@@ -10,13 +10,18 @@ __global__ void scatter_kernel(std::int64_t planes, std::int64_t in, std::int64_
                                const std::int32_t* indices, float* y) {
   for (std::int64_t plane = first_element(); plane < planes; plane += element_step()) {
     for (std::int64_t i = 0; i < out; ++i) y[plane * out + i] = 0.0f;
-    for (std::int64_t i = plane * in; i < (plane + 1) * in; ++i) y[plane * out + indices[i]] += x[i];
+    for (std::int64_t i = plane * in; i < (plane + 1) * in; ++i) {
+      // An index outside is an error on its way to the host; until then it must write nothing.
+      if (indices[i] >= 0 && indices[i] < out) y[plane * out + indices[i]] += x[i];
+    }
   }
 }
 
 __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, const float* dy,
                               const std::int32_t* indices, float* dx) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) dx[i] = dy[i / in * out + indices[i]];
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    dx[i] = indices[i] >= 0 && indices[i] < out ? dy[i / in * out + indices[i]] : 0.0f;
+  }
 }
 
 __global__ void nearest_kernel(Upsampling p, std::int64_t count, const float* x, float* y) {

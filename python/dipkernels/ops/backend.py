@@ -1,40 +1,18 @@
-"""Chooses the compiled module by where an array lives: `_cpu` for NumPy arrays, `_cuda` for GPU arrays."""
+"""Chooses the compiled module by where the arrays live: `_cpu` for NumPy arrays, `_cuda` for arrays on a GPU."""
 
 from __future__ import annotations
 
-import importlib
-import os
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-HOST_BACKENDS = {"": "_cpu", "cpu": "_cpu", "cuda_emulated": "_cuda_emulated"}
+from dipkernels import _cpu, cuda
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IndexArray: TypeAlias = npt.NDArray[np.int32]
 LabelArray: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32]
-
-_DLPACK_CPU = 1
-
-
-def _host_backend() -> ModuleType:
-    """The module for NumPy arrays: `_cpu`, or by DIPKERNELS_BACKEND, for tests, the CUDA kernels emulated."""
-    name = os.environ.get("DIPKERNELS_BACKEND", "")
-    if name not in HOST_BACKENDS:
-        raise ValueError(f"environment variable DIPKERNELS_BACKEND must be cpu or cuda_emulated, got {name!r}")
-    return importlib.import_module(f"dipkernels.{HOST_BACKENDS[name]}")
-
-
-_host = _host_backend()
-
-
-def _on_gpu(array: Any) -> bool:
-    if hasattr(array, "__cuda_array_interface__"):
-        return True
-    device = getattr(array, "__dlpack_device__", None)
-    return device is not None and device()[0] != _DLPACK_CPU
 
 
 def backend_of(op: str, *arrays: Any) -> ModuleType:
@@ -46,12 +24,9 @@ def backend_of(op: str, *arrays: Any) -> ModuleType:
         An array lives on a GPU, and this installation has no CUDA backend.
     """
     for array in arrays:
-        if type(array) is not np.ndarray and array is not None and _on_gpu(array):
-            raise RuntimeError(
-                f"{op}: got an array on a GPU, but this installation of dipkernels has no CUDA backend; "
-                "`dipkernels info` shows what it has. Move the array to the host, for example with .cpu().numpy()"
-            )
-    return _host
+        if type(array) is not np.ndarray and array is not None and cuda.is_on_gpu(array):
+            return cuda.backend_for(op, array)
+    return _cpu
 
 
 def shape_of(op: str, name: str, array: Any) -> tuple[int, ...]:

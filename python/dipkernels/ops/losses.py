@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
-from dipkernels.ops.softmax_cross_entropy import Reduction, widen_labels
+from dipkernels.ops.softmax_cross_entropy import Reduction
 
 
 def _elementwise(
@@ -126,9 +126,7 @@ def hinge_loss(scores: FloatArray, target: LabelArray, margin: float = 1.0, redu
     >>> hinge_loss(np.float32([[1, 2, 0]]), np.array([1]), margin=1.5)
     0.5
     """
-    return backend_of("hinge_loss", scores, target).hinge_loss(
-        scores, widen_labels(target), margin, reduction, False, None
-    )[0]
+    return backend_of("hinge_loss", scores, target).hinge_loss(scores, target, margin, reduction, False, None)[0]
 
 
 def hinge_loss_with_grad(
@@ -140,9 +138,7 @@ def hinge_loss_with_grad(
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
     """`hinge_loss` and its gradient: 1 for every class within the margin, minus their number for the label."""
-    return backend_of("hinge_loss", scores, target).hinge_loss(
-        scores, widen_labels(target), margin, reduction, True, out
-    )
+    return backend_of("hinge_loss", scores, target).hinge_loss(scores, target, margin, reduction, True, out)
 
 
 def probability_loss(probabilities: FloatArray, target: LabelArray, reduction: Reduction = "mean") -> Any:
@@ -156,7 +152,7 @@ def probability_loss(probabilities: FloatArray, target: LabelArray, reduction: R
     1.386294
     """
     return backend_of("probability_loss", probabilities, target).probability_loss(
-        probabilities, widen_labels(target), reduction, False, None
+        probabilities, target, reduction, False, None
     )[0]
 
 
@@ -169,5 +165,5 @@ def probability_loss_with_grad(
 ) -> tuple[Any, FloatArray]:
     """`probability_loss` and its gradient, −1/p_y at the label and 0 elsewhere."""
     return backend_of("probability_loss", probabilities, target).probability_loss(
-        probabilities, widen_labels(target), reduction, True, out
+        probabilities, target, reduction, True, out
     )

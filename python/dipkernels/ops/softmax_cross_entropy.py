@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
-
-
-def widen_labels(target: Any) -> Any:
-    """Class indices as int64, which the kernels take; other dtypes are left for the kernels to judge."""
-    return target.astype(np.int64) if getattr(target, "dtype", None) == np.int32 else target
 
 
 def _run(
@@ -32,7 +25,7 @@ def _run(
     return module.softmax_cross_entropy(
         op,
         logits,
-        widen_labels(target),
+        target,
         weight,
         ignore_index,
         reduction,

@@ -1,0 +1,28 @@
+// dipkernels' own array on the GPU: what operators return there.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <memory>
+
+#include "core/device_runtime.h"
+#include "core/tensor.h"
+
+namespace dip::cuda {
+
+struct DeviceArray {
+  std::shared_ptr<DeviceMemory> memory;  // several views may share it
+  void* data = nullptr;
+  DType dtype = DType::float32;
+  Shape shape;
+
+  std::int64_t count() const { return element_count(shape, "array"); }
+  std::int64_t bytes() const { return count() * size_of(dtype); }
+};
+
+// A new array in the order of the current stream; its elements are not set.
+DeviceArray make_device_array(DType dtype, const Shape& shape);
+
+void bind_device_array(pybind11::module_& m);
+
+}  // namespace dip::cuda

@@ -1,0 +1,274 @@
+// The GPU through the CUDA runtime.
+#include "core/device_runtime.h"
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "core/check.h"
+#include "core/device_error.h"
+#include "core/faults.h"
+
+namespace dip::cuda {
+
+// The memory of one graph. Its launches keep the addresses, so nothing goes back to CUDA before the graph and all
+// arrays made in its capture are gone. Blocks serve again within the capture, in the order of the launches.
+struct GraphMemory {
+  struct Block {
+    void* data;
+    std::size_t bytes;
+    bool used;
+  };
+
+  ~GraphMemory() {
+    for (const Block& block : blocks) cudaFree(block.data);
+  }
+
+  std::mutex mutex;
+  std::vector<Block> blocks;
+};
+
+struct Graph::State {
+  std::shared_ptr<GraphMemory> memory = std::make_shared<GraphMemory>();
+  cudaStream_t stream = nullptr;
+  cudaGraphExec_t executable = nullptr;
+  Stream stream_before = nullptr;
+  int device = 0;
+  bool capturing = false;
+};
+
+namespace {
+
+thread_local Stream stream_of_thread = nullptr;
+thread_local const Graph* captured_graph = nullptr;
+thread_local std::shared_ptr<GraphMemory> captured_memory;
+
+FaultList& faults() {
+  // Never freed: kernels may still run when the interpreter ends.
+  static FaultList* list = [] {
+    void* records = nullptr;
+    check_cuda(
+        cudaHostAlloc(&records, FaultList::capacity * sizeof(Fault), cudaHostAllocPortable | cudaHostAllocMapped),
+        "memory for deferred errors");
+    return new FaultList(static_cast<Fault*>(records),
+                         [] { check_cuda(cudaDeviceSynchronize(), "waiting for the GPU"); });
+  }();
+  return *list;
+}
+
+std::atomic<bool> anything_watched{false};
+
+void refuse_in_capture(const char* what) {
+  check<std::runtime_error>(!captured_graph, what, ": a graph is being captured, and this makes the host wait");
+}
+
+// Freed memory stays in the pool for the next operator.
+void keep_pool(int device) {
+  static std::mutex mutex;
+  static std::vector<bool> done;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (static_cast<std::size_t>(device) < done.size() && done[device]) return;
+  cudaMemPool_t pool = nullptr;
+  check_cuda(cudaDeviceGetDefaultMemPool(&pool, device), "memory pool");
+  std::uint64_t all = UINT64_MAX;
+  check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all), "memory pool");
+  done.resize(std::max<std::size_t>(done.size(), device + 1));
+  done[device] = true;
+}
+
+void* take_from(GraphMemory& memory, std::size_t bytes) {
+  const std::lock_guard<std::mutex> lock(memory.mutex);
+  for (GraphMemory::Block& block : memory.blocks) {
+    if (!block.used && block.bytes == bytes) {
+      block.used = true;
+      return block.data;
+    }
+  }
+  void* data = nullptr;
+  check_cuda(cudaMalloc(&data, bytes), "memory of a graph");
+  memory.blocks.push_back({data, bytes, true});
+  return data;
+}
+
+}  // namespace
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+void check_device(int device) {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  check_cuda(error == cudaSuccess && count == 0 ? cudaErrorNoDevice : error, "looking for a GPU");
+  check(device >= 0 && device < count, "device must be from 0 to ", count - 1, ", got ", device);
+}
+
+int current_device() {
+  int device = 0;
+  check_cuda(cudaGetDevice(&device), "looking for a GPU");
+  return device;
+}
+
+void set_device(int device) {
+  check_device(device);
+  check_cuda(cudaSetDevice(device), "choosing a GPU");
+}
+
+int device_of(const void* data) {
+  cudaPointerAttributes attributes{};
+  check_cuda(cudaPointerGetAttributes(&attributes, data), "looking up an address");
+  check(attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged,
+        "the address is not in the memory of a GPU");
+  return attributes.device;
+}
+
+std::string device_name(int device) {
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device), "looking for a GPU");
+  return message(properties.name, ", compute capability ", properties.major, ".", properties.minor);
+}
+
+Stream current_stream() {
+  return stream_of_thread;
+}
+
+void set_current_stream(Stream stream) {
+  stream_of_thread = stream;
+}
+
+void wait_for(Stream waiting, Stream awaited) {
+  if (waiting == awaited) return;
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "ordering two streams");
+  cudaError_t error = cudaEventRecord(event, awaited);
+  if (error == cudaSuccess) error = cudaStreamWaitEvent(waiting, event);
+  cudaEventDestroy(event);  // CUDA keeps it until it has happened
+  check_cuda(error, "ordering two streams");
+}
+
+void synchronize() {
+  refuse_in_capture("synchronize");
+  check_cuda(cudaStreamSynchronize(current_stream()), "waiting for the GPU");
+  raise_faults();
+}
+
+DeviceMemory::DeviceMemory(std::size_t bytes)
+    : bytes_(bytes ? bytes : 1), device_(current_device()), stream_(current_stream()), graph_(captured_memory) {
+  if (graph_) {
+    data_ = take_from(*graph_, bytes_);
+    return;
+  }
+  keep_pool(device_);
+  check_cuda(cudaMallocAsync(&data_, bytes_, stream_), "memory on the GPU");
+}
+
+void DeviceMemory::use_in_current_stream() {
+  if (captured_graph || stream_ == current_stream()) return;
+  wait_for(current_stream(), stream_);
+  stream_ = current_stream();
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (graph_) {
+    const std::lock_guard<std::mutex> lock(graph_->mutex);
+    for (GraphMemory::Block& block : graph_->blocks) block.used = block.used && block.data != data_;
+    return;
+  }
+  // A destructor cannot raise; an error here comes back from the next call.
+  int before = 0;
+  cudaGetDevice(&before);
+  if (before != device_) cudaSetDevice(device_);
+  cudaFreeAsync(data_, stream_);
+  if (before != device_) cudaSetDevice(before);
+}
+
+void copy_to_device(void* to, const void* from, std::size_t bytes) {
+  refuse_in_capture("copy to the GPU");
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, current_stream()), "copy to the GPU");
+}
+
+void copy_to_host(void* to, const void* from, std::size_t bytes) {
+  refuse_in_capture("copy to the host");
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, current_stream()), "copy to the host");
+  synchronize();
+}
+
+void copy_on_device(void* to, const void* from, std::size_t bytes) {
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, current_stream()), "copy on the GPU");
+}
+
+Graph::Graph() : state_(std::make_unique<State>()) {
+  state_->device = current_device();
+  check_cuda(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "the stream of a graph");
+}
+
+Graph::~Graph() {
+  if (state_->capturing) cancel_capture();
+  if (state_->executable) cudaGraphExecDestroy(state_->executable);
+  cudaStreamDestroy(state_->stream);
+  faults().forget_graph(this);
+}
+
+void Graph::begin_capture() {
+  check<std::runtime_error>(!captured_graph, "Graph: another capture is under way in this thread");
+  check<std::runtime_error>(!state_->executable, "Graph: it is captured already; make a new one");
+  faults();  // allocates, which a capture may not
+  wait_for(state_->stream, current_stream());
+  // Relaxed: memory for the graph is allocated while it is captured.
+  check_cuda(cudaStreamBeginCapture(state_->stream, cudaStreamCaptureModeRelaxed), "capturing a graph");
+  state_->stream_before = current_stream();
+  set_current_stream(state_->stream);
+  captured_graph = this;
+  captured_memory = state_->memory;
+  state_->capturing = true;
+}
+
+void Graph::end_capture() {
+  check<std::runtime_error>(captured_graph == this, "Graph: there is no capture to end in this thread");
+  cudaGraph_t graph = nullptr;
+  const cudaError_t error = cudaStreamEndCapture(state_->stream, &graph);
+  captured_graph = nullptr;
+  captured_memory.reset();
+  state_->capturing = false;
+  set_current_stream(state_->stream_before);
+  check_cuda(error, "capturing a graph");
+  const cudaError_t instantiated = cudaGraphInstantiate(&state_->executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check_cuda(instantiated, "instantiating a graph");
+}
+
+void Graph::cancel_capture() noexcept {
+  if (!state_->capturing) return;
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(state_->stream, &graph);
+  if (graph) cudaGraphDestroy(graph);
+  cudaGetLastError();
+  captured_graph = nullptr;
+  captured_memory.reset();
+  state_->capturing = false;
+  set_current_stream(state_->stream_before);
+}
+
+void Graph::replay() {
+  check<std::runtime_error>(state_->executable, "Graph: capture something before replay()");
+  check<std::runtime_error>(!captured_graph, "Graph: replay() inside a capture");
+  raise_faults();
+  check_cuda(cudaGraphLaunch(state_->executable, current_stream()), "replaying a graph");
+}
+
+Fault* watch(RaiseFault raise) {
+  anything_watched = true;
+  return faults().watch(std::move(raise), captured_graph);
+}
+
+void raise_faults() {
+  if (anything_watched) faults().raise_first();
+}
+
+}  // namespace dip::cuda

@@ -1,0 +1,42 @@
+// Sums on the GPU in float64: every thread adds its share in order, a tree adds the threads of a block, one more block
+// adds the blocks. No atomics, so the bits are the same on every run.
+#pragma once
+
+#include "core/device.h"
+
+namespace dip::cuda {
+
+// The sum over the block, for thread 0. All threads of the block must call it.
+__device__ inline double block_sum(double value) {
+  DIP_SHARED_ARRAY(double, partial, threads_per_block);
+  partial[threadIdx.x] = value;
+  for (unsigned half = threads_per_block / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
+  }
+  return partial[0];
+}
+
+template <class Body>
+__global__ void partial_sum_kernel(Body body, std::int64_t count, double* partial) {
+  double sum = 0.0;
+  for (std::int64_t i = first_element(); i < count; i += element_step()) sum += body(i);
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// *total = Σ partial[i] / divisor / *device_divisor, where there is one.
+void finish_sum(const double* partial, int count, double divisor, const double* device_divisor, double* total);
+
+// *total = Σ body(i) / divisor / *device_divisor. body may write what belongs to element i.
+template <class Body>
+void sum_elements(std::int64_t count, Body body, double divisor, const double* device_divisor, double* total) {
+  constexpr std::int64_t most_partials = 1024;
+  const std::int64_t blocks = (count + threads_per_block - 1) / threads_per_block;
+  const int partials = static_cast<int>(blocks < 1 ? 1 : blocks < most_partials ? blocks : most_partials);
+  DeviceScratch<double> partial(partials);
+  launch(partial_sum_kernel<Body>, static_cast<unsigned>(partials), threads_per_block, body, count, partial.data());
+  finish_sum(partial.data(), partials, divisor, device_divisor, total);
+}
+
+}  // namespace dip::cuda
