@@ -36,6 +36,11 @@ class DeviceScratch {
   DeviceMemory memory_;
 };
 
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, Arguments... arguments) {
+  launch(kernel, Grid{blocks, 1, 1}, threads, std::size_t{0}, arguments...);
+}
+
 // Launches `kernel` over `count` elements, one a thread as far as the grid reaches.
 template <class... Parameters, class... Arguments>
 void launch_elements(void (*kernel)(Parameters...), std::int64_t count, Arguments... arguments) {

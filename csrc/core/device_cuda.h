@@ -1,4 +1,4 @@
-// The device layer under nvcc or clang: launches on the current stream.
+// The device layer under nvcc or clang: launches on the current stream, and what the hardware has beyond C++.
 #pragma once
 
 #include "core/device_error.h"
@@ -8,13 +8,66 @@
 
 namespace dip::cuda {
 
+struct Grid {
+  unsigned x = 1, y = 1, z = 1;
+};
+
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, Arguments... arguments) {
+void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::size_t dynamic_shared_bytes,
+            Arguments... arguments) {
+  // Beyond what every kernel may use, a kernel has to ask.
+  if (dynamic_shared_bytes > 48 << 10) {
+    check_cuda(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(dynamic_shared_bytes)),
+               "shared memory of a kernel");
+  }
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(blocks);
+  config.gridDim = dim3(blocks.x, blocks.y, blocks.z);
   config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = dynamic_shared_bytes;
   config.stream = current_stream();
   check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "kernel launch");
+}
+
+// The shared memory whose size the launch gave.
+__device__ inline char* dynamic_shared() {
+  extern __shared__ __align__(16) char dip_dynamic_shared[];
+  return dip_dynamic_shared;
+}
+
+// Starts to copy one float from global to shared memory, or to write a zero there.
+__device__ inline void copy_async(float* shared, const float* global, bool valid) {
+  const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
+}
+
+// Closes this thread's group of started copies.
+__device__ inline void copy_async_commit() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// Waits until no more than `pending` of this thread's groups are under way.
+template <int pending>
+__device__ inline void copy_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+}
+
+// x rounded to the 11 significant bits of TF32.
+__device__ inline float round_tf32(float x) {
+  unsigned bits;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
+  return __uint_as_float(bits);
+}
+
+// d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has
+// it.
+__device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
+        "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
 
 }  // namespace dip::cuda

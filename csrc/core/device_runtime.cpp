@@ -134,6 +134,12 @@ std::string device_name(int device) {
   return message(properties.name, ", compute capability ", properties.major, ".", properties.minor);
 }
 
+int multiprocessors() {
+  int count = 0;
+  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, current_device()), "looking for a GPU");
+  return count;
+}
+
 Stream current_stream() {
   return stream_of_thread;
 }

@@ -28,6 +28,9 @@ int device_of(const void* data);
 
 std::string device_name(int device);
 
+// Of the current device.
+int multiprocessors();
+
 // The stream that the operators of this thread use.
 Stream current_stream();
 void set_current_stream(Stream stream);

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "core/device_array.h"
+#include "core/gemm_plan.h"
 
 namespace dip::cuda {
 
@@ -19,6 +20,17 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def(
       "set_current_stream", [](std::uintptr_t stream) { set_current_stream(reinterpret_cast<Stream>(stream)); },
       py::arg("stream"));
+  m.def(
+      "plan_gemm",
+      [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,
+         bool may_split) {
+        constexpr const char* tiles[] = {"128x128", "32x128", "64x64"};
+        const GemmPlan plan = plan_gemm(rows, columns, depth, batches, multiprocessors, may_split);
+        return std::make_tuple(tiles[static_cast<int>(plan.tile)], plan.splits, plan.split_depth);
+      },
+      py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
+      py::arg("may_split"));
+  m.def("multiprocessors", multiprocessors);
   m.def("synchronize", synchronize, py::call_guard<py::gil_scoped_release>());
   py::class_<Graph>(m, "Graph", py::module_local())
       .def(py::init<>())

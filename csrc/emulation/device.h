@@ -1,13 +1,15 @@
 // The device layer on the host: the same .cu sources, compiled as C++, with a block's threads as fibers.
 //
 // What it catches: a thread that reads what another wrote without a barrier between (the fibers run in shuffled orders
-// over shared memory that starts out as NaN), barriers that not all threads reach, and, under AddressSanitizer,
-// accesses outside an array. What it cannot: races between blocks, and anything about speed.
+// over shared memory that starts out as NaN), what an asynchronous copy brings read before it was waited for, barriers
+// that not all threads reach, and, under AddressSanitizer, accesses outside an array. What it cannot: races between
+// blocks, and anything about speed.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 
@@ -26,7 +28,7 @@ struct Dim3 {
 extern thread_local Dim3 thread_index, block_index, block_size, grid_size;
 
 // Runs `body` once for each thread of each block.
-void run_grid(Dim3 grid, Dim3 block, const std::function<void()>& body);
+void run_grid(Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes, const std::function<void()>& body);
 
 // Does `work` now, or records it where a graph is captured.
 void submit(std::function<void()> work);
@@ -36,11 +38,23 @@ void set_seed(std::uint64_t seed);
 
 void barrier();
 
-// The block's array declared at `place`: allocated for its first thread, filled with 0xff bytes.
-void* shared_array(const void* place, std::size_t bytes);
-
 // True for all threads of the block where `value` is for any.
 bool barrier_or(bool value);
+
+// Waits for the 32 threads of this one's warp.
+void warp_barrier();
+
+// Memory of this thread's warp for exchanges between two warp barriers.
+float* warp_memory();
+
+// The block's array declared at `place`: allocated for its first thread, filled with 0xff bytes.
+void* shared_array(const void* place, std::size_t bytes);
+void* dynamic_shared();
+
+// Copies of one thread that arrive when they are waited for, and not before.
+void copy_async(float* to, const float* from, bool valid);
+void copy_async_commit();
+void copy_async_wait(int pending);
 
 }  // namespace dip::emulation
 
@@ -59,6 +73,28 @@ bool barrier_or(bool value);
 
 namespace dip::cuda {
 
+using Grid = emulation::Dim3;
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+inline int min(int a, int b) {
+  return a < b ? a : b;
+}
+
+inline unsigned __float_as_uint(float x) {
+  unsigned bits;
+  std::memcpy(&bits, &x, 4);
+  return bits;
+}
+
+inline float __uint_as_float(unsigned bits) {
+  float x;
+  std::memcpy(&x, &bits, 4);
+  return x;
+}
+
 // Blocks run one after the other, and fibers change places at barriers only: every access is atomic.
 inline int atomicExch_system(int* address, int value) {
   const int old = *address;
@@ -67,8 +103,45 @@ inline int atomicExch_system(int* address, int value) {
 }
 
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), unsigned blocks, unsigned threads, Arguments... arguments) {
-  emulation::submit([=] { emulation::run_grid({blocks}, {threads}, [&] { kernel(arguments...); }); });
+void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::size_t dynamic_shared_bytes,
+            Arguments... arguments) {
+  emulation::submit(
+      [=] { emulation::run_grid(blocks, {threads}, dynamic_shared_bytes, [&] { kernel(arguments...); }); });
+}
+
+inline char* dynamic_shared() {
+  return static_cast<char*>(emulation::dynamic_shared());
+}
+
+using emulation::copy_async;
+using emulation::copy_async_commit;
+
+template <int pending>
+void copy_async_wait() {
+  emulation::copy_async_wait(pending);
+}
+
+// To the nearest of the 11-bit numbers, ties away from zero; infinities and NaN stay.
+inline float round_tf32(float x) {
+  if (!(std::fabs(x) <= 3.4028235e38f)) return x;
+  return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
+}
+
+// As PTX defines mma.m16n8k8 for tf32: the lanes' shares of a, b and d, of which lane 4·g + t holds
+//   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)   b: (t, g), (t + 4, g)   d: (g, 2t), (g, 2t + 1), and 8 rows
+//   below.
+// Operands are cut off to 11 bits, as the hardware does with bits it was not to be given.
+inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+  float *all_a = emulation::warp_memory(), *all_b = all_a + 16 * 8;
+  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+  const auto cut = [](float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); };
+  for (int part = 0; part < 4; ++part) all_a[(g + 8 * (part % 2)) * 8 + t + 4 * (part / 2)] = cut(a[part]);
+  for (int part = 0; part < 2; ++part) all_b[(t + 4 * part) * 8 + g] = cut(b[part]);
+  emulation::warp_barrier();
+  for (int part = 0; part < 4; ++part) {
+    const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
+    for (int k = 0; k < 8; ++k) d[part] = std::fma(all_a[row * 8 + k], all_b[k * 8 + column], d[part]);
+  }
 }
 
 }  // namespace dip::cuda

@@ -100,6 +100,10 @@ std::string device_name(int) {
   return "emulated on the host";
 }
 
+int multiprocessors() {
+  return 4;
+}
+
 Stream current_stream() {
   return stream_of_thread;
 }

@@ -1,7 +1,5 @@
 // The fibers of one block: each has a stack of its own and runs until it meets a barrier or ends; when all have met the
 // barrier, all go on, in a new order.
-#include <ucontext.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -15,6 +13,10 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+#if !defined(__x86_64__)
+#error "the emulation switches stacks by hand, for x86-64 only"
+#endif
+
 namespace dip::emulation {
 
 thread_local Dim3 thread_index, block_index, block_size, grid_size;
@@ -22,26 +24,71 @@ thread_local Dim3 thread_index, block_index, block_size, grid_size;
 namespace {
 
 constexpr std::size_t stack_bytes = 64 << 10;
+constexpr int warp_size = 32;
+
+// Saves the registers a call must keep, and the stack, at *from; takes those of `to`. ucontext would make two system
+// calls here.
+__attribute__((naked, noinline)) void switch_stack(void** /*from*/, void* /*to*/) {
+  asm(R"(
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+  )");
+}
+
+enum class Waiting { nothing, warp, block, end };
+
+struct Copy {
+  float* to;
+  float value;
+};
 
 struct Fiber {
   std::unique_ptr<char[]> stack{new char[stack_bytes]};
-  ucontext_t context{};
+  void* top = nullptr;  // the saved stack pointer
   Dim3 index;
-  bool finished = false;
+  Waiting waiting = Waiting::nothing;
+  std::vector<std::vector<Copy>> copies;  // groups of asynchronous copies, the last one open
+};
+
+struct Warp {
+  int arrived = 0;
+  int turn = 0;
+  float memory[2][256];  // used in turn, so that one barrier an exchange is enough
 };
 
 struct Block {
-  explicit Block(std::vector<Fiber>& all) : fibers(all) {}
+  explicit Block(std::vector<Fiber>& all) : fibers(all), warps((all.size() + warp_size - 1) / warp_size) {}
 
   std::vector<Fiber>& fibers;
+  std::vector<Warp> warps;
   std::map<const void*, std::vector<char>> shared;
-  bool vote = false, last_vote = false;  // at the barrier that is being met, and at the one before
-  ucontext_t scheduler{};
+  std::size_t dynamic_shared_bytes = 0;
+  void* scheduler = nullptr;
   const void* scheduler_stack = nullptr;  // its bounds, as AddressSanitizer wants to be told
   std::size_t scheduler_stack_bytes = 0;
-  Fiber* running = nullptr;
+  std::size_t running = 0;
+  bool vote = false, last_vote = false;  // at the barrier that is being met, and at the one before
   const std::function<void()>* body = nullptr;
   std::exception_ptr error;
+
+  Fiber& fiber() { return fibers[running]; }
+  Warp& warp() { return warps[running / warp_size]; }
+  int lanes() const {
+    return static_cast<int>(std::min<std::size_t>(warp_size, fibers.size() - running / warp_size * warp_size));
+  }
 };
 
 thread_local Block* block = nullptr;
@@ -64,6 +111,14 @@ void arrive_on_stack(void* own, const void** before, std::size_t* before_bytes) 
 #endif
 }
 
+void wait(Waiting what) {
+  block->fiber().waiting = what;
+  void* own = nullptr;
+  leave_stack(what == Waiting::end ? nullptr : &own, block->scheduler_stack, block->scheduler_stack_bytes);
+  switch_stack(&block->fiber().top, block->scheduler);
+  arrive_on_stack(own, &block->scheduler_stack, &block->scheduler_stack_bytes);
+}
+
 void enter_fiber() {
   arrive_on_stack(nullptr, &block->scheduler_stack, &block->scheduler_stack_bytes);
   try {
@@ -71,43 +126,54 @@ void enter_fiber() {
   } catch (...) {
     block->error = std::current_exception();
   }
-  block->running->finished = true;
-  leave_stack(nullptr, block->scheduler_stack, block->scheduler_stack_bytes);
-  swapcontext(&block->running->context, &block->scheduler);
+  wait(Waiting::end);
 }
 
-void resume(Fiber& fiber) {
-  block->running = &fiber;
+void start(Fiber& fiber) {
+  fiber.waiting = Waiting::nothing;
+  fiber.copies.assign(1, {});
+  // What switch_stack expects: six registers below the address it returns to. There the stack must be 8 bytes off a
+  // multiple of 16, as after a call.
+  auto address = reinterpret_cast<std::uintptr_t>(fiber.stack.get()) + stack_bytes;
+  auto** top = reinterpret_cast<void**>(address / 16 * 16) - 2;
+  *top = reinterpret_cast<void*>(&enter_fiber);
+  top -= 6;
+  std::fill(top, top + 6, nullptr);
+  fiber.top = top;
+}
+
+void resume(std::size_t i) {
+  block->running = i;
+  Fiber& fiber = block->fiber();
   thread_index = fiber.index;
   void* own = nullptr;
   leave_stack(&own, fiber.stack.get(), stack_bytes);
-  swapcontext(&block->scheduler, &fiber.context);
+  switch_stack(&block->scheduler, fiber.top);
   arrive_on_stack(own, nullptr, nullptr);
 }
 
 void run_block(std::mt19937_64& random) {
   std::vector<std::size_t> order(block->fibers.size());
   std::iota(order.begin(), order.end(), 0);
-  for (Fiber& fiber : block->fibers) {
-    fiber.finished = false;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = stack_bytes;
-    fiber.context.uc_link = nullptr;
-    makecontext(&fiber.context, enter_fiber, 0);
-  }
+  for (Fiber& fiber : block->fibers) start(fiber);
   for (;;) {
     std::shuffle(order.begin(), order.end(), random);
-    std::size_t finished = 0;
+    bool any = false;
     for (std::size_t i : order) {
-      resume(block->fibers[i]);
-      finished += block->fibers[i].finished;
+      if (block->fibers[i].waiting != Waiting::nothing) continue;
+      any = true;
+      resume(i);
       if (block->error) std::rethrow_exception(block->error);
     }
+    if (any) continue;  // warps may have gone on
+    const auto at = [](Waiting what) {
+      return std::all_of(block->fibers.begin(), block->fibers.end(), [=](const Fiber& f) { return f.waiting == what; });
+    };
+    if (at(Waiting::end)) return;
+    if (!at(Waiting::block)) throw std::logic_error("a barrier was not reached by all threads of the block or warp");
     block->last_vote = block->vote;
     block->vote = false;
-    if (finished == block->fibers.size()) return;
-    if (finished > 0) throw std::logic_error("a barrier was not reached by all threads of the block");
+    for (Fiber& fiber : block->fibers) fiber.waiting = Waiting::nothing;
   }
 }
 
@@ -118,10 +184,7 @@ void set_seed(std::uint64_t value) {
 }
 
 void barrier() {
-  void* own = nullptr;
-  leave_stack(&own, block->scheduler_stack, block->scheduler_stack_bytes);
-  swapcontext(&block->running->context, &block->scheduler);
-  arrive_on_stack(own, &block->scheduler_stack, &block->scheduler_stack_bytes);
+  wait(Waiting::block);
 }
 
 bool barrier_or(bool value) {
@@ -130,17 +193,51 @@ bool barrier_or(bool value) {
   return block->last_vote;
 }
 
+void warp_barrier() {
+  Warp& warp = block->warp();
+  if (++warp.arrived < block->lanes()) return wait(Waiting::warp);
+  warp.arrived = 0;
+  warp.turn ^= 1;
+  const std::size_t first = block->running / warp_size * warp_size;
+  for (int lane = 0; lane < block->lanes(); ++lane) block->fibers[first + lane].waiting = Waiting::nothing;
+}
+
+float* warp_memory() {
+  return block->warp().memory[block->warp().turn];
+}
+
 void* shared_array(const void* place, std::size_t bytes) {
   std::vector<char>& array = block->shared[place];
   if (array.empty()) array.assign(bytes, static_cast<char>(0xff));
   return array.data();
 }
 
-void run_grid(Dim3 grid, Dim3 threads, const std::function<void()>& body) {
+void* dynamic_shared() {
+  return shared_array(&block->dynamic_shared_bytes, block->dynamic_shared_bytes);
+}
+
+void copy_async(float* to, const float* from, bool valid) {
+  block->fiber().copies.back().push_back({to, valid ? *from : 0.0f});
+}
+
+void copy_async_commit() {
+  block->fiber().copies.emplace_back();
+}
+
+void copy_async_wait(int pending) {
+  auto& copies = block->fiber().copies;
+  while (static_cast<int>(copies.size()) > pending + 1) {
+    for (const Copy& copy : copies.front()) *copy.to = copy.value;
+    copies.erase(copies.begin());
+  }
+}
+
+void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body) {
   static thread_local std::vector<Fiber> fibers;  // their stacks are kept from launch to launch
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
   if (fibers.size() != count) fibers = std::vector<Fiber>(count);
   Block current(fibers);
+  current.dynamic_shared_bytes = dynamic_shared_bytes;
   current.body = &body;
   block = &current;
   block_size = threads;

@@ -6,6 +6,7 @@
 
 from dipkernels import cuda, ops
 from dipkernels.ops import *  # noqa: F403
+from dipkernels.ops.precision import precision
 from dipkernels.runtime import available_isas, info, isa, num_threads, set_isa, set_num_threads
 
 __version__ = "0.1.0"
@@ -16,6 +17,7 @@ __all__ = [
     "info",
     "isa",
     "num_threads",
+    "precision",
     "set_isa",
     "set_num_threads",
     *ops.__all__,

@@ -14,7 +14,7 @@ struct Call {
 };
 
 Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
-               Pair dilation, std::int64_t groups, const std::string& rounding) {
+               Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
   check(x[1] >= 1 && weight[0] >= 1 && weight[1] >= 1, args.op(),
         ": x and weight must have at least one channel, got x ", to_string(x), " and weight ", to_string(weight));
   check(groups >= 1 && x[1] % groups == 0 && weight[0] % groups == 0, args.op(),
@@ -27,6 +27,7 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair 
   call.p.C = x[1];
   call.p.K = weight[0];
   call.p.groups = groups;
+  call.p.precision = make_precision(args.op(), precision);
   call.p.window = make_window(args.op(), {x[2], x[3]}, {weight[2], weight[3]}, stride, padding, dilation, rounding);
   call.y_shape = {x[0], weight[0], call.p.window.h.output, call.p.window.w.output};
   return call;
@@ -34,11 +35,11 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair 
 
 py::object forward(py::object x_, py::object weight_, py::object bias_, Pair stride, Padding padding, Pair dilation,
                    std::int64_t groups, const std::string& activation, float alpha, const std::string& rounding,
-                   py::object out) {
+                   const std::string& precision, py::object out) {
   const Arguments args("conv2d");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
   Array bias = args.optional_input(bias_, "bias", "K");
-  Call call = make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, rounding);
+  Call call = make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, rounding, precision);
   if (bias.given()) args.check_shape(bias, "bias", {call.p.K});
   call.p.activation = make_activation(args.op(), activation, alpha);
   Array y = args.output(out, "out", call.y_shape);
@@ -55,12 +56,13 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
 }
 
 py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair stride, Padding padding, Pair dilation,
-                         std::int64_t groups, const std::string& rounding, py::object out) {
+                         std::int64_t groups, const std::string& rounding, const std::string& precision,
+                         py::object out) {
   const Arguments args("conv2d_backward_data");
   Array dy = args.input(dy_, "dy", "NKHW"), weight = args.input(weight_, "weight", "KCHW");
   check(x_shape.size() == 4, args.op(), ": x_shape must be (N, C, H, W), got ", to_string(x_shape));
   check(x_shape[0] >= 0, args.op(), ": x_shape must not be negative, got ", to_string(x_shape));
-  const Call call = make_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding);
+  const Call call = make_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
   Array dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
@@ -75,11 +77,12 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
 }
 
 py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pair stride, Padding padding,
-                           Pair dilation, std::int64_t groups, const std::string& rounding, py::object out) {
+                           Pair dilation, std::int64_t groups, const std::string& rounding,
+                           const std::string& precision, py::object out) {
   const Arguments args("conv2d_backward_weight");
   Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
   check(weight_shape.size() == 4, args.op(), ": weight_shape must be (K, C, H, W), got ", to_string(weight_shape));
-  const Call call = make_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding);
+  const Call call = make_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
   Array dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
@@ -117,11 +120,11 @@ py::object backward_bias(py::object dy_, py::object out) {
 void bind_conv(py::module_& m) {
   using py::arg;
   m.def("conv2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"), arg("dilation"),
-        arg("groups"), arg("activation"), arg("alpha"), arg("rounding"), arg("out"));
+        arg("groups"), arg("activation"), arg("alpha"), arg("rounding"), arg("precision"), arg("out"));
   m.def("conv2d_backward_data", backward_data, arg("dy"), arg("weight"), arg("x_shape"), arg("stride"), arg("padding"),
-        arg("dilation"), arg("groups"), arg("rounding"), arg("out"));
+        arg("dilation"), arg("groups"), arg("rounding"), arg("precision"), arg("out"));
   m.def("conv2d_backward_weight", backward_weight, arg("dy"), arg("x"), arg("weight_shape"), arg("stride"),
-        arg("padding"), arg("dilation"), arg("groups"), arg("rounding"), arg("out"));
+        arg("padding"), arg("dilation"), arg("groups"), arg("rounding"), arg("precision"), arg("out"));
   m.def("conv2d_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

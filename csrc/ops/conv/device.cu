@@ -1,113 +1,242 @@
-// Convolution on the GPU, the direct kernels: one result a thread, every sum in a fixed order, any geometry. They are
-// what the tensor-core kernels will be held against, and the path for shapes those do not take.
+// Convolution on the GPU as implicit matrix products (core/gather_gemm.h): nothing is unfolded, the three products read
+// x, dy and weight where they lie. What those do not take, arrays beyond 2^31 elements and groups of few filters, goes
+// through the direct kernels (direct.cu).
+#include "core/device_sum.h"
+#include "core/gather_gemm.h"
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
+#include "ops/conv/direct.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void forward_kernel(Conv2d p, std::int64_t count, const float* x, const float* weight, const float* bias,
-                               float* y) {
-  const Axis h = p.window.h, w = p.window.w;
-  const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t ow = i % w.output, oh = i / w.output % h.output, k = i / w.output / h.output % p.K;
-    const std::int64_t n = i / w.output / h.output / p.K;
-    float sum = 0.0f;
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const float* plane = x + (n * p.C + k / filters * channels + c) * h.input * w.input;
-      const float* taps = weight + (k * channels + c) * h.kernel * w.kernel;
-      for (std::int64_t r = 0; r < h.kernel; ++r) {
-        const std::int64_t ih = oh * h.stride + r * h.dilation - h.pad_start;
-        if (ih < 0 || ih >= h.input) continue;
-        for (std::int64_t s = 0; s < w.kernel; ++s) {
-          const std::int64_t iw = ow * w.stride + s * w.dilation - w.pad_start;
-          if (iw >= 0 && iw < w.input) sum = fmaf(plane[ih * w.input + iw], taps[r * w.kernel + s], sum);
-        }
-      }
-    }
-    y[i] = activate(bias ? sum + bias[k] : sum, p.activation.kind, p.activation.alpha);
+// y: filters × positions, summed over channels and taps.
+struct Forward {
+  static constexpr bool a_along_rows = false, b_along_depth = false;
+  int rows, columns, depth, height, width;
+  const float *a, *b, *bias;
+  int a_row;
+  float* y;
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, out_h, out_w;
+  int group_channels, image, out_image;  // elements of an image of x, of y
+  ActivationSpec activation;
+
+  Forward(const Conv2d& p, const float* x, const float* weight, const float* bias_, float* y_)
+      : a(weight), b(x), bias(bias_), y(y_), activation(p.activation) {
+    const Axis &h = p.window.h, &w = p.window.w;
+    kernel_h = int(h.kernel), kernel_w = int(w.kernel), stride_h = int(h.stride), stride_w = int(w.stride);
+    pad_h = int(h.pad_start), pad_w = int(w.pad_start), dilation_h = int(h.dilation), dilation_w = int(w.dilation);
+    height = int(h.input), width = int(w.input), out_h = int(h.output), out_w = int(w.output);
+    group_channels = int(p.group_channels());
+    image = int(p.C) * height * width;
+    out_image = int(p.K) * out_h * out_w;
+    rows = int(p.group_filters());
+    columns = int(p.N) * out_h * out_w;
+    depth = a_row = group_channels * kernel_h * kernel_w;
   }
+
+  __device__ void begin(int group, int) {
+    a += group * rows * depth;
+    b += group * group_channels * height * width;
+    y += group * rows * out_h * out_w;
+    if (bias) bias += group * rows;
+  }
+  __device__ DepthAt depth_at(int d) const {
+    const int s = d % kernel_w, r = d / kernel_w % kernel_h, c = d / kernel_w / kernel_h;
+    const int h = r * dilation_h, w = s * dilation_w;
+    return {d, (c * height + h) * width + w, h, w};
+  }
+  __device__ ColumnAt column_at(int j) const {
+    const int ow = j % out_w, oh = j / out_w % out_h, n = j / out_w / out_h;
+    const int h = oh * stride_h - pad_h, w = ow * stride_w - pad_w;
+    return {n * image + h * width + w, n * out_image + oh * out_w + ow, h, w};
+  }
+  __device__ void store(int i, int column_out, float sum) const {
+    y[i * out_h * out_w + column_out] = activate(bias ? sum + bias[i] : sum, activation.kind, activation.alpha);
+  }
+};
+
+// The positions of x along one axis that windows meet with the same taps: every stride-th from `first`, and of the taps
+// every tap_step-th from `first_tap`.
+struct Phase {
+  int first, count, first_tap, tap_step, taps;
+};
+
+Phase make_phase(const Axis& axis, std::int64_t phase) {
+  Phase result{};
+  // (i + pad) ≡ phase modulo the stride
+  result.first = int(((phase - axis.pad_start) % axis.stride + axis.stride) % axis.stride);
+  result.count = result.first < axis.input ? int((axis.input - result.first + axis.stride - 1) / axis.stride) : 0;
+  result.tap_step = 1;
+  for (std::int64_t tap = 0; tap < axis.kernel; ++tap) {
+    if ((phase - tap * axis.dilation) % axis.stride != 0) continue;
+    if (result.taps == 0) result.first_tap = int(tap);
+    if (result.taps == 1) result.tap_step = int(tap) - result.first_tap;
+    ++result.taps;
+  }
+  return result;
 }
 
-__global__ void backward_data_kernel(Conv2d p, std::int64_t count, const float* dy, const float* weight, float* dx) {
-  const Axis h = p.window.h, w = p.window.w;
-  const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t iw = i % w.input, ih = i / w.input % h.input, c = i / w.input / h.input % p.C;
-    const std::int64_t n = i / w.input / h.input / p.C, group = c / channels;
-    float sum = 0.0f;
-    for (std::int64_t k = group * filters; k < (group + 1) * filters; ++k) {
-      const float* plane = dy + (n * p.K + k) * h.output * w.output;
-      const float* taps = weight + (k * channels + c % channels) * h.kernel * w.kernel;
-      for (std::int64_t r = 0; r < h.kernel; ++r) {
-        // The window that met this row with tap r, if any did.
-        const std::int64_t y = ih + h.pad_start - r * h.dilation;
-        if (y < 0 || y % h.stride != 0 || y / h.stride >= h.output) continue;
-        for (std::int64_t s = 0; s < w.kernel; ++s) {
-          const std::int64_t x = iw + w.pad_start - s * w.dilation;
-          if (x < 0 || x % w.stride != 0 || x / w.stride >= w.output) continue;
-          sum = fmaf(plane[y / h.stride * w.output + x / w.stride], taps[r * w.kernel + s], sum);
-        }
-      }
-    }
-    dx[i] = sum;
+// One phase of dx: channels × positions, summed over filters and the phase's taps.
+struct BackwardData {
+  static constexpr bool a_along_rows = false, b_along_depth = false;
+  int rows, columns, depth, height, width;
+  const float *a, *b;
+  int a_row;
+  float* dx;
+  Phase h, w;
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, in_h, in_w;
+  int group_filters, image, in_image;  // elements of an image of dy, of dx
+
+  BackwardData(const Conv2d& p, Phase h_, Phase w_, const float* dy, const float* weight, float* dx_)
+      : a(weight), b(dy), dx(dx_), h(h_), w(w_) {
+    const Axis &ah = p.window.h, &aw = p.window.w;
+    kernel_h = int(ah.kernel), kernel_w = int(aw.kernel), stride_h = int(ah.stride), stride_w = int(aw.stride);
+    pad_h = int(ah.pad_start), pad_w = int(aw.pad_start), dilation_h = int(ah.dilation), dilation_w = int(aw.dilation);
+    height = int(ah.output), width = int(aw.output), in_h = int(ah.input), in_w = int(aw.input);
+    group_filters = int(p.group_filters());
+    image = int(p.K) * height * width;
+    in_image = int(p.C) * in_h * in_w;
+    rows = int(p.group_channels());
+    columns = int(p.N) * h.count * w.count;
+    depth = group_filters * h.taps * w.taps;
+    a_row = kernel_h * kernel_w;
   }
+
+  __device__ void begin(int group, int) {
+    a += group * group_filters * rows * kernel_h * kernel_w;
+    b += group * group_filters * height * width;
+    dx += group * rows * in_h * in_w;
+  }
+  __device__ DepthAt depth_at(int d) const {
+    const int s = w.first_tap + d % w.taps * w.tap_step, r = h.first_tap + d / w.taps % h.taps * h.tap_step;
+    const int k = d / w.taps / h.taps;
+    // Divisible, as the taps of this phase are.
+    const int oh = (h.first + pad_h - r * dilation_h) / stride_h, ow = (w.first + pad_w - s * dilation_w) / stride_w;
+    return {(k * rows * kernel_h + r) * kernel_w + s, (k * height + oh) * width + ow, oh, ow};
+  }
+  __device__ ColumnAt column_at(int j) const {
+    const int qw = j % w.count, qh = j / w.count % h.count, n = j / w.count / h.count;
+    const int out = n * in_image + (h.first + qh * stride_h) * in_w + w.first + qw * stride_w;
+    return {n * image + qh * width + qw, out, qh, qw};
+  }
+  __device__ void store(int i, int column_out, float sum) const { dx[i * in_h * in_w + column_out] = sum; }
+};
+
+// dweight: filters × (channels and taps), summed over images and positions.
+struct BackwardWeight {
+  static constexpr bool a_along_rows = false, b_along_depth = true;
+  int rows, columns, depth, height, width;
+  const float *a, *b;
+  int a_row;
+  float* dweight;  // of each split, one after the other
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, out_h, out_w;
+  int group_channels, image, out_image, elements;
+
+  BackwardWeight(const Conv2d& p, const float* dy, const float* x, float* dweight_) : a(dy), b(x), dweight(dweight_) {
+    const Axis &h = p.window.h, &w = p.window.w;
+    kernel_h = int(h.kernel), kernel_w = int(w.kernel), stride_h = int(h.stride), stride_w = int(w.stride);
+    pad_h = int(h.pad_start), pad_w = int(w.pad_start), dilation_h = int(h.dilation), dilation_w = int(w.dilation);
+    height = int(h.input), width = int(w.input), out_h = int(h.output), out_w = int(w.output);
+    group_channels = int(p.group_channels());
+    image = int(p.C) * height * width;
+    out_image = int(p.K) * out_h * out_w;
+    rows = int(p.group_filters());
+    columns = group_channels * kernel_h * kernel_w;
+    depth = int(p.N) * out_h * out_w;
+    a_row = out_h * out_w;
+    elements = int(p.K) * columns;
+  }
+
+  __device__ void begin(int group, int split) {
+    a += group * rows * out_h * out_w;
+    b += group * group_channels * height * width;
+    dweight += split * elements + group * rows * columns;
+  }
+  __device__ DepthAt depth_at(int d) const {
+    const int ow = d % out_w, oh = d / out_w % out_h, n = d / out_w / out_h;
+    const int h = oh * stride_h - pad_h, w = ow * stride_w - pad_w;
+    return {n * out_image + oh * out_w + ow, n * image + h * width + w, h, w};
+  }
+  __device__ ColumnAt column_at(int j) const {
+    const int s = j % kernel_w, r = j / kernel_w % kernel_h, c = j / kernel_w / kernel_h;
+    const int h = r * dilation_h, w = s * dilation_w;
+    return {(c * height + h) * width + w, j, h, w};
+  }
+  __device__ void store(int i, int column_out, float sum) const { dweight[i * columns + column_out] = sum; }
+};
+
+// dbias[k] = Σ dy of filter k: one block a filter.
+__global__ void backward_bias_kernel(std::int64_t N, std::int64_t K, std::int64_t plane, const float* dy,
+                                     float* dbias) {
+  const std::int64_t k = blockIdx.x;
+  double sum = 0.0;
+  for (std::int64_t i = threadIdx.x; i < N * plane; i += threads_per_block) {
+    sum += dy[(i / plane * K + k) * plane + i % plane];
+  }
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) dbias[k] = static_cast<float>(sum);
 }
 
-__global__ void backward_weight_kernel(Conv2d p, std::int64_t count, const float* dy, const float* x, float* dweight) {
-  const Axis h = p.window.h, w = p.window.w;
-  const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t s = i % w.kernel, r = i / w.kernel % h.kernel, c = i / w.kernel / h.kernel % channels;
-    const std::int64_t k = i / w.kernel / h.kernel / channels;
-    float sum = 0.0f;
-    for (std::int64_t n = 0; n < p.N; ++n) {
-      const float* gradients = dy + (n * p.K + k) * h.output * w.output;
-      const float* plane = x + (n * p.C + k / filters * channels + c) * h.input * w.input;
-      for (std::int64_t oh = 0; oh < h.output; ++oh) {
-        const std::int64_t ih = oh * h.stride + r * h.dilation - h.pad_start;
-        for (std::int64_t ow = 0; ow < w.output; ++ow) {
-          const std::int64_t iw = ow * w.stride + s * w.dilation - w.pad_start;
-          const bool inside = ih >= 0 && ih < h.input && iw >= 0 && iw < w.input;
-          sum = fmaf(gradients[oh * w.output + ow], inside ? plane[ih * w.input + iw] : 0.0f, sum);
-        }
-      }
+// 32-bit offsets reach every element, and every position outside the image.
+bool fits_32_bits(const Conv2d& p) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const auto small = [](std::int64_t a) { return a < std::int64_t{1} << 14; };
+  const auto product_fits = [](std::int64_t images, std::int64_t a, std::int64_t b, std::int64_t c) {
+    return images * a < (std::int64_t{1} << 30) / b / c;
+  };
+  for (const Axis* axis : {&h, &w}) {
+    if (!small(axis->input + axis->pad_start + axis->pad_end) || !small(axis->kernel) || !small(axis->stride) ||
+        !small(axis->dilation)) {
+      return false;
     }
-    dweight[i] = sum;
   }
+  return product_fits(p.N, p.C, h.input + h.pad_start + h.pad_end, w.input + w.pad_start + w.pad_end) &&
+         product_fits(p.N, p.K, h.output, w.output) && product_fits(p.K, p.group_channels(), h.kernel, w.kernel);
 }
 
-__global__ void backward_bias_kernel(Conv2d p, const float* dy, float* dbias) {
-  const std::int64_t plane = p.window.h.output * p.window.w.output;
-  for (std::int64_t k = first_element(); k < p.K; k += element_step()) {
-    double sum = 0.0;
-    for (std::int64_t n = 0; n < p.N; ++n) {
-      for (std::int64_t i = 0; i < plane; ++i) sum += dy[(n * p.K + k) * plane + i];
-    }
-    dbias[k] = static_cast<float>(sum);
-  }
+bool use_direct(const Conv2d& p) {
+  // A tile of the matrix product would stay nearly empty.
+  const bool few = p.groups > 1 && (p.group_filters() < 8 || p.group_channels() < 8);
+  return few || !fits_32_bits(p);
+}
+
+GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
+  return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split);
 }
 
 }  // namespace
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  const std::int64_t count = p.N * p.K * p.window.h.output * p.window.w.output;
-  launch_elements(forward_kernel, count, p, count, x, weight, bias, y);
+  if (use_direct(p)) return conv2d_forward_direct(p, x, weight, bias, y);
+  const Forward problem(p, x, weight, bias, y);
+  gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
 }
 
 void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  const std::int64_t count = p.N * p.C * p.window.h.input * p.window.w.input;
-  launch_elements(backward_data_kernel, count, p, count, dy, weight, dx);
+  if (use_direct(p)) return conv2d_backward_data_direct(p, dy, weight, dx);
+  for (std::int64_t phase_h = 0; phase_h < p.window.h.stride; ++phase_h) {
+    for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
+      const BackwardData problem(p, make_phase(p.window.h, phase_h), make_phase(p.window.w, phase_w), dy, weight, dx);
+      gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
+    }
+  }
 }
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  const std::int64_t count = p.K * p.group_channels() * p.taps();
-  launch_elements(backward_weight_kernel, count, p, count, dy, x, dweight);
+  if (use_direct(p)) return conv2d_backward_weight_direct(p, dy, x, dweight);
+  BackwardWeight problem(p, dy, x, dweight);
+  const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
+  if (cut.splits == 1) return gather_gemm(problem, int(p.groups), cut, p.precision);
+  DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
+  problem.dweight = parts.data();
+  gather_gemm(problem, int(p.groups), cut, p.precision);
+  add_splits(parts.data(), cut.splits, problem.elements, dweight);
 }
 
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
-  launch_elements(backward_bias_kernel, p.K, p, dy, dbias);
+  launch(backward_bias_kernel, static_cast<unsigned>(p.K), threads_per_block, p.N, p.K,
+         p.window.h.output * p.window.w.output, dy, dbias);
 }
 
 }  // namespace dip::cuda

@@ -3,6 +3,7 @@
 
 #include "core/activation_kind.h"
 #include "core/axis.h"
+#include "core/precision.h"
 
 namespace dip {
 
@@ -11,6 +12,7 @@ struct Conv2d {
   std::int64_t N = 0, C = 0, K = 0, groups = 1;
   Window2d window;
   ActivationSpec activation;
+  Precision precision = Precision::highest;
 
   std::int64_t group_channels() const { return C / groups; }
   std::int64_t group_filters() const { return K / groups; }

@@ -8,11 +8,12 @@ namespace dip {
 namespace {
 
 py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, float alpha,
-                   py::object out) {
+                   const std::string& precision, py::object out) {
   const Arguments args("linear");
   Array x = args.input(x_, "x", "NI"), weight = args.input(weight_, "weight", "OI");
   Array bias = args.optional_input(bias_, "bias", "O");
-  const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args.op(), activation, alpha)};
+  const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args.op(), activation, alpha),
+                 make_precision(args.op(), precision)};
   args.check_shape(weight, "weight", {p.out, p.in});
   if (bias.given()) args.check_shape(bias, "bias", {p.out});
   Array y = args.output(out, "out", {p.N, p.out});
@@ -28,10 +29,10 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   return y.object();
 }
 
-py::object backward_data(py::object dy_, py::object weight_, py::object out) {
+py::object backward_data(py::object dy_, py::object weight_, const std::string& precision, py::object out) {
   const Arguments args("linear_backward_data");
   Array dy = args.input(dy_, "dy", "NO"), weight = args.input(weight_, "weight", "OI");
-  const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}};
+  const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}, make_precision(args.op(), precision)};
   args.check_shape(dy, "dy", {p.N, p.out});
   Array dx = args.output(out, "out", {p.N, p.in});
   args.check_apart(dx, dy, "dy");
@@ -45,10 +46,10 @@ py::object backward_data(py::object dy_, py::object weight_, py::object out) {
   return dx.object();
 }
 
-py::object backward_weight(py::object dy_, py::object x_, py::object out) {
+py::object backward_weight(py::object dy_, py::object x_, const std::string& precision, py::object out) {
   const Arguments args("linear_backward_weight");
   Array dy = args.input(dy_, "dy", "NO"), x = args.input(x_, "x", "NI");
-  const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}};
+  const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}, make_precision(args.op(), precision)};
   args.check_shape(dy, "dy", {p.N, p.out});
   Array dweight = args.output(out, "out", {p.out, p.in});
   args.check_apart(dweight, dy, "dy");
@@ -65,7 +66,7 @@ py::object backward_weight(py::object dy_, py::object x_, py::object out) {
 py::object backward_bias(py::object dy_, py::object out) {
   const Arguments args("linear_backward_bias");
   Array dy = args.input(dy_, "dy", "NO");
-  const Linear p{dy.extent(0), 0, dy.extent(1), {}};
+  const Linear p{dy.extent(0), 0, dy.extent(1), {}, Precision::highest};
   Array dbias = args.output(out, "out", {p.out});
   args.check_apart(dbias, dy, "dy");
   const float* dy_data = dy.tensor().f32();
@@ -81,9 +82,10 @@ py::object backward_bias(py::object dy_, py::object out) {
 
 void bind_linear(py::module_& m) {
   using py::arg;
-  m.def("linear", forward, arg("x"), arg("weight"), arg("bias"), arg("activation"), arg("alpha"), arg("out"));
-  m.def("linear_backward_data", backward_data, arg("dy"), arg("weight"), arg("out"));
-  m.def("linear_backward_weight", backward_weight, arg("dy"), arg("x"), arg("out"));
+  m.def("linear", forward, arg("x"), arg("weight"), arg("bias"), arg("activation"), arg("alpha"), arg("precision"),
+        arg("out"));
+  m.def("linear_backward_data", backward_data, arg("dy"), arg("weight"), arg("precision"), arg("out"));
+  m.def("linear_backward_weight", backward_weight, arg("dy"), arg("x"), arg("precision"), arg("out"));
   m.def("linear_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

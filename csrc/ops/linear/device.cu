@@ -1,61 +1,97 @@
-// Linear layers on the GPU, the direct kernels: one result a thread, every sum in a fixed order.
+// Linear layers on the GPU: three matrix products without a transposed copy.
+#include "core/device_sum.h"
+#include "core/gather_gemm.h"
 #include "core/scalar_math.h"
 #include "ops/linear/linear.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void forward_kernel(Linear p, const float* x, const float* weight, const float* bias, float* y) {
-  for (std::int64_t i = first_element(); i < p.N * p.out; i += element_step()) {
-    const std::int64_t n = i / p.out, o = i % p.out;
+// result (rows, columns) = A·B + bias, where A[i, d] = a[i·a_row + d·a_depth] and B[d, j] = b[j·b_column + d·b_depth].
+template <bool along_rows, bool along_depth>
+struct Product {
+  static constexpr bool a_along_rows = along_rows, b_along_depth = along_depth;
+  int rows, columns, depth;
+  const float* a;
+  int a_row, a_depth;
+  const float* b;
+  int b_column, b_depth;
+  float* result;  // of each split, one after the other
+  const float* bias = nullptr;
+  ActivationSpec activation{};
+  int height = 1, width = 1;  // no element lies outside
+
+  __device__ void begin(int, int split) { result += split * rows * columns; }
+  __device__ DepthAt depth_at(int d) const { return {d * a_depth, d * b_depth, 0, 0}; }
+  __device__ ColumnAt column_at(int j) const { return {j * b_column, j, 0, 0}; }
+  __device__ void store(int i, int j, float sum) const {
+    result[i * columns + j] = activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
+  }
+};
+
+template <class P>
+void multiply(P problem, Precision precision, bool may_split) {
+  const GemmPlan plan = plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split);
+  if (plan.splits == 1) return gather_gemm(problem, 1, plan, precision);
+  float* result = problem.result;
+  const std::int64_t count = std::int64_t{problem.rows} * problem.columns;
+  DeviceScratch<float> parts(plan.splits * count);
+  problem.result = parts.data();
+  gather_gemm(problem, 1, plan, precision);
+  add_splits(parts.data(), plan.splits, count, result);
+}
+
+// For arrays that 32-bit offsets do not reach: one result a thread.
+__global__ void direct_kernel(std::int64_t rows, std::int64_t columns, std::int64_t depth, const float* a,
+                              std::int64_t a_row, std::int64_t a_depth, const float* b, std::int64_t b_column,
+                              std::int64_t b_depth, const float* bias, ActivationSpec activation, float* result) {
+  for (std::int64_t at = first_element(); at < rows * columns; at += element_step()) {
+    const std::int64_t i = at / columns, j = at % columns;
     float sum = 0.0f;
-    for (std::int64_t k = 0; k < p.in; ++k) sum = fmaf(x[n * p.in + k], weight[o * p.in + k], sum);
-    y[i] = activate(bias ? sum + bias[o] : sum, p.activation.kind, p.activation.alpha);
+    for (std::int64_t d = 0; d < depth; ++d) sum = fmaf(a[i * a_row + d * a_depth], b[j * b_column + d * b_depth], sum);
+    result[at] = activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
   }
 }
 
-__global__ void backward_data_kernel(Linear p, const float* dy, const float* weight, float* dx) {
-  for (std::int64_t i = first_element(); i < p.N * p.in; i += element_step()) {
-    const std::int64_t n = i / p.in, k = i % p.in;
-    float sum = 0.0f;
-    for (std::int64_t o = 0; o < p.out; ++o) sum = fmaf(dy[n * p.out + o], weight[o * p.in + k], sum);
-    dx[i] = sum;
+template <bool along_rows, bool along_depth>
+void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const float* a, std::int64_t a_row,
+             std::int64_t a_depth, const float* b, std::int64_t b_column, std::int64_t b_depth, const float* bias,
+             ActivationSpec activation, Precision precision, bool may_split, float* result) {
+  constexpr std::int64_t limit = std::int64_t{1} << 30;
+  if (rows * depth >= limit || columns * depth >= limit || rows * columns >= limit) {
+    launch_elements(direct_kernel, rows * columns, rows, columns, depth, a, a_row, a_depth, b, b_column, b_depth, bias,
+                    activation, result);
+    return;
   }
+  multiply(Product<along_rows, along_depth>{int(rows), int(columns), int(depth), a, int(a_row), int(a_depth), b,
+                                            int(b_column), int(b_depth), result, bias, activation},
+           precision, may_split);
 }
 
-__global__ void backward_weight_kernel(Linear p, const float* dy, const float* x, float* dweight) {
-  for (std::int64_t i = first_element(); i < p.out * p.in; i += element_step()) {
-    const std::int64_t o = i / p.in, k = i % p.in;
-    float sum = 0.0f;
-    for (std::int64_t n = 0; n < p.N; ++n) sum = fmaf(dy[n * p.out + o], x[n * p.in + k], sum);
-    dweight[i] = sum;
-  }
-}
-
-__global__ void backward_bias_kernel(Linear p, const float* dy, float* dbias) {
-  for (std::int64_t o = first_element(); o < p.out; o += element_step()) {
-    double sum = 0.0;
-    for (std::int64_t n = 0; n < p.N; ++n) sum += dy[n * p.out + o];
-    dbias[o] = static_cast<float>(sum);
-  }
+__global__ void backward_bias_kernel(std::int64_t N, std::int64_t out, const float* dy, float* dbias) {
+  double sum = 0.0;
+  for (std::int64_t n = threadIdx.x; n < N; n += threads_per_block) sum += dy[n * out + blockIdx.x];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) dbias[blockIdx.x] = static_cast<float>(sum);
 }
 
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
-  launch_elements(forward_kernel, p.N * p.out, p, x, weight, bias, y);
+  product<false, true>(p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, p.precision, false, y);
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
-  launch_elements(backward_data_kernel, p.N * p.in, p, dy, weight, dx);
+  product<false, false>(p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, nullptr, {}, p.precision, true, dx);
 }
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
-  launch_elements(backward_weight_kernel, p.out * p.in, p, dy, x, dweight);
+  product<true, false>(p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, nullptr, {}, p.precision, true, dweight);
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {
-  launch_elements(backward_bias_kernel, p.out, p, dy, dbias);
+  if (p.out == 0) return;
+  launch(backward_bias_kernel, static_cast<unsigned>(p.out), threads_per_block, p.N, p.out, dy, dbias);
 }
 
 }  // namespace dip::cuda

@@ -4,12 +4,14 @@
 #include <cstdint>
 
 #include "core/activation_kind.h"
+#include "core/precision.h"
 
 namespace dip {
 
 struct Linear {
   std::int64_t N = 0, in = 0, out = 0;
   ActivationSpec activation;
+  Precision precision = Precision::highest;
 };
 
 namespace DIP_BACKEND {

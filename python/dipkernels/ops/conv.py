@@ -8,10 +8,17 @@ from typing import Any
 from dipkernels.ops.activation import Activation, activation_arguments
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+from dipkernels.ops.precision import Precision, precision_or_current
 
 
-def _geometry(
-    op: str, stride: Pair, padding: Padding, dilation: Pair, groups: int, rounding: Rounding
+def _options(
+    op: str,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    groups: int,
+    rounding: Rounding,
+    precision: Precision | None,
 ) -> dict[str, Any]:
     return {
         "stride": pair(op, "stride", stride),
@@ -19,6 +26,7 @@ def _geometry(
         "dilation": pair(op, "dilation", dilation),
         "groups": groups,
         "rounding": rounding,
+        "precision": precision_or_current(precision),
     }
 
 
@@ -33,6 +41,7 @@ def conv2d(
     activation: Activation = None,
     *,
     rounding: Rounding = "exact",
+    precision: Precision | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
     """y = activation(x ⋆ weight + bias), in one kernel.
@@ -52,6 +61,8 @@ def conv2d(
         None, "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu", or (name, parameter).
     rounding
         "exact" refuses an output size that is no whole number; "floor" rounds it down.
+    precision
+        "highest", "high" or "medium"; None for what `dipkernels.precision` has set.
     out
         Where to write y, C-contiguous, apart from the inputs.
 
@@ -83,7 +94,7 @@ def conv2d(
         activation=name,
         alpha=alpha,
         out=out,
-        **_geometry("conv2d", stride, padding, dilation, groups, rounding),
+        **_options("conv2d", stride, padding, dilation, groups, rounding, precision),
     )
 
 
@@ -97,6 +108,7 @@ def conv2d_backward_data(
     groups: int = 1,
     *,
     rounding: Rounding = "exact",
+    precision: Precision | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
     """dx: the gradient of ⟨dy, conv2d(x, weight)⟩ with respect to x. Also known as the transposed convolution of dy.
@@ -118,7 +130,7 @@ def conv2d_backward_data(
         weight,
         list(input_size),
         out=out,
-        **_geometry("conv2d_backward_data", stride, padding, dilation, groups, rounding),
+        **_options("conv2d_backward_data", stride, padding, dilation, groups, rounding, precision),
     )
 
 
@@ -132,6 +144,7 @@ def conv2d_backward_weight(
     groups: int = 1,
     *,
     rounding: Rounding = "exact",
+    precision: Precision | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
     """dweight: every position's gradient, summed into the one set of shared weights a filter has.
@@ -153,7 +166,7 @@ def conv2d_backward_weight(
         x,
         list(weight_size),
         out=out,
-        **_geometry("conv2d_backward_weight", stride, padding, dilation, groups, rounding),
+        **_options("conv2d_backward_weight", stride, padding, dilation, groups, rounding, precision),
     )
 
 
@@ -176,6 +189,7 @@ def conv2d_backward(
     groups: int = 1,
     *,
     rounding: Rounding = "exact",
+    precision: Precision | None = None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """All three gradients, (dx, dweight, dbias), of ⟨dy, conv2d(x, weight, bias)⟩.
 
@@ -189,10 +203,26 @@ def conv2d_backward(
     """
     return (
         conv2d_backward_data(
-            dy, weight, shape_of("conv2d_backward", "x", x), stride, padding, dilation, groups, rounding=rounding
+            dy,
+            weight,
+            shape_of("conv2d_backward", "x", x),
+            stride,
+            padding,
+            dilation,
+            groups,
+            rounding=rounding,
+            precision=precision,
         ),
         conv2d_backward_weight(
-            dy, x, shape_of("conv2d_backward", "weight", weight), stride, padding, dilation, groups, rounding=rounding
+            dy,
+            x,
+            shape_of("conv2d_backward", "weight", weight),
+            stride,
+            padding,
+            dilation,
+            groups,
+            rounding=rounding,
+            precision=precision,
         ),
         conv2d_backward_bias(dy),
     )

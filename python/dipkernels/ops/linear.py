@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dipkernels.ops.activation import Activation, activation_arguments
 from dipkernels.ops.backend import FloatArray, backend_of
+from dipkernels.ops.precision import Precision, precision_or_current
 
 
 def linear(
@@ -12,6 +13,7 @@ def linear(
     bias: FloatArray | None = None,
     activation: Activation = None,
     *,
+    precision: Precision | None = None,
     out: FloatArray | None = None,
 ) -> FloatArray:
     """y = activation(x·weightᵀ + bias), in one kernel: O neurons that each see all of x.
@@ -23,6 +25,8 @@ def linear(
     bias : float32 (O,), optional
     activation
         None, "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu", or (name, parameter).
+    precision
+        "highest", "high" or "medium"; None for what `dipkernels.precision` has set.
 
     Returns
     -------
@@ -34,25 +38,35 @@ def linear(
     array([[11.5]], dtype=float32)
     """
     name, alpha = activation_arguments("linear", activation)
-    return backend_of("linear", x, weight, bias).linear(x, weight, bias, name, alpha, out)
+    return backend_of("linear", x, weight, bias).linear(
+        x, weight, bias, name, alpha, precision_or_current(precision), out
+    )
 
 
-def linear_backward_data(dy: FloatArray, weight: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+def linear_backward_data(
+    dy: FloatArray, weight: FloatArray, *, precision: Precision | None = None, out: FloatArray | None = None
+) -> FloatArray:
     """dx (N, I) = dy (N, O) · weight (O, I).
 
     >>> linear_backward_data(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
     """
-    return backend_of("linear_backward_data", dy, weight).linear_backward_data(dy, weight, out)
+    return backend_of("linear_backward_data", dy, weight).linear_backward_data(
+        dy, weight, precision_or_current(precision), out
+    )
 
 
-def linear_backward_weight(dy: FloatArray, x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
+def linear_backward_weight(
+    dy: FloatArray, x: FloatArray, *, precision: Precision | None = None, out: FloatArray | None = None
+) -> FloatArray:
     """dweight (O, I) = dyᵀ · x, for dy (N, O) and x (N, I).
 
     >>> linear_backward_weight(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
     """
-    return backend_of("linear_backward_weight", dy, x).linear_backward_weight(dy, x, out)
+    return backend_of("linear_backward_weight", dy, x).linear_backward_weight(
+        dy, x, precision_or_current(precision), out
+    )
 
 
 def linear_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
@@ -64,10 +78,16 @@ def linear_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> Fl
     return backend_of("linear_backward_bias", dy).linear_backward_bias(dy, out)
 
 
-def linear_backward(dy: FloatArray, x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def linear_backward(
+    dy: FloatArray, x: FloatArray, weight: FloatArray, *, precision: Precision | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """All three gradients, (dx, dweight, dbias), of ⟨dy, linear(x, weight, bias)⟩.
 
     >>> [g.tolist() for g in linear_backward(np.float32([[2]]), np.float32([[3]]), np.float32([[5]]))]
     [[[10.0]], [[6.0]], [2.0]]
     """
-    return linear_backward_data(dy, weight), linear_backward_weight(dy, x), linear_backward_bias(dy)
+    return (
+        linear_backward_data(dy, weight, precision=precision),
+        linear_backward_weight(dy, x, precision=precision),
+        linear_backward_bias(dy),
+    )

@@ -1,0 +1,309 @@
+// The matrix product behind convolutions and linear layers on the GPU, without building its matrices.
+//
+// result[i, j] = Σ_d A[i, d]·B[d, j]. A convolution, its two gradients and the three products of a linear layer all
+// have this form, and in all of them the address of an element is the sum of what its two indices contribute:
+//
+//   A[i, d] = a[i·a_row + depth(d).a]            B[d, j] = b[column(j).b + depth(d).b], or 0 where the position
+//   result[i, j] at i·out_row + column(j).out              (column(j).h + depth(d).h, column(j).w + depth(d).w) lies
+//                                                          outside the image
+//
+// So one kernel serves them, told by a Problem what row, column and depth contribute. Each block computes a tile of the
+// result in registers; slices of A and B pass through shared memory, copied three slices ahead of the arithmetic. Every
+// sum runs over d in order, in one thread: no atomics, the same bits on every run. Offsets are 32-bit; the launcher
+// refuses larger arrays.
+#pragma once
+
+#include "core/device.h"
+#include "core/gemm_plan.h"
+
+namespace dip::cuda {
+
+struct DepthAt {
+  int a, b;  // offsets; a < 0: beyond the end, a zero
+  int h, w;  // displacement in the image
+};
+
+struct ColumnAt {
+  int b, out;  // offsets
+  int h, w;    // position in the image; far outside for columns beyond the end
+};
+
+constexpr int far_outside = -(1 << 29);
+
+// What the sizes of a tile bring with them.
+template <int tile_rows, int tile_columns>
+struct Tile {
+  static constexpr int rows = tile_rows, columns = tile_columns, depth = 16, stages = 3;
+  static constexpr int warps_down = tile_rows / 32 > 2 ? 2 : tile_rows / 32, warps_across = tile_columns / 32;
+  static constexpr int threads = 32 * warps_down * warps_across;
+  static constexpr int warp_rows = tile_rows / warps_down, warp_columns = 32;
+  // The paddings put what a warp reads at once into different banks.
+  static constexpr int a_pitch = depth + 4, b_pitch = tile_columns + 8;
+  static constexpr int a_floats = tile_rows * a_pitch, b_floats = depth * b_pitch;
+  static constexpr int shared_bytes = stages * ((a_floats + b_floats) * 4 + depth * static_cast<int>(sizeof(DepthAt))) +
+                                      tile_columns * static_cast<int>(sizeof(ColumnAt));
+};
+
+// Reads 16 bytes at once.
+__device__ inline void read_four(const float* from, float* to) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
+}
+
+// float32 arithmetic: each thread computes a patch of the tile, rows and columns interleaved with its neighbours'.
+template <class T>
+struct Float32Product {
+  static constexpr int across = 16, down = T::threads / across;
+  static constexpr int patch_rows = T::rows / down, patch_columns = T::columns / across;
+  float sums[patch_rows][patch_columns] = {};
+
+  __device__ static int row(int i) { return static_cast<int>(threadIdx.x) / across + i * down; }
+  // Four neighbours, and then the next four beyond those of the other threads.
+  __device__ static int column(int j) {
+    return static_cast<int>(threadIdx.x) % across * 4 + j % 4 + j / 4 * (4 * across);
+  }
+
+  __device__ void add(const float* a, const float* b) {
+#pragma unroll
+    for (int d = 0; d < T::depth; d += 4) {
+      float left[patch_rows][4];
+#pragma unroll
+      for (int i = 0; i < patch_rows; ++i) read_four(a + row(i) * T::a_pitch + d, left[i]);
+#pragma unroll
+      for (int step = 0; step < 4; ++step) {
+        float right[patch_columns];
+#pragma unroll
+        for (int j = 0; j < patch_columns; j += 4) read_four(b + (d + step) * T::b_pitch + column(j), right + j);
+#pragma unroll
+        for (int i = 0; i < patch_rows; ++i) {
+#pragma unroll
+          for (int j = 0; j < patch_columns; ++j) sums[i][j] = fmaf(left[i][step], right[j], sums[i][j]);
+        }
+      }
+    }
+  }
+
+  template <class Store>
+  __device__ void store(const Store& store) const {
+#pragma unroll
+    for (int i = 0; i < patch_rows; ++i) {
+#pragma unroll
+      for (int j = 0; j < patch_columns; ++j) store(row(i), column(j), sums[i][j]);
+    }
+  }
+};
+
+// x = high + low, each with the 11 significant bits that a tensor core multiplies.
+struct Split {
+  float high, low;
+
+  __device__ explicit Split(float x) : high(round_tf32(x)), low(round_tf32(x - high)) {
+    constexpr float largest = 3.4028235e38f;
+    if (fabsf(high) <= largest) return;
+    if (fabsf(x) <= largest) {
+      // The largest numbers would round up to infinity: cut off.
+      high = __uint_as_float(__float_as_uint(x) & 0xffffe000u);
+      low = round_tf32(x - high);
+    } else {
+      // Infinity times the zero that another number's low part may be is NaN; this way it meets high parts only.
+      high = x < 0.0f ? -1.0f : 1.0f;
+      low = x;
+    }
+  }
+};
+
+// Tensor cores: each warp computes a part of the tile from 16 × 8 blocks. With three products the result is close to
+// float32; the fourth, low·low, is below 2^-22 of it.
+template <class T, int products>
+struct TensorProduct {
+  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
+  float sums[blocks_down][blocks_across][4] = {};
+
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int first_row() {
+    return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows + lane() / 4;
+  }
+  __device__ static int first_column() {
+    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
+  }
+
+  __device__ void add(const float* a, const float* b) {
+#pragma unroll
+    for (int d = 0; d < T::depth; d += 8) {
+      float a_high[blocks_down][4], a_low[blocks_down][4], b_high[blocks_across][2], b_low[blocks_across][2];
+#pragma unroll
+      for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const int row = first_row() + 16 * i + 8 * (part % 2), at = d + lane() % 4 + 4 * (part / 2);
+          take(a[row * T::a_pitch + at], a_high[i][part], a_low[i][part]);
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+        for (int part = 0; part < 2; ++part) {
+          const int at = d + lane() % 4 + 4 * part;
+          take(b[at * T::b_pitch + first_column() + 8 * j + lane() / 4], b_high[j][part], b_low[j][part]);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+        for (int j = 0; j < blocks_across; ++j) {
+          if constexpr (products == 3) {  // the small ones first
+            multiply_tf32(sums[i][j], a_low[i], b_high[j]);
+            multiply_tf32(sums[i][j], a_high[i], b_low[j]);
+          }
+          multiply_tf32(sums[i][j], a_high[i], b_high[j]);
+        }
+      }
+    }
+  }
+
+  template <class Store>
+  __device__ void store(const Store& store) const {
+#pragma unroll
+    for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          store(first_row() + 16 * i + 8 * (part / 2), first_column() + 8 * j + 2 * (lane() % 4) + part % 2,
+                sums[i][j][part]);
+        }
+      }
+    }
+  }
+
+ private:
+  __device__ static void take(float x, float& high, float& low) {
+    if constexpr (products == 3) {
+      const Split split(x);
+      high = split.high;
+      low = split.low;
+    } else {
+      high = round_tf32(x);
+    }
+  }
+};
+
+// A Problem has
+//   int rows, columns, depth, height, width;  const float *a, *b;  int a_row;
+//   void begin(int batch, int split)      moves the pointers
+//   DepthAt depth_at(int d)  ColumnAt column_at(int j)
+//   void store(int i, int column_out, float sum)
+// and says in which direction its matrices are contiguous: a_along_rows (neighbouring i), b_along_depth (neighbouring
+// d).
+template <class Problem, class T, template <class> class Product>
+__global__ void __launch_bounds__(T::threads, 512 / T::threads)
+    gather_gemm_kernel(Problem problem, int batches, int split_depth) {
+  float* a_tiles = reinterpret_cast<float*>(dynamic_shared());
+  float* b_tiles = a_tiles + T::stages * T::a_floats;
+  DepthAt* depths = reinterpret_cast<DepthAt*>(b_tiles + T::stages * T::b_floats);
+  ColumnAt* columns = reinterpret_cast<ColumnAt*>(depths + T::stages * T::depth);
+
+  const int thread = static_cast<int>(threadIdx.x);
+  const int first_row = static_cast<int>(blockIdx.y) * T::rows,
+            first_column = static_cast<int>(blockIdx.x) * T::columns;
+  const int split = static_cast<int>(blockIdx.z) / batches;
+  problem.begin(static_cast<int>(blockIdx.z) % batches, split);
+  const int begin = split * split_depth, end = min(problem.depth, begin + split_depth);
+  const int slices = (end - begin + T::depth - 1) / T::depth;
+
+  const auto set_depth = [&](int slice, int at) {
+    const int d = begin + slice * T::depth + at;
+    depths[slice % T::stages * T::depth + at] = d < end ? problem.depth_at(d) : DepthAt{-1, 0, far_outside, 0};
+  };
+  for (int at = thread; at < T::stages * T::depth; at += T::threads) set_depth(at / T::depth, at % T::depth);
+  for (int j = thread; j < T::columns; j += T::threads) {
+    const int column = first_column + j;
+    columns[j] = column < problem.columns ? problem.column_at(column) : ColumnAt{0, -1, far_outside, 0};
+  }
+  __syncthreads();
+
+  const auto load = [&](int slice) {
+    const DepthAt* slice_depths = depths + slice % T::stages * T::depth;
+    float* a_tile = a_tiles + slice % T::stages * T::a_floats;
+    float* b_tile = b_tiles + slice % T::stages * T::b_floats;
+#pragma unroll
+    for (int e = thread; e < T::rows * T::depth; e += T::threads) {
+      const int i = Problem::a_along_rows ? e % T::rows : e / T::depth;
+      const int d = Problem::a_along_rows ? e / T::rows : e % T::depth;
+      const int at = slice_depths[d].a;
+      const bool valid = at >= 0 && first_row + i < problem.rows;
+      copy_async(a_tile + i * T::a_pitch + d, problem.a + (valid ? (first_row + i) * problem.a_row + at : 0), valid);
+    }
+#pragma unroll
+    for (int e = thread; e < T::columns * T::depth; e += T::threads) {
+      const int j = Problem::b_along_depth ? e / T::depth : e % T::columns;
+      const int d = Problem::b_along_depth ? e % T::depth : e / T::columns;
+      const DepthAt depth = slice_depths[d];
+      const ColumnAt column = columns[j];
+      const bool valid = static_cast<unsigned>(column.h + depth.h) < static_cast<unsigned>(problem.height) &&
+                         static_cast<unsigned>(column.w + depth.w) < static_cast<unsigned>(problem.width);
+      copy_async(b_tile + d * T::b_pitch + j, problem.b + (valid ? column.b + depth.b : 0), valid);
+    }
+  };
+
+  for (int slice = 0; slice < T::stages - 1; ++slice) {
+    if (slice < slices) load(slice);
+    copy_async_commit();
+  }
+  Product<T> product;
+  for (int slice = 0; slice < slices; ++slice) {
+    copy_async_wait<T::stages - 2>();
+    __syncthreads();  // this slice is there for all, and all are done with the one before
+    if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
+    copy_async_commit();
+    if (thread < T::depth) set_depth(slice + T::stages, thread);
+    product.add(a_tiles + slice % T::stages * T::a_floats, b_tiles + slice % T::stages * T::b_floats);
+  }
+  product.store([&](int i, int j, float sum) {
+    if (first_row + i < problem.rows && first_column + j < problem.columns) {
+      problem.store(first_row + i, columns[j].out, sum);
+    }
+  });
+}
+
+template <class T>
+using ThreeTensorProducts = TensorProduct<T, 3>;
+template <class T>
+using OneTensorProduct = TensorProduct<T, 1>;
+
+template <class Problem, class T, template <class> class Product>
+void launch_tile(const Problem& problem, int batches, const GemmPlan& plan) {
+  const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
+                  static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
+                  static_cast<unsigned>(batches * plan.splits)};
+  launch(gather_gemm_kernel<Problem, T, Product>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
+         plan.split_depth);
+}
+
+template <class Problem, template <class> class Product>
+void launch_product(const Problem& problem, int batches, const GemmPlan& plan) {
+  switch (plan.tile) {
+    case GemmTile::large: return launch_tile<Problem, Tile<128, 128>, Product>(problem, batches, plan);
+    case GemmTile::wide: return launch_tile<Problem, Tile<32, 128>, Product>(problem, batches, plan);
+    case GemmTile::small: return launch_tile<Problem, Tile<64, 64>, Product>(problem, batches, plan);
+  }
+}
+
+// Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
+template <class Problem>
+void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan, Precision precision) {
+  if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
+  switch (precision) {
+    case Precision::highest: return launch_product<Problem, Float32Product>(problem, batches, plan);
+    case Precision::high: return launch_product<Problem, ThreeTensorProducts>(problem, batches, plan);
+    case Precision::medium: return launch_product<Problem, OneTensorProduct>(problem, batches, plan);
+  }
+}
+
+// result[i] = Σ parts of the splits, in their order.
+void add_splits(const float* parts, int splits, std::int64_t count, float* result);
+
+}  // namespace dip::cuda

@@ -1,0 +1,54 @@
+#include "core/gemm_plan.h"
+
+#include <algorithm>
+
+namespace dip::cuda {
+namespace {
+
+struct Candidate {
+  GemmTile tile;
+  std::int64_t rows, columns;
+  // What an element of a tile costs against one of the largest, from the shared memory read for each product:
+  // 1/rows + 1/columns of the tile, and a share for its prologue. To be replaced by measurements.
+  double cost;
+};
+
+constexpr Candidate candidates[] = {
+    {GemmTile::large, 128, 128, 1.0},
+    {GemmTile::wide, 32, 128, 1.5},
+    {GemmTile::small, 64, 64, 1.3},
+};
+
+constexpr std::int64_t slice = 16, shortest_split = 256, most_splits = 64;
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+}  // namespace
+
+GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
+                   int multiprocessors, bool may_split) {
+  GemmPlan best{};
+  double least = 0.0;
+  for (const Candidate& candidate : candidates) {
+    const std::int64_t blocks = divide_up(rows, candidate.rows) * divide_up(columns, candidate.columns) * batches;
+    std::int64_t splits = 1;
+    if (may_split) {
+      const std::int64_t wanted = divide_up(2 * multiprocessors, std::max<std::int64_t>(blocks, 1));
+      splits = std::clamp<std::int64_t>(std::min(wanted, depth / shortest_split), 1, most_splits);
+    }
+    const std::int64_t length = divide_up(divide_up(std::max<std::int64_t>(depth, 1), splits), slice) * slice;
+    splits = divide_up(std::max<std::int64_t>(depth, 1), length);
+    // The time of a full GPU's worth of blocks, as often as it takes.
+    const std::int64_t waves = divide_up(blocks * splits, multiprocessors);
+    const double cost = static_cast<double>(waves * length * candidate.rows * candidate.columns) * candidate.cost;
+    if (least == 0.0 || cost < least) {
+      least = cost;
+      best = {candidate.tile, static_cast<int>(splits), static_cast<int>(length)};
+    }
+  }
+  return best;
+}
+
+}  // namespace dip::cuda

@@ -1,0 +1,138 @@
+"""The matrix product behind convolutions and linear layers on the GPU: every tile, every precision, every product."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cases.case import UNIT, normal
+from device_ops import DEVICE, ops
+from dipkernels import precision, reference
+
+pytestmark = pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
+
+TILES = ("128x128", "32x128", "64x64")
+
+# (N, in, out): on a GPU of a few multiprocessors each favours another tile.
+LINEAR = [(1100, 40, 260), (20, 50, 1500), (70, 33, 65), (5, 700, 3)]
+
+
+def backend() -> Any:
+    return import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
+
+
+def bound(name: str, terms: int, magnitude: Any) -> Any:
+    """The error of a sum of products whose absolute values add up to `magnitude`.
+
+    11-bit halves: |low| ≤ 2⁻¹¹|x| is itself rounded to 2⁻²²|x|, in both factors, and low·low ≤ 2⁻²² is left out. A
+    tensor core may cut off instead of rounding, so every sum counts twice, and there are up to three for each product.
+    """
+    product = {"highest": UNIT, "high": 3 * 2.0**-22, "medium": 2 * 2.0**-11 + 2.0**-22}[name]
+    sums = {"highest": 1, "high": 6, "medium": 2}[name]
+    return (product + sums * (terms + 1) * UNIT) * magnitude
+
+
+def check(got: Any, expected: Any, limit: Any, name: str) -> None:
+    error = np.abs(got - expected)
+    assert (error <= limit).all(), f"{(error / limit).max():.2f} times the bound"
+    # Neither more precise than it can be: the path that was asked for is the one that ran.
+    if name == "medium":
+        assert error.max() > UNIT * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["highest", "high", "medium"])
+@pytest.mark.parametrize(("n", "i", "o"), LINEAR)
+def test_linear(n: int, i: int, o: int, name: Any) -> None:
+    x, weight, dy = normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3)
+    wide = [a.astype(np.float64) for a in (x, weight, dy)]
+    big = [np.abs(a) for a in wide]
+    products = [
+        (ops.linear(x, weight, precision=name), wide[0] @ wide[1].T, i, big[0] @ big[1].T),
+        (ops.linear_backward_data(dy, weight, precision=name), wide[2] @ wide[1], o, big[2] @ big[1]),
+        (ops.linear_backward_weight(dy, x, precision=name), wide[2].T @ wide[0], n, big[2].T @ big[0]),
+    ]
+    for got, expected, terms, magnitude in products:
+        check(got, expected, bound(name, terms, magnitude), name)
+
+
+@pytest.mark.parametrize("name", ["highest", "high", "medium"])
+@pytest.mark.parametrize("k", [140, 9])
+@pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 1), (3, 2, 1)])
+def test_conv2d(k: int, stride: int, dilation: int, groups: int, name: Any) -> None:
+    x, weight = normal(2, 9, 23, 20), normal(k, 9, 3, 2, seed=1)
+    geometry: dict[str, Any] = {
+        "stride": stride,
+        "padding": ((2, 1), (0, 3)),
+        "dilation": dilation,
+        "rounding": "floor",
+    }
+    y_shape = reference.conv2d(x, weight, **geometry).shape
+    dy = normal(*y_shape, seed=2)
+    wide = {key: a.astype(np.float64) for key, a in (("x", x), ("weight", weight), ("dy", dy))}
+    for op, a, b, rest, terms in [
+        ("conv2d", "x", "weight", (), 54),
+        ("conv2d_backward_data", "dy", "weight", (x.shape,), 6 * k),
+        ("conv2d_backward_weight", "dy", "x", (weight.shape,), dy.size // k),
+    ]:
+        got = getattr(ops, op)({"x": x, "dy": dy}[a], {"x": x, "weight": weight}[b], *rest, **geometry, precision=name)
+        expected = getattr(reference, op)(wide[a], wide[b], *rest, **geometry)
+        magnitude = getattr(reference, op)(abs(wide[a]), abs(wide[b]), *rest, **geometry)
+        check(got, expected, bound(name, terms, magnitude), name)
+
+
+def test_infinities_and_the_largest_numbers_survive_the_split() -> None:
+    large, inf, nan = np.float32(3.4e38), np.inf, np.nan
+    values = np.float32([large, -large, inf, -inf, nan, 1, -3, 0, 1e-30])
+    x = np.stack([values, np.float32([1] + 8 * [0])], 1)
+    for weight in (1, -2.5, inf, -inf, 0, 1e-4, 0.1):
+        with np.errstate(all="ignore"):
+            expected = values * np.float32(weight)
+        got = ops.linear(x, np.float32([[weight, 0]]), precision="high")[:, 0]
+        np.testing.assert_allclose(got, expected, rtol=2.0**-20)
+
+
+def test_the_context_sets_the_precision() -> None:
+    x, weight = normal(8, 64), normal(8, 64, seed=1)
+    with precision("medium"):
+        medium = ops.linear(x, weight)
+        np.testing.assert_array_equal(
+            ops.linear(x, weight, precision="highest"), ops.linear(x, weight, precision="highest")
+        )
+    np.testing.assert_array_equal(medium, ops.linear(x, weight, precision="medium"))
+    assert (medium != ops.linear(x, weight)).any()
+
+
+def test_the_shapes_above_reach_every_tile() -> None:
+    reached = set()
+    for n, i, o in LINEAR:
+        for rows, columns, depth in [(n, o, i), (n, i, o), (o, i, n)]:
+            reached.add(backend().plan_gemm(rows, columns, depth, 1, backend().multiprocessors(), False)[0])
+    assert reached == set(TILES) or DEVICE == "cuda"  # a GPU with many multiprocessors takes small tiles here
+
+
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 100_000),
+    st.integers(0, 20_000),
+    st.integers(1, 8),
+    st.integers(1, 200),
+    st.booleans(),
+)
+def test_a_plan_covers_the_depth_once(rows: int, columns: int, depth: int, batches: int, sms: int, split: bool) -> None:
+    tile, splits, length = backend().plan_gemm(rows, columns, depth, batches, sms, split)
+    assert tile in TILES
+    assert length % 16 == 0
+    assert splits == 1 or split
+    assert (splits - 1) * length < max(depth, 1) <= splits * length
+    assert backend().plan_gemm(rows, columns, depth, batches, sms, split) == (tile, splits, length)
+
+
+def test_large_products_take_large_tiles() -> None:
+    assert backend().plan_gemm(512, 50_000, 4608, 1, 132, False)[0] == "128x128"
+    assert backend().plan_gemm(20, 500_000, 500, 1, 132, False)[0] == "32x128"
+    assert backend().plan_gemm(64, 576, 50_000, 1, 132, True)[1] > 4
