@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 import dipkernels
 from cases.case import normal
 from device_ops import DEVICE
-from dipkernels import cuda, ops
+from dipkernels import cuda, data, nn, ops
+from dipkernels.train import fit
 
 on_gpu = pytest.mark.skipif(
     DEVICE == "cpu" and os.environ.get("DIPKERNELS_REQUIRE_CUDA") != "1",
@@ -277,6 +279,90 @@ def test_graphs_refuse_what_they_cannot_repeat() -> None:
     with pytest.raises(RuntimeError, match="another capture"), cuda.Graph(), cuda.Graph():
         pass
     np.testing.assert_array_equal(ops.relu(x).to_host(), np.maximum(normal(5), 0))
+
+
+def images(count: int) -> data.Dataset:
+    """Bright bars, in rows or in columns: two classes that a small network tells apart."""
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((count, 1, 8, 8), np.float32) * np.float32(0.2), rng.integers(0, 2, count)
+    for image, label in zip(x[:, 0], t, strict=True):
+        (image if label else image.T)[rng.integers(0, 8)] += 1
+    return data.Dataset(x, t)
+
+
+def network(dropout: bool) -> nn.Sequential:
+    layers = [nn.Conv2d(1, 4, 3, activation="relu"), nn.MaxPool2d(2), nn.Flatten()]
+    layers += [nn.Dropout(0.1)] if dropout else []
+    return nn.Sequential((1, 8, 8), *layers, nn.Linear(36, 2))
+
+
+@on_gpu
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize(
+    "optimizer",
+    [lambda: nn.SGD(0.1), lambda: nn.SGD(0.1, 0.9, nesterov=True), lambda: nn.Adam(0.01), lambda: nn.AdaDelta(1.0)],
+    ids=["sgd", "nesterov", "adam", "adadelta"],
+)
+def test_training_on_the_gpu_is_that_of_the_cpu(optimizer: Any, dropout: bool) -> None:
+    """45 images in batches of 16: captured steps, and a smaller last one."""
+    train, histories, models = images(45), [], []
+    for device in ("cpu", "cuda"):
+        model, rule = network(dropout), optimizer()
+        history = fit(
+            model,
+            train,
+            images(10),
+            optimizer=rule,
+            epochs=4,
+            batch_size=16,
+            device=device,
+            progress=False,  # type: ignore[arg-type]
+            schedule=lambda epoch, lr=rule.lr: lr if epoch < 3 else 0.5 * lr,
+        )
+        histories.append(history)
+        models.append(model)
+        assert rule.steps == 12
+        assert all(isinstance(value, np.ndarray) for value in model.parameters.values())
+    for one, two in zip(histories[0].epochs, histories[1].epochs, strict=True):
+        assert two.train_loss == pytest.approx(one.train_loss, rel=1e-4)
+        assert two.train_accuracy == one.train_accuracy
+        assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-4)
+    for name, value in models[0].parameters.items():
+        np.testing.assert_allclose(models[1].parameters[name], value, rtol=1e-3, atol=1e-4)
+
+
+@on_gpu
+def test_training_on_the_gpu_gives_the_same_bits_again_and_resumes(tmp_path: Path) -> None:
+    def trained(epochs: int, checkpoint: Path | None) -> nn.Sequential:
+        model = network(False)
+        fit(
+            model,
+            images(40),
+            optimizer=nn.Adam(0.01),
+            epochs=epochs,
+            batch_size=16,
+            checkpoint=checkpoint,
+            device="cuda",
+            progress=False,
+            augment=lambda rng, x: x + rng.standard_normal(x.shape, np.float32) / 8,
+        )
+        return model
+
+    once, again = trained(4, None), trained(4, None)
+    trained(2, tmp_path / "checkpoint")
+    resumed = trained(4, tmp_path / "checkpoint")
+    for name, value in once.parameters.items():
+        np.testing.assert_array_equal(again.parameters[name], value)
+        np.testing.assert_array_equal(resumed.parameters[name], value)
+
+
+@on_gpu
+def test_divergence_on_the_gpu_is_an_error_and_leaves_the_model_usable() -> None:
+    model = network(False)
+    with pytest.raises(FloatingPointError, match=r"end of epoch 1; a smaller learning rate"):
+        fit(model, images(40), optimizer=nn.SGD(1e30), epochs=2, batch_size=16, device="cuda", progress=False)
+    model.initialize(0)
+    assert np.isfinite(model.forward(images(3).x)).all()
 
 
 def test_gpu_arrays_without_a_cuda_backend_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -259,6 +259,15 @@ void bind_device_array(py::module_& m) {
              copy_on_device(result.data, a.data, static_cast<std::size_t>(a.bytes()));
              return result;
            })
+      .def(
+          "zeros_like",
+          [](const DeviceArray& a) {
+            DeviceArray result = make_device_array(a.dtype, a.shape);
+            fill_zero(result.data, static_cast<std::size_t>(a.bytes()));
+            return result;
+          },
+          "A new array of the same shape and dtype, all zeros.")
+      .def("__add__", [m](const py::object& a, const py::object& b) { return m.attr("add")(a, b); })
       .def("__len__",
            [](const DeviceArray& a) {
              check<TypeError>(!a.shape.empty(), "DeviceArray: an array of no dimensions has no length");

@@ -209,6 +209,10 @@ void copy_on_device(void* to, const void* from, std::size_t bytes) {
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, current_stream()), "copy on the GPU");
 }
 
+void fill_zero(void* to, std::size_t bytes) {
+  check_cuda(cudaMemsetAsync(to, 0, bytes, current_stream()), "zeros on the GPU");
+}
+
 Graph::Graph() : state_(std::make_unique<State>()) {
   state_->device = current_device();
   check_cuda(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "the stream of a graph");

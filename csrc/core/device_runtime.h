@@ -70,6 +70,7 @@ class DeviceMemory {
 void copy_to_device(void* to, const void* from, std::size_t bytes);
 void copy_to_host(void* to, const void* from, std::size_t bytes);
 void copy_on_device(void* to, const void* from, std::size_t bytes);
+void fill_zero(void* to, std::size_t bytes);
 
 // A sequence of launches, recorded once and replayed as one.
 class Graph {

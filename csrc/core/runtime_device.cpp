@@ -11,6 +11,7 @@ namespace dip::cuda {
 void bind_device_runtime(pybind11::module_& m) {
   namespace py = pybind11;
   bind_device_array(m);
+  bind_training(m);
   m.def("device_count", device_count);
   m.def("check_device", check_device, py::arg("device"));
   m.def("current_device", current_device);

@@ -150,6 +150,10 @@ void copy_on_device(void* to, const void* from, std::size_t bytes) {
   if (bytes) emulation::submit([=] { std::memcpy(to, from, bytes); });
 }
 
+void fill_zero(void* to, std::size_t bytes) {
+  if (bytes) emulation::submit([=] { std::memset(to, 0, bytes); });
+}
+
 Graph::Graph() : state_(std::make_unique<State>()) {}
 
 Graph::~Graph() {

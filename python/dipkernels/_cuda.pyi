@@ -6,11 +6,13 @@ import collections.abc
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'check_device', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'gather', 'hinge_loss', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'multiprocessors', 'optimizer_step', 'output_size', 'plan_gemm', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_current_stream', 'set_device', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'synchronize', 'to_device', 'upsample_nearest2d', 'upsample_nearest2d_backward']
+__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'check_device', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather', 'gather_batch', 'hinge_loss', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'multiprocessors', 'optimizer_step', 'output_size', 'plan_gemm', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_current_stream', 'set_device', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'synchronize', 'to_device', 'upsample_nearest2d', 'upsample_nearest2d_backward']
 class DeviceArray:
     """
     An array on the GPU, C-contiguous; PyTorch, CuPy, JAX and Numba take it without a copy.
     """
+    def __add__(self, arg0: typing.Any) -> typing.Any:
+        ...
     def __array__(self, dtype: typing.Any = None, copy: typing.Any = None) -> typing.Any:
         ...
     def __dlpack__(self, *, stream: typing.Any = None, max_version: typing.Any = None, dl_device: typing.Any = None, copy: typing.Any = None) -> typing_extensions.CapsuleType:
@@ -44,6 +46,10 @@ class DeviceArray:
     def to_host(self) -> numpy.ndarray:
         """
         A NumPy copy (bfloat16 widened to float32), after waiting for the stream.
+        """
+    def zeros_like(self) -> DeviceArray:
+        """
+        A new array of the same shape and dtype, all zeros.
         """
     @property
     def __cuda_array_interface__(self) -> dict[str, typing.Any]:
@@ -81,6 +87,8 @@ def activation(x: typing.Any, name: str, alpha: typing.SupportsFloat | typing.Su
     ...
 def activation_backward(dy: typing.Any, y: typing.Any, name: str, alpha: typing.SupportsFloat | typing.SupportsIndex, out: typing.Any) -> typing.Any:
     ...
+def add(a: typing.Any, b: typing.Any) -> typing.Any:
+    ...
 def bed_of_nails2d(x: typing.Any, scale_factor: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], offset: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], out: typing.Any) -> typing.Any:
     ...
 def bed_of_nails2d_backward(dy: typing.Any, scale_factor: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], offset: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], out: typing.Any) -> typing.Any:
@@ -109,7 +117,11 @@ def dropout(op: str, name: str, x: typing.Any, p: typing.SupportsFloat | typing.
     ...
 def elementwise_loss(op: str, kind: str, x: typing.Any, target: typing.Any, beta: typing.SupportsFloat | typing.SupportsIndex, factor: typing.SupportsFloat | typing.SupportsIndex, reduction: str, want_gradient: bool, out: typing.Any) -> tuple[typing.Any, typing.Any]:
     ...
+def finish_step(loss: typing.Any, logits: typing.Any, labels: typing.Any, rows: typing.SupportsInt | typing.SupportsIndex, totals: typing.Any, position: typing.Any, update: typing.Any) -> None:
+    ...
 def gather(dy: typing.Any, indices: typing.Any, out: typing.Any) -> typing.Any:
+    ...
+def gather_batch(source: typing.Any, order: typing.Any, position: typing.Any, out: typing.Any) -> None:
     ...
 def hinge_loss(scores: typing.Any, target: typing.Any, margin: typing.SupportsFloat | typing.SupportsIndex, reduction: str, want_gradient: bool, out: typing.Any) -> tuple[typing.Any, typing.Any]:
     ...
@@ -129,7 +141,7 @@ def maxout_backward(dy: typing.Any, indices: typing.Any, pieces: typing.Supports
     ...
 def multiprocessors() -> int:
     ...
-def optimizer_step(rule: str, weights: list[typing.Any], gradients: list[typing.Any], states1: list[typing.Any], states2: list[typing.Any], lr: typing.SupportsFloat | typing.SupportsIndex, weight_decay: typing.SupportsFloat | typing.SupportsIndex, decay1: typing.SupportsFloat | typing.SupportsIndex, decay2: typing.SupportsFloat | typing.SupportsIndex, eps: typing.SupportsFloat | typing.SupportsIndex, step: typing.SupportsInt | typing.SupportsIndex) -> None:
+def optimizer_step(rule: str, weights: list[typing.Any], gradients: list[typing.Any], states1: list[typing.Any], states2: list[typing.Any], lr: typing.SupportsFloat | typing.SupportsIndex, weight_decay: typing.SupportsFloat | typing.SupportsIndex, decay1: typing.SupportsFloat | typing.SupportsIndex, decay2: typing.SupportsFloat | typing.SupportsIndex, eps: typing.SupportsFloat | typing.SupportsIndex, step: typing.Any) -> None:
     ...
 def output_size(op: str, axis: str, input: typing.SupportsInt | typing.SupportsIndex, kernel_size: typing.SupportsInt | typing.SupportsIndex, stride: typing.SupportsInt | typing.SupportsIndex, padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], dilation: typing.SupportsInt | typing.SupportsIndex, rounding: str) -> int:
     ...

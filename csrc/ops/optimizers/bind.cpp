@@ -55,7 +55,7 @@ void check_disjoint(const Arguments& args, const std::vector<UpdateTensor>& tens
 }
 
 void step(const std::string& name, Arrays weights, Arrays gradients, Arrays states1, Arrays states2,
-          double learning_rate, double weight_decay, double decay1, double decay2, double epsilon, std::int64_t step) {
+          double learning_rate, double weight_decay, double decay1, double decay2, double epsilon, py::object step_) {
   const std::string op = name + "_step";
   const Arguments args(op.c_str());
   const Rules* found = std::find_if(std::begin(rules), std::end(rules), [&](const Rules& r) { return name == r.name; });
@@ -69,6 +69,17 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   check_number(found->rule == Rule::adadelta ? "rho" : found->state2 ? "betas[0]" : "momentum", decay1, 1.0);
   check_number("betas[1]", decay2, 1.0);
   check_number("eps", epsilon, INFINITY);
+  const bool counts_on_device = backend::steps_may_be_arrays && py::hasattr(step_, "shape");
+  Array device_step;
+  std::int64_t step = 1;
+  if (counts_on_device) {
+    device_step = args.in_place(step_, "step", DType::int64);
+    args.check_shape(device_step, "step", {1});
+  } else {
+    check<TypeError>(py::isinstance<py::int_>(step_), args.op(), ": step must be an int, got ",
+                     static_cast<std::string>(py::str(py::type::of(step_).attr("__name__"))));
+    step = step_.cast<std::int64_t>();
+  }
   check(step >= 1, args.op(), ": step must be at least 1, got ", step);
   const auto check_length = [&](const char* what, const Arrays& list) {
     check(list.size() == weights.size(), args.op(), ": ", what, " must hold one array for each of the ", weights.size(),
@@ -111,6 +122,9 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.epsilon = static_cast<float>(epsilon);
   update.correction1 = static_cast<float>(1.0 - std::pow(decay1, static_cast<double>(step)));
   update.correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(decay2, static_cast<double>(step))));
+  update.device_step = device_step.tensor().i64();
+  update.exact_decay1 = decay1;
+  update.exact_decay2 = decay2;
   py::gil_scoped_release release;
   backend::optimizer_step(update, tensors.data(), static_cast<std::int64_t>(tensors.size()));
 }

@@ -1,12 +1,38 @@
-// Optimizer steps on the GPU: one element a thread, every array read once and written once.
+// Optimizer steps on the GPU: many tensors a launch, every array read once and written once.
 #include "core/device.h"
 #include "ops/optimizers/optimizers.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void update_kernel(Update u, UpdateTensor t) {
-  for (std::int64_t i = first_element(); i < t.count; i += element_step()) {
+constexpr int tensors_a_launch = 48;  // what fits into a kernel's parameters
+constexpr std::int64_t elements_a_block = 16 * threads_per_block;
+
+struct Tensors {
+  UpdateTensor each[tensors_a_launch];
+  unsigned first_block[tensors_a_launch + 1];
+  int count;
+};
+
+// Many tensors in one launch: every block finds the tensor that is its own.
+__global__ void update_kernel(Update u, Tensors tensors) {
+  int which = 0;
+  while (tensors.first_block[which + 1] <= blockIdx.x) ++which;
+  const UpdateTensor t = tensors.each[which];
+  if (u.device_step) {
+    DIP_SHARED_ARRAY(float, corrections, 2);
+    if (threadIdx.x == 0) {
+      const double step = static_cast<double>(*u.device_step);
+      corrections[0] = static_cast<float>(1.0 - pow(u.exact_decay1, step));
+      corrections[1] = static_cast<float>(sqrt(1.0 - pow(u.exact_decay2, step)));
+    }
+    __syncthreads();
+    u.correction1 = corrections[0];
+    u.correction2 = corrections[1];
+  }
+  const std::int64_t begin = (blockIdx.x - tensors.first_block[which]) * elements_a_block;
+  const std::int64_t end = begin + elements_a_block < t.count ? begin + elements_a_block : t.count;
+  for (std::int64_t i = begin + threadIdx.x; i < end; i += threads_per_block) {
     float w = t.w[i], g = t.gradient[i];
     float s1 = t.state1 ? t.state1[i] : 0.0f, s2 = t.state2 ? t.state2[i] : 0.0f;
     if (u.rule == Rule::adamw) {
@@ -51,8 +77,17 @@ __global__ void update_kernel(Update u, UpdateTensor t) {
 }  // namespace
 
 void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int64_t tensor_count) {
-  for (std::int64_t t = 0; t < tensor_count; ++t) {
-    launch_elements(update_kernel, tensors[t].count, update, tensors[t]);
+  for (std::int64_t first = 0; first < tensor_count; first += tensors_a_launch) {
+    Tensors launched{};
+    for (std::int64_t t = first; t < tensor_count && t < first + tensors_a_launch; ++t) {
+      const std::int64_t blocks = (tensors[t].count + elements_a_block - 1) / elements_a_block;
+      if (blocks == 0) continue;
+      launched.each[launched.count] = tensors[t];
+      launched.first_block[launched.count + 1] = launched.first_block[launched.count] + static_cast<unsigned>(blocks);
+      ++launched.count;
+    }
+    const unsigned blocks = launched.first_block[launched.count];
+    if (blocks > 0) launch(update_kernel, blocks, threads_per_block, update, launched);
   }
 }
 

@@ -17,6 +17,9 @@ struct Update {
   float epsilon = 0.0f;
   float correction1 = 1.0f;  // Adam's 1 − β₁ᵗ
   float correction2 = 1.0f;  // Adam's √(1 − β₂ᵗ)
+  // On the GPU t may lie there, to count on when a graph is replayed; then the corrections come from it.
+  const std::int64_t* device_step = nullptr;
+  double exact_decay1 = 0.0, exact_decay2 = 0.0;
 };
 
 // One tensor and its state: momentum's velocity, AdaGrad's Σg², AdaDelta's E[g²] and E[Δ²], Adam's m and v.

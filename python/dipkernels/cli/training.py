@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="default 64")
     parser.add_argument("--out", type=Path, help="folder for the results; default runs/MODEL-DATA")
     parser.add_argument("--no-augmentation", action="store_true", help="train on the images as they are")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train; default cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
     parser.set_defaults(run=run)
 
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
         augment=None if arguments.no_augmentation else AffineAugmentation(),
         schedule=preset.schedule(epochs),
         checkpoint=checkpoint,
+        device=arguments.device,
     )
     seconds = time.perf_counter() - start
     result = evaluate(model, splits.test)

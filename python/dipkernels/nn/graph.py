@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dipkernels import cuda
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, to_host
 
 
 class Graph:
@@ -59,6 +60,7 @@ class Graph:
         self.inputs = {name: tuple(shape) for name, shape in inputs.items()}
         self.outputs = list(outputs)
         self.layers = {name: layer for name, (layer, _) in nodes.items()}
+        self.on_device = False
         self.predecessors = {name: list(before) for name, (_, before) in nodes.items()}
         self._check_names()
         try:
@@ -98,6 +100,20 @@ class Graph:
         rng = np.random.default_rng(seed)
         for name in self.order:
             self.layers[name].initialize(rng, initializer)
+
+    def to_device(self, device: int | None = None) -> None:
+        """Moves all weights to the GPU; inputs must then be arrays there. RuntimeError without a GPU."""
+        self.on_device = True
+        for layer in self.layers.values():
+            for name, value in layer.parameters.items():
+                layer.parameters[name] = cuda.to_device(to_host(value), device)  # type: ignore[assignment]
+
+    def to_host(self) -> None:
+        """Moves all weights back to NumPy arrays."""
+        self.on_device = False
+        for layer in self.layers.values():
+            layer.parameters = {name: to_host(value) for name, value in layer.parameters.items()}
+            layer.gradients = {}
 
     @property
     def parameters(self) -> dict[str, FloatArray]:

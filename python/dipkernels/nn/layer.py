@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dipkernels.nn.initializers import INITIALIZERS
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, assign
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -54,9 +54,9 @@ class Layer:
             raise ValueError(f"initializer must be one of {', '.join(INITIALIZERS)}, got {initializer!r}")
         for name, values in self.parameters.items():
             if name == "bias":
-                values[...] = 0.0
+                assign(values, np.zeros(values.shape, np.float32))
             else:
-                values[...] = INITIALIZERS[initializer](rng, values.shape, *self.fans())
+                assign(values, INITIALIZERS[initializer](rng, values.shape, *self.fans()))
 
     def counters(self) -> dict[str, int]:
         """What else must be saved to go on exactly where training stopped."""

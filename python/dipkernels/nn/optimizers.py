@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from dipkernels import ops
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, zeros_like
+
+if TYPE_CHECKING:
+    from dipkernels._cuda import DeviceArray
 
 
 class Optimizer:
     """`step(parameters, gradients)` updates the parameters in place, all of them in one kernel call.
 
-    `state` maps the names of the rule's states to {parameter: array}; they start at zero with the first step.
+    `state` maps the names of the rule's states to {parameter: array}; they start at zero with the first step. On the
+    GPU `device_step`, an int64 array of one element, may count the steps instead of `steps`, for a captured step.
     """
 
     state_names: tuple[str, ...] = ()
@@ -22,6 +24,7 @@ class Optimizer:
     def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
         self.state: dict[str, dict[str, FloatArray]] = {name: {} for name in self.state_names}
+        self.device_step: DeviceArray | None = None
 
     def step(self, parameters: Mapping[str, FloatArray], gradients: Mapping[str, FloatArray]) -> None:
         """One update. Raises ValueError where a parameter has no gradient."""
@@ -31,7 +34,7 @@ class Optimizer:
         for states in self.state.values():
             for name, value in parameters.items():
                 if name not in states:
-                    states[name] = np.zeros_like(value)
+                    states[name] = zeros_like(value)
         self.steps += 1
         names = list(parameters)
         states_in_order = [[states[name] for name in names] for states in self.state.values()]
@@ -42,7 +45,7 @@ class Optimizer:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The numbers that define the rule, as JSON can hold them."""
-        numbers = {k: v for k, v in vars(self).items() if k not in ("state", "steps", "state_names")}
+        numbers = {k: v for k, v in vars(self).items() if k not in ("state", "steps", "device_step", "state_names")}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in numbers.items()}
 
 
@@ -114,7 +117,7 @@ class Adam(Optimizer):
             gradients,
             states[0],
             states[1],
-            self.steps,
+            self.steps if self.device_step is None else self.device_step,
             self.lr,
             self.betas,
             self.eps,

@@ -17,7 +17,7 @@ class Flatten(Layer):
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         self._shape = inputs[0].shape
-        return inputs[0].reshape(len(inputs[0]), math.prod(self._shape[1:]))
+        return inputs[0].reshape((len(inputs[0]), math.prod(self._shape[1:])))
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         return (dy.reshape(self._saved(self._shape)),)

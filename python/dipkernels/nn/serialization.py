@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, assign, to_host
 
 if TYPE_CHECKING:
     from dipkernels.nn.graph import Graph
@@ -23,7 +23,7 @@ def save_arrays(path: str | Path, arrays: Mapping[str, FloatArray], metadata: Ma
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    save_file(dict(arrays), str(unfinished), dict(metadata))
+    save_file({name: to_host(array) for name, array in arrays.items()}, str(unfinished), dict(metadata))
     unfinished.replace(path)
 
 
@@ -71,7 +71,7 @@ def set_parameters(model: Graph, arrays: Mapping[str, FloatArray], source: str) 
                 f"{source}: {name} must be {value.dtype} {value.shape}, got {arrays[name].dtype} {arrays[name].shape}"
             )
     for name, value in parameters.items():
-        value[...] = arrays[name]
+        assign(value, arrays[name])
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

@@ -34,3 +34,21 @@ def shape_of(op: str, name: str, array: Any) -> tuple[int, ...]:
     if not hasattr(array, "shape"):
         raise TypeError(f"{op}: {name} must be a numpy.ndarray, got {type(array).__name__}")
     return tuple(array.shape)
+
+
+def to_host(array: Any) -> npt.NDArray[Any]:
+    """A NumPy copy of an array of either kind."""
+    return np.array(array) if isinstance(array, np.ndarray) else array.to_host()
+
+
+def zeros_like(array: Any) -> Any:
+    """Zeros of the same shape and dtype, where `array` lives."""
+    return np.zeros_like(array) if isinstance(array, np.ndarray) else array.zeros_like()
+
+
+def assign(array: Any, values: npt.NDArray[Any]) -> None:
+    """Overwrites all elements of an array of either kind."""
+    if isinstance(array, np.ndarray):
+        array[...] = values
+    else:
+        array.set(np.ascontiguousarray(values))

@@ -9,8 +9,12 @@ hyperparameters must be finite and at least 0, decay rates below 1. TypeError fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dipkernels.ops.backend import FloatArray, backend_of
+
+if TYPE_CHECKING:
+    from dipkernels._cuda import DeviceArray
 
 
 def _step(
@@ -25,7 +29,7 @@ def _step(
     decay1: float = 0.0,
     decay2: float = 0.0,
     eps: float = 0.0,
-    step: int = 1,
+    step: int | DeviceArray = 1,
 ) -> None:
     module = backend_of(f"{rule}_step", *weights, *gradients)
     module.optimizer_step(
@@ -128,7 +132,7 @@ def adam_step(
     gradients: Sequence[FloatArray],
     first_moments: Sequence[FloatArray],
     second_moments: Sequence[FloatArray],
-    step: int,
+    step: int | DeviceArray,
     lr: float = 0.001,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
@@ -138,7 +142,8 @@ def adam_step(
 ) -> None:
     """m ← β₁·m + (1 − β₁)·g; v ← β₂·v + (1 − β₂)·g²; w ← w − ε·m̂/(√v̂ + eps), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
-    `step` is t, from 1. `decoupled=True` is AdamW: the weights shrink by 1 − ε·λ, and the gradient has no decay.
+    `step` is t, from 1; on the GPU it may be an int64 array of one element, for a captured step. `decoupled=True` is
+    AdamW: the weights shrink by 1 − ε·λ, and the gradient has no decay.
 
     Source: lecture; Kingma, Ba 2015; Loshchilov, Hutter 2019.
     """

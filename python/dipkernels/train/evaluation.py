@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, to_host
 
 Loss: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
 """(outputs, targets) → (loss, gradient of the outputs), like the `…_with_grad` functions of `ops`."""
@@ -27,17 +27,28 @@ class Evaluation:
     predictions: npt.NDArray[np.int64] | None
 
 
+def outputs_on_host(model: Graph, x: FloatArray) -> Any:
+    """The outputs for NumPy inputs as NumPy arrays, wherever the model's weights are."""
+    if not model.on_device:
+        return model.forward(x)
+    outputs = model.forward(cuda.to_device(x))  # type: ignore[arg-type]
+    return tuple(to_host(each) for each in outputs) if isinstance(outputs, tuple) else to_host(outputs)
+
+
 def predict(model: Graph, x: FloatArray, batch_size: int = 256) -> FloatArray:
     """The outputs of a network with one head, batch by batch."""
-    batches = [model.forward(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
-    return np.concatenate(batches) if batches else model.forward(x)
+    batches = [outputs_on_host(model, x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+    return np.concatenate(batches) if batches else outputs_on_host(model, x)
+
+
+def are_classes(outputs: Any, t: npt.NDArray[Any]) -> bool:
+    """Whether outputs are logits (N, C) of one head and targets class indices (N,)."""
+    return not isinstance(outputs, tuple) and outputs.ndim == 2 and t.ndim == 1 and t.dtype.kind == "i"
 
 
 def count_correct(outputs: Any, t: npt.NDArray[Any]) -> int | None:
     """How many rows of logits (N, C) are largest at their class; None where the targets are no classes."""
-    if isinstance(outputs, tuple) or outputs.ndim != 2 or t.ndim != 1 or t.dtype.kind != "i":
-        return None
-    return int((outputs.argmax(1) == t).sum())
+    return int((outputs.argmax(1) == t).sum()) if are_classes(outputs, t) else None
 
 
 def evaluate(
@@ -50,7 +61,7 @@ def evaluate(
     classes = True
     for start in range(0, len(data), batch_size):
         x, t = data.x[start : start + batch_size], data.t[start : start + batch_size]
-        outputs = model.forward(x)
+        outputs = outputs_on_host(model, x)
         total += float(loss(outputs, t)[0]) * len(x)
         right = count_correct(outputs, t)
         classes = classes and right is not None

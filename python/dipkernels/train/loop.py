@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,13 @@ from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
 from dipkernels.nn.serialization import set_parameters
-from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.backend import FloatArray, to_host
 from dipkernels.train.checkpoint import Progress, load_checkpoint, save_checkpoint
-from dipkernels.train.evaluation import Loss, count_correct, evaluate
+from dipkernels.train.cpu import CpuEpochs
+from dipkernels.train.evaluation import Loss, evaluate
+from dipkernels.train.gpu import GpuEpochs
 from dipkernels.train.history import Epoch, History
-from dipkernels.train.progress import RichBar, SilentBar, progress_bar
+from dipkernels.train.progress import progress_bar
 
 
 def fit(
@@ -36,6 +39,7 @@ def fit(
     patience: int | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> History:
     """Trains `model` in place and returns what happened.
 
@@ -65,13 +69,18 @@ def fit(
         it had never stopped.
     progress
         A progress bar: True, False, or None for one where rich is installed.
+    device
+        "cuda" trains on the GPU: `train.gpu` says how. The model's weights are on the host again afterwards.
 
     Raises
     ------
     ValueError
-        Empty training data, or a batch size, number of epochs or patience below 1.
+        Empty training data, a batch size, number of epochs or patience below 1, or another device.
     FloatingPointError
-        The loss is NaN or infinite; the message says where. The model keeps the weights of that step.
+        The loss is NaN or infinite; the message says where. The model keeps the weights of that step; on the GPU, where
+        the loss is looked at once an epoch, those of the epoch's end.
+    RuntimeError
+        device is "cuda", and there is no GPU, or no CUDA backend.
 
     Source: lecture, backpropagation, learning by pattern, mini-batch and epoch, early stopping.
     """
@@ -83,6 +92,8 @@ def fit(
             f'fit: batch_size must be at least 1, "pattern" or "epoch", epochs and patience at least 1; '
             f"got {batch_size!r}, {epochs}, {patience}"
         )
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f'fit: device must be "cpu" or "cuda", got {device!r}')
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         run = load_checkpoint(path, model, optimizer)
@@ -90,70 +101,36 @@ def fit(
         run = Progress(np.random.default_rng(seed))
         run.history.settings = {"batch_size": size, "seed": seed, **optimizer.hyperparameters()}
     done = len(run.history.epochs)
-    with progress_bar(progress, epochs * len(train), done * len(train)) as bar:
+    learn = GpuEpochs if device == "cuda" else CpuEpochs
+    with (
+        contextlib.closing(learn(model, train, optimizer, loss, size)) as epochs_of_data,
+        progress_bar(progress, epochs * len(train), done * len(train)) as bar,
+    ):
         for number in range(done + 1, epochs + 1):
             if run.stopped:
                 break
             if schedule is not None:
                 optimizer.lr = schedule(number)
-            epoch = _epoch(model, train, validation, optimizer, loss, number, size, run.rng, augment, bar)
+            start = time.perf_counter()
+            train_loss, accuracy = epochs_of_data.run(number, run.rng.permutation(len(train)), run.rng, augment, bar)
+            seconds = time.perf_counter() - start
+            checked = evaluate(model, validation, loss) if validation is not None and len(validation) else None
+            epoch = Epoch(
+                number,
+                optimizer.lr,
+                train_loss,
+                accuracy,
+                checked.loss if checked else None,
+                checked.accuracy if checked else None,
+                seconds,
+                len(train) / seconds,
+            )
             _keep_best(model, run, epoch, patience)
             if path is not None:
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs))
-    set_parameters(model, run.best, "the best epoch")
+        set_parameters(model, run.best, "the best epoch")
     return run.history
-
-
-def _epoch(
-    model: Graph,
-    train: Dataset,
-    validation: Dataset | None,
-    optimizer: Optimizer,
-    loss: Loss,
-    number: int,
-    batch_size: int,
-    rng: np.random.Generator,
-    augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None,
-    bar: SilentBar | RichBar,
-) -> Epoch:
-    start = time.perf_counter()
-    order = rng.permutation(len(train))
-    total, correct, seen = 0.0, 0, 0
-    parameters = model.parameters
-    classes = True
-    for first in range(0, len(train), batch_size):
-        chosen = order[first : first + batch_size]
-        x, t = train.x[chosen], train.t[chosen]
-        if augment is not None:
-            x = augment(rng, x)
-        outputs = model.forward(x, training=True)
-        value, gradient = loss(outputs, t)
-        if not np.isfinite(value):
-            raise FloatingPointError(
-                f"fit: the loss is {value} in epoch {number}, batch {first // batch_size + 1}; "
-                "a smaller learning rate usually helps"
-            )
-        model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
-        optimizer.step(parameters, model.gradients)
-        seen += len(chosen)
-        total += float(value) * len(chosen)
-        right = count_correct(outputs, t)
-        classes = classes and right is not None
-        correct += right or 0
-        bar.update(len(chosen), total / seen, correct / seen if classes else None)
-    seconds = time.perf_counter() - start
-    checked = evaluate(model, validation, loss) if validation is not None and len(validation) else None
-    return Epoch(
-        number,
-        optimizer.lr,
-        total / seen,
-        correct / seen if classes else None,
-        checked.loss if checked else None,
-        checked.accuracy if checked else None,
-        seconds,
-        seen / seconds,
-    )
 
 
 def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) -> None:
@@ -161,7 +138,7 @@ def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) 
     judged = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
     if judged < run.best_loss or not run.best:
         run.best_loss, run.history.best_epoch = judged, epoch.number
-        run.best = {name: value.copy() for name, value in model.parameters.items()}
+        run.best = {name: to_host(value) for name, value in model.parameters.items()}
     elif patience is not None and epoch.number - (run.history.best_epoch or 0) >= patience:
         run.stopped = True
 

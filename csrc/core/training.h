@@ -1,0 +1,21 @@
+// What a training step that stays on the GPU needs beside the operators. Its steps are replayed from a graph, so what
+// changes from one to the next, the position in the epoch and the number of the update, lies on the GPU too.
+#pragma once
+
+#include <cstdint>
+
+namespace dip::cuda {
+
+// Row i of `out` = row order[*position + i] of `source`. Rows of `bytes`, a multiple of 4.
+void gather_batch(const void* source, std::int64_t source_rows, const std::int64_t* order, std::int64_t order_count,
+                  const std::int64_t* position, std::int64_t rows, std::int64_t bytes, void* out);
+
+// totals[0] += rows · loss; totals[1] += the number of rows of logits (rows, classes) that are largest at their label,
+// where there are logits. Then *position moves on by `rows` and *update by one.
+void finish_step(const double* loss, std::int64_t rows, std::int64_t classes, const float* logits,
+                 const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update);
+
+// y = a + b.
+void add(std::int64_t count, const float* a, const float* b, float* y);
+
+}  // namespace dip::cuda

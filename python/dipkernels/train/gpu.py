@@ -1,0 +1,119 @@
+"""Epochs on the GPU: the data stay there, and each step is one launch of a captured graph."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dipkernels import cuda
+from dipkernels.data.dataset import Dataset
+from dipkernels.nn.dropout import Dropout
+from dipkernels.nn.graph import Graph
+from dipkernels.nn.optimizers import Optimizer
+from dipkernels.ops.backend import FloatArray, backend_of, to_host
+from dipkernels.train.evaluation import Loss, are_classes
+from dipkernels.train.progress import RichBar, SilentBar
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+
+
+class GpuEpochs:
+    """Trains `model`, whose weights it moves to the GPU, epoch by epoch; `close` moves them back.
+
+    A step gathers its batch from the data on the GPU, runs forward and backward, updates the weights, and adds up loss
+    and hits there. It is captured for each batch size and learning rate, and replayed; a network with `Dropout`, whose
+    masks differ from step to step, launches its operators one by one instead. The host looks at the totals a few times
+    a second for the progress bar, and at the end of the epoch.
+    """
+
+    def __init__(self, model: Graph, train: Dataset, optimizer: Optimizer, loss: Loss, batch_size: int) -> None:
+        self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
+        self.batch_size = batch_size
+        model.to_device()
+        for states in optimizer.state.values():
+            for name, value in states.items():
+                states[name] = cuda.to_device(value)  # type: ignore[assignment]
+        self._x, self._t = cuda.to_device(train.x), cuda.to_device(train.t)
+        self._order = cuda.to_device(np.zeros(len(train), np.int64))
+        self._position = cuda.to_device(np.zeros(1, np.int64))  # in the order
+        self._update = cuda.to_device(np.array([optimizer.steps + 1]))
+        self._totals = cuda.to_device(np.zeros(2))  # loss and hits
+        optimizer.device_step = self._update
+        self._backend = backend_of("fit", self._x)
+        self._classes = False
+        self._capturable = not any(isinstance(layer, Dropout) for layer in model.layers.values())
+        self._buffers: dict[int, tuple[Any, Any]] = {}
+        self._graphs: dict[tuple[int, float], cuda.Graph] = {}
+
+    def run(
+        self,
+        number: int,
+        order: npt.NDArray[np.int64],
+        rng: np.random.Generator,
+        augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None,
+        bar: SilentBar | RichBar,
+    ) -> tuple[float, float | None]:
+        """Epoch `number`, in this order: the mean loss and, for classes, the accuracy."""
+        self._order.set(order)
+        self._position.set(np.zeros(1, np.int64))
+        self._totals.set(np.zeros(2))
+        steps = self.optimizer.steps
+        looked, shown, loss, right = time.perf_counter(), 0, 0.0, 0.0
+        for first in range(0, len(order), self.batch_size):
+            chosen = order[first : first + self.batch_size]
+            self._step(len(chosen), None if augment is None else augment(rng, self.train.x[chosen]))
+            steps += 1
+            seen = first + len(chosen)
+            if seen == len(order) or time.perf_counter() - looked > _SECONDS_BETWEEN_LOOKS:
+                loss, right = (float(total) / seen for total in self._totals.to_host())
+                bar.update(seen - shown, loss, right if self._classes else None)
+                looked, shown = time.perf_counter(), seen
+        self.optimizer.steps = steps
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"fit: the loss is {loss} at the end of epoch {number}; a smaller learning rate usually helps"
+            )
+        return loss, right if self._classes else None
+
+    def _step(self, size: int, images: FloatArray | None) -> None:
+        if size not in self._buffers:
+            self._buffers[size] = self._x[:size].copy(), self._t[:size].copy()
+        x, t = self._buffers[size]
+        if images is None:
+            self._backend.gather_batch(self._x, self._order, self._position, x)
+        else:
+            x.set(np.ascontiguousarray(images))
+        self._backend.gather_batch(self._t, self._order, self._position, t)
+        key = size, self.optimizer.lr
+        if not self._capturable:
+            self._learn(x, t)
+        elif key in self._graphs:
+            self._graphs[key].replay()
+        else:
+            # The first one is not captured: it makes the optimizer's state and loads the kernels.
+            self._learn(x, t)
+            self._graphs[key] = cuda.Graph()
+            with self._graphs[key]:
+                self._learn(x, t)
+
+    def _learn(self, x: Any, t: Any) -> None:
+        outputs = self.model.forward(x, training=True)
+        value, gradient = self.loss(outputs, t)
+        self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
+        self.optimizer.step(self.model.parameters, self.model.gradients)
+        self._classes = are_classes(outputs, self.train.t)
+        logits, labels = (outputs, t) if self._classes else (None, None)
+        self._backend.finish_step(value, logits, labels, len(x), self._totals, self._position, self._update)
+
+    def close(self) -> None:
+        """Moves weights and optimizer state back to the host."""
+        self._graphs.clear()
+        self.model.to_host()
+        self.optimizer.device_step = None
+        for states in self.optimizer.state.values():
+            for name, value in states.items():
+                states[name] = to_host(value)
