@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import operators, training
+from bench import devices, machine, operators, training
+
+
+def _operators(arguments: argparse.Namespace) -> None:
+    machine.show()
+    device = devices.Gpu() if arguments.device == "cuda" else devices.Cpu()
+    machine.write(arguments.json, operators.run(device, arguments.only))
 
 
 def main() -> None:
@@ -15,7 +21,8 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
     command = commands.add_parser("operators", help="every operator against PyTorch, over a table of shapes")
     command.add_argument("--only", default="", help="operators whose name contains this")
-    command.set_defaults(run=lambda a: operators.run(a.only, a.json))
+    command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.set_defaults(run=_operators)
     command = commands.add_parser("training", help="LeNet-5 and the MLP on MNIST against the same recipe in PyTorch")
     command.add_argument("--mnist", type=Path, required=True, help="the folder with MNIST's four idx files")
     command.add_argument("--epochs", type=int, default=12)

@@ -28,13 +28,22 @@ def describe() -> dict[str, Any]:
         "torch threads": torch.get_num_threads(),
         "dipkernels": dipkernels.__version__,
         "torch": torch.__version__,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "cuda, cudnn of torch": f"{torch.version.cuda}, {torch.backends.cudnn.version()}",
+        "cuda backend": dipkernels.info()["cuda backend"],
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
 
 
-def write(path: Path | None, rows: list[dict[str, Any]]) -> None:
-    """The machine and the rows as JSON."""
+def show() -> None:
+    """Prints the description."""
+    for name, value in describe().items():
+        print(f"{name}: {value}")
+
+
+def write(path: Path | None, rows: list[dict[str, Any]], checks: dict[str, Any] | None = None) -> None:
+    """The machine, the rows and what was checked as JSON."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"machine": describe(), "rows": rows}, indent=1) + "\n")
+        path.write_text(json.dumps({"machine": describe(), "checks": checks or {}, "rows": rows}, indent=1) + "\n")

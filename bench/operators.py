@@ -1,6 +1,7 @@
 """Every operator against PyTorch: time, ratio, GFLOP/s or GB/s, and for convolutions the error of both against float64.
 
-PyTorch runs contiguous and channels-last where that matters, and its better time counts.
+PyTorch runs contiguous and channels-last where that matters, and its better time counts. On a GPU it multiplies in
+float32 against "highest" and "high", and with TF32 against "medium".
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from bench.machine import describe, write
-from bench.timing import interleaved
+from bench.devices import Cpu, Gpu, Rehearsal
 from dipkernels import ops
 
 F = torch.nn.functional
 aten = torch.ops.aten
+
+Device: TypeAlias = Cpu | Gpu | Rehearsal
 
 
 @dataclass
@@ -39,105 +40,110 @@ def _normal(*shape: int) -> Any:
     return np.random.default_rng(list(shape)).standard_normal(shape, np.float32)
 
 
-# name, N, C, H, K, F, stride, padding, dilation, groups
+# name, N (0: the device's), C, H, K, F, stride, padding, dilation, groups
 CONVOLUTIONS = [
     ("LeNet conv1", 64, 1, 32, 6, 5, 1, 0, 1, 1),
     ("LeNet conv2", 64, 6, 14, 16, 5, 1, 0, 1, 1),
-    ("AlexNet conv1", 16, 3, 227, 96, 11, 4, 0, 1, 1),
-    ("AlexNet conv2", 16, 96, 27, 256, 5, 1, 2, 1, 1),
-    ("VGG 64", 16, 64, 56, 64, 3, 1, 1, 1, 1),
+    ("AlexNet conv1", 0, 3, 227, 96, 11, 4, 0, 1, 1),
+    ("AlexNet conv2", 0, 96, 27, 256, 5, 1, 2, 1, 1),
+    ("VGG 64", 0, 64, 56, 64, 3, 1, 1, 1, 1),
     ("VGG 64, one image", 1, 64, 56, 64, 3, 1, 1, 1, 1),
-    ("ResNet 128", 16, 128, 28, 128, 3, 1, 1, 1, 1),
-    ("ResNet 256", 16, 256, 14, 256, 3, 1, 1, 1, 1),
-    ("ResNet 512", 16, 512, 7, 512, 3, 1, 1, 1, 1),
-    ("1x1", 16, 256, 28, 256, 1, 1, 0, 1, 1),
-    ("stride 2", 16, 128, 57, 128, 3, 2, 0, 1, 1),
-    ("dilated", 16, 64, 56, 64, 3, 1, 2, 2, 1),
-    ("depthwise", 16, 64, 56, 64, 3, 1, 1, 1, 64),
+    ("ResNet 128", 0, 128, 28, 128, 3, 1, 1, 1, 1),
+    ("ResNet 256", 0, 256, 14, 256, 3, 1, 1, 1, 1),
+    ("ResNet 512", 0, 512, 7, 512, 3, 1, 1, 1, 1),
+    ("1x1", 0, 256, 28, 256, 1, 1, 0, 1, 1),
+    ("stride 2", 0, 128, 57, 128, 3, 2, 0, 1, 1),
+    ("dilated", 0, 64, 56, 64, 3, 1, 2, 2, 1),
+    ("depthwise", 0, 64, 56, 64, 3, 1, 1, 1, 64),
 ]
+TOY_CONVOLUTIONS = [("LeNet conv2", 2, 6, 14, 16, 5, 1, 0, 1, 1), ("depthwise", 1, 4, 8, 4, 3, 1, 1, 1, 4)]
 
 
-def _convolutions() -> Iterator[Contest]:
-    for name, n, c, h, k, f, stride, padding, dilation, groups in CONVOLUTIONS:
+def _allow_tf32(precision: str) -> None:
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "medium"
+
+
+def _label(name: str, precision: str, device: Device) -> str:
+    return name if len(device.precisions) == 1 else f"{name} {precision}"
+
+
+def _convolutions(device: Device) -> Iterator[Contest]:
+    for name, n, c, h, k, f, stride, padding, dilation, groups in (
+        TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
+    ):
+        n = n or device.images
         x, weight = _normal(n, c, h, h), _normal(k, c // groups, f, f)
         geometry = (stride, padding, dilation, groups)
-        y = ops.conv2d(x, weight, None, *geometry)
-        dy = _normal(*y.shape)
-        work = 2.0 * y.size * (c // groups) * f * f
-        tensors = [torch.from_numpy(a) for a in (x, weight, dy)]
+        size = (h + 2 * padding - dilation * (f - 1) - 1) // stride + 1
+        dy = _normal(n, k, size, size)
+        work = 2.0 * dy.size * (c // groups) * f * f
+        ox, ow, ody = (device.ours(a) for a in (x, weight, dy))
+        tensors = [device.theirs(a) for a in (x, weight, dy)]
         last = [t.to(memory_format=torch.channels_last) for t in tensors]
         shape = f"N{n} C{c} {h}x{h} K{k} F{f}"
+        s, p, d = [stride] * 2, [padding] * 2, [dilation] * 2
 
-        def backward(arrays: list[Any], mask: list[bool], geometry: Any = geometry) -> Any:
-            tx, tw, tdy = arrays
-            s, p, d, g = geometry
-            return aten.convolution_backward(tdy, tx, tw, None, [s, s], [p, p], [d, d], False, [0, 0], g, mask)
+        def forward(a: list[Any], g: Any = geometry) -> Any:
+            return F.conv2d(a[0], a[1], None, *g)
 
-        double = [t.double() for t in tensors]
-        yield Contest(
-            f"conv2d {name}", shape, work, "GFLOP/s",
-            lambda x=x, w=weight, g=geometry: ops.conv2d(x, w, None, *g),
-            [lambda a=a, g=geometry: F.conv2d(a[0], a[1], None, *g) for a in (tensors, last)],
-            lambda a=double, g=geometry: F.conv2d(a[0], a[1], None, *g),
-        )  # fmt: skip
-        yield Contest(
-            f"conv2d_backward_data {name}", shape, work, "GFLOP/s",
-            lambda dy=dy, w=weight, s=x.shape, g=geometry: ops.conv2d_backward_data(dy, w, s, *g),
-            [lambda a=a, b=backward: b(a, [True, False, False])[0] for a in (tensors, last)],
-            lambda a=double, b=backward: b(a, [True, False, False])[0],
-        )  # fmt: skip
-        yield Contest(
-            f"conv2d_backward_weight {name}", shape, work, "GFLOP/s",
-            lambda dy=dy, x=x, s=weight.shape, g=geometry: ops.conv2d_backward_weight(dy, x, s, *g),
-            [lambda a=a, b=backward: b(a, [False, True, False])[1] for a in (tensors, last)],
-            lambda a=double, b=backward: b(a, [False, True, False])[1],
-        )  # fmt: skip
+        def backward_data(a: list[Any], s: Any = s, p: Any = p, d: Any = d, g: int = groups) -> Any:
+            return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [True, False, False])[0]
+
+        def backward_weight(a: list[Any], s: Any = s, p: Any = p, d: Any = d, g: int = groups) -> Any:
+            return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
+
+        for precision in device.precisions:
+            options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+            for op, arguments, theirs in [
+                ("conv2d", (ox, ow), forward),
+                ("conv2d_backward_data", (ody, ow, x.shape), backward_data),
+                ("conv2d_backward_weight", (ody, ox, weight.shape), backward_weight),
+            ]:
+                yield Contest(
+                    f"{_label(op, precision, device)} {name}", shape, work, "GFLOP/s",
+                    lambda f=op, a=arguments, o=options, p=precision: getattr(ops, f)(*a, **o, precision=p),
+                    [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in (tensors, last)],
+                    lambda f=theirs, a=tensors: f([each.double() for each in a]),
+                )  # fmt: skip
 
 
-def _linears() -> Iterator[Contest]:
-    for n, i, o in [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]:
-        x, weight, dy = _normal(n, i), _normal(o, i), _normal(n, o)
-        tx, tw, tdy = (torch.from_numpy(a) for a in (x, weight, dy))
+def _linears(device: Device) -> Iterator[Contest]:
+    sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]
+    sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
+    for n, i, o in [(4, 20, 10)] if isinstance(device, Rehearsal) else sizes:
+        arrays = _normal(n, i), _normal(o, i), _normal(n, o)
+        x, weight, dy = (device.ours(a) for a in arrays)
+        tx, tw, tdy = (device.theirs(a) for a in arrays)
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
-        yield Contest(
-            "linear",
-            shape,
-            work,
-            "GFLOP/s",
-            lambda x=x, w=weight: ops.linear(x, w),
-            [lambda x=tx, w=tw: F.linear(x, w)],
-        )
-        yield Contest(
-            "linear_backward_data",
-            shape,
-            work,
-            "GFLOP/s",
-            lambda dy=dy, w=weight: ops.linear_backward_data(dy, w),
-            [lambda dy=tdy, w=tw: dy @ w],
-        )
-        yield Contest(
-            "linear_backward_weight",
-            shape,
-            work,
-            "GFLOP/s",
-            lambda dy=dy, x=x: ops.linear_backward_weight(dy, x),
-            [lambda dy=tdy, x=tx: dy.T @ x],
-        )
+        for precision in device.precisions:
+            for op, arguments, theirs in [
+                ("linear", (x, weight), lambda x=tx, w=tw: F.linear(x, w)),
+                ("linear_backward_data", (dy, weight), lambda dy=tdy, w=tw: dy @ w),
+                ("linear_backward_weight", (dy, x), lambda dy=tdy, x=tx: dy.T @ x),
+            ]:
+                yield Contest(
+                    _label(op, precision, device), shape, work, "GFLOP/s",
+                    lambda f=op, a=arguments, p=precision: getattr(ops, f)(*a, precision=p),
+                    [lambda f=theirs, p=precision: (_allow_tf32(p), f())[1]],
+                )  # fmt: skip
 
 
-def _memory_bound() -> Iterator[Contest]:
-    for n, c, h, f, s in [(64, 6, 28, 2, 2), (16, 64, 112, 2, 2), (16, 64, 113, 3, 2)]:
-        x = _normal(n, c, h, h)
+def _memory_bound(device: Device) -> Iterator[Contest]:
+    toy, on_cuda = isinstance(device, Rehearsal), device.name == "cuda"
+    pools = [(64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2)]
+    for n, c, h, f, s in [(1, 2, 8, 2, 2)] if toy else pools:
+        data = _normal(n, c, h, h)
+        x, tx = device.ours(data), device.theirs(data)
         y, indices = ops.max_pool2d_with_indices(x, f, s)
-        dy, tx = _normal(*y.shape), torch.from_numpy(x)
         ty, ti = F.max_pool2d(tx, f, s, return_indices=True)
-        tdy, shape = torch.from_numpy(dy), f"N{n} C{c} {h}x{h} F{f} S{s}"
-        read, write_ = 4.0 * x.size, 8.0 * y.size
+        dy_data = _normal(*y.shape)
+        dy, tdy, shape = device.ours(dy_data), device.theirs(dy_data), f"N{n} C{c} {h}x{h} F{f} S{s}"
+        read, write_ = 4.0 * data.size, 8.0 * dy_data.size
         yield Contest("max_pool2d", shape, read + write_, "GB/s",
             lambda x=x, f=f, s=s: ops.max_pool2d_with_indices(x, f, s),
             [lambda x=tx, f=f, s=s: F.max_pool2d(x, f, s, return_indices=True)])  # fmt: skip
         yield Contest("max_pool2d_backward", shape, read + write_, "GB/s",
-            lambda dy=dy, i=indices, x=x: ops.max_pool2d_backward(dy, i, x.shape),
+            lambda dy=dy, i=indices, shape=data.shape: ops.max_pool2d_backward(dy, i, shape),
             [lambda dy=tdy, x=tx, i=ti, f=f, s=s: aten.max_pool2d_with_indices_backward(
                 dy, x, [f, f], [s, s], [0, 0], [1, 1], False, i)])  # fmt: skip
         if s == f:
@@ -146,33 +152,37 @@ def _memory_bound() -> Iterator[Contest]:
                 [lambda y=ty, i=ti, f=f: F.max_unpool2d(y, i, f)])  # fmt: skip
         yield Contest("avg_pool2d", shape, read + write_ / 2, "GB/s",
             lambda x=x, f=f, s=s: ops.avg_pool2d(x, f, s), [lambda x=tx, f=f, s=s: F.avg_pool2d(x, f, s)])  # fmt: skip
-    for n, c, inner in [(64, 10, ()), (4096, 1000, ()), (8, 21, (128, 128))]:
-        logits, t = _normal(n, c, *inner), np.random.default_rng(0).integers(0, c, (n, *inner))
-        tl, tt = torch.from_numpy(logits).requires_grad_(), torch.from_numpy(t)
+    shapes: list[tuple[int, int, tuple[int, ...]]] = [(64, 10, ()), (4096, 1000, ()), (8, 21, (128, 128))]
+    for n, c, inner in [(4, 3, ())] if toy else shapes:
+        data, labels = _normal(n, c, *inner), np.random.default_rng(0).integers(0, c, (n, *inner))
+        z, t = device.ours(data), device.ours(labels)
+        tl, tt = device.theirs(data).requires_grad_(), device.theirs(labels)
 
         def torch_loss(tl: Any = tl, tt: Any = tt) -> Any:
             tl.grad = None
             F.cross_entropy(tl, tt).backward()
 
-        yield Contest("cross_entropy_with_grad", f"{logits.shape}", 8.0 * logits.size, "GB/s",
-            lambda z=logits, t=t: ops.cross_entropy_with_grad(z, t), [torch_loss])  # fmt: skip
-    for count in (1 << 16, 1 << 22):
-        x = _normal(count)
-        tx = torch.from_numpy(x)
+        yield Contest("cross_entropy_with_grad", f"{data.shape}", 8.0 * data.size, "GB/s",
+            lambda z=z, t=t: ops.cross_entropy_with_grad(z, t), [torch_loss])  # fmt: skip
+    for count in (1 << 8,) if toy else (1 << 16, 1 << 22) + ((1 << 26,) if on_cuda else ()):
+        data = _normal(count)
+        x, tx = device.ours(data), device.theirs(data)
         for name in ("relu", "sigmoid", "tanh", "elu"):
             yield Contest(name, f"{count}", 8.0 * count, "GB/s", lambda x=x, n=name: getattr(ops, n)(x),
                 [lambda x=tx, n=name: getattr(F if n == "elu" else torch, n)(x)])  # fmt: skip
     sizes = [150, 6, 2400, 16, 48000, 120, 12000, 100, 1000, 10]
-    for label, shapes in [("LeNet-5", sizes), ("4M", [1 << 22])]:
-        yield from _optimizers(label, [_normal(s) for s in shapes])
+    large = [("4M", [1 << 22])] + ([("64M in 16", [1 << 22] * 16)] if on_cuda else [])
+    for label, elements in [("toy", [5, 3])] if toy else [("LeNet-5", sizes), *large]:
+        yield from _optimizers(device, label, [_normal(each) for each in elements])
 
 
-def _optimizers(label: str, gradients: list[Any]) -> Iterator[Contest]:
-    total, optim = sum(g.size for g in gradients), torch.optim
-    weights, one, two = ([np.zeros_like(g) for g in gradients] for _ in range(3))
-    parameters = [torch.nn.Parameter(torch.zeros(g.size)) for g in gradients]
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = torch.from_numpy(gradient)
+def _optimizers(device: Device, label: str, data: list[Any]) -> Iterator[Contest]:
+    total, optim = sum(g.size for g in data), torch.optim
+    gradients = [device.ours(g) for g in data]
+    weights, one, two = ([device.ours(np.zeros_like(g)) for g in data] for _ in range(3))
+    parameters = [torch.nn.Parameter(device.theirs(np.zeros_like(g))) for g in data]
+    for parameter, gradient in zip(parameters, data, strict=True):
+        parameter.grad = device.theirs(gradient)
     sgd, momentum = (optim.SGD(parameters, lr=0.1, momentum=m, fused=True) for m in (0.0, 0.9))
     adam = optim.Adam(parameters, fused=True)
     yield Contest("gradient_descent_step", label, 12.0 * total, "GB/s",
@@ -185,40 +195,62 @@ def _optimizers(label: str, gradients: list[Any]) -> Iterator[Contest]:
 
 def _error(result: Any, exact: Any) -> float:
     """Largest error relative to the largest result."""
-    return float(np.abs(np.asarray(result, np.float64) - exact).max() / np.abs(exact).max())
+    return float(np.abs(result - exact).max() / np.abs(exact).max())
 
 
-def run(only: str, json_path: Path | None) -> None:
-    """Prints one line a contest, and the geometric mean of the ratios of each operator."""
-    for name, value in describe().items():
-        print(f"{name}: {value}")
-    print(f"\n{'operator':38} {'shape':24} {'ours ms':>9} {'torch ms':>9} {'ratio':>6} {'ours':>8} {'torch':>8}  unit")
-    rows: list[dict[str, Any]] = []
-    for contest in (*_convolutions(), *_linears(), *_memory_bound()):
+def measure(device: Device, only: str = "") -> Iterator[dict[str, Any]]:
+    """One row of figures for each contest whose name contains `only`, as it is measured."""
+    for contest in (*_convolutions(device), *_linears(device), *_memory_bound(device)):
         if only not in contest.name:
             continue
-        seconds, *their_seconds = interleaved(contest.ours, *contest.theirs)
+        seconds, *their_seconds = device.times(contest.ours, *contest.theirs)
         best = min(their_seconds)
         row: dict[str, Any] = {
             "operator": contest.name, "shape": contest.shape, "unit": contest.unit, "ms": seconds * 1e3,
             "torch ms": best * 1e3, "ratio": best / seconds, "rate": contest.work / seconds / 1e9,
             "torch rate": contest.work / best / 1e9,
         }  # fmt: skip
-        errors = ""
         if contest.exact is not None:
-            exact = contest.exact().numpy()
-            row["error"] = _error(contest.ours(), exact)
-            row["torch error"] = _error(contest.theirs[0]().numpy(), exact)
-            errors = f"  error {row['error']:.1e}, torch {row['torch error']:.1e}"
+            exact = device.to_numpy(contest.exact())
+            row["error"] = _error(device.to_numpy(contest.ours()), exact)
+            row["torch error"] = _error(device.to_numpy(contest.theirs[0]()), exact)
+        yield row
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row as text."""
+    errors = f"  error {row['error']:.1e}, torch {row['torch error']:.1e}" if "error" in row else ""
+    return (
+        f"{row['operator']:46} {row['shape']:24} {row['ms']:9.3f} {row['torch ms']:9.3f} {row['ratio']:6.2f} "
+        f"{row['rate']:8.1f} {row['torch rate']:8.1f}  {row['unit']}{errors}"
+    )
+
+
+HEADER = f"{'operator':46} {'shape':24} {'ours ms':>9} {'torch ms':>9} {'ratio':>6} {'ours':>8} {'torch':>8}  unit"
+
+
+def means(rows: list[dict[str, Any]]) -> Iterator[tuple[str, float, float, int]]:
+    """For each operator (and precision): its name, geometric mean and minimum of the ratios, and number of rows."""
+
+    def kind(row: dict[str, Any]) -> str:
+        words = row["operator"].split()
+        return " ".join(words[:2]) if len(words) > 1 and words[1] in ("highest", "high", "medium") else words[0]
+
+    for name in dict.fromkeys(kind(row) for row in rows):
+        ratios = [row["ratio"] for row in rows if kind(row) == name]
+        yield name, math.exp(sum(map(math.log, ratios)) / len(ratios)), min(ratios), len(ratios)
+
+
+def run(device: Device, only: str) -> list[dict[str, Any]]:
+    """Prints one line a contest, and the geometric mean of the ratios of each operator; returns the rows."""
+    if isinstance(device, Rehearsal):
+        print("\na rehearsal: that these lines come is all they say")
+    print(f"\n{HEADER}")
+    rows = []
+    for row in measure(device, only):
         rows.append(row)
-        print(
-            f"{contest.name:38} {contest.shape:24} {row['ms']:9.3f} {row['torch ms']:9.3f} {row['ratio']:6.2f} "
-            f"{row['rate']:8.1f} {row['torch rate']:8.1f}  {contest.unit}{errors}",
-            flush=True,
-        )
+        print(line(row), flush=True)
     print()
-    for operator in dict.fromkeys(row["operator"].split()[0] for row in rows):
-        ratios = [row["ratio"] for row in rows if row["operator"].split()[0] == operator]
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"{operator:38} geometric mean {mean:5.2f}x, worst {min(ratios):5.2f}x, {len(ratios)} rows")
-    write(json_path, rows)
+    for name, mean, worst, count in means(rows):
+        print(f"{name:46} geometric mean {mean:5.2f}x, worst {worst:5.2f}x, {count} rows")
+    return rows

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.machine import describe, write
+from bench.machine import show, write
 from bench.timing import PAUSE
 from dipkernels import data, models, nn, train
 
@@ -59,8 +59,7 @@ class _TorchTraining:
 
 def run(mnist: Path, epochs: int, json_path: Path | None) -> None:
     """Prints one line a model."""
-    for name, value in describe().items():
-        print(f"{name}: {value}")
+    show()
     rows: list[dict[str, Any]] = []
     builders: list[tuple[str, nn.Graph, torch.nn.Module, tuple[int, int], float]] = [
         ("LeNet-5", models.lenet5(seed=0), _torch_lenet5(), (32, 32), 0.002),

@@ -1,0 +1,109 @@
+"""Where a benchmark runs: how NumPy data become the competitors' arrays there, and how time is taken."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.timing import interleaved
+from dipkernels import cuda
+
+
+class Cpu:
+    """NumPy arrays for dipkernels, tensors over the same memory for PyTorch."""
+
+    name = "cpu"
+    images = 16  # the batch of the larger convolutions
+    precisions = ("highest",)
+
+    def ours(self, array: np.ndarray[Any, Any]) -> Any:
+        """What dipkernels gets."""
+        return array
+
+    def theirs(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+        """What PyTorch gets."""
+        return torch.from_numpy(array)
+
+    def to_numpy(self, result: Any) -> Any:
+        """A result of either, in float64."""
+        return np.asarray(result, np.float64)
+
+    def times(self, *functions: Callable[[], Any]) -> list[float]:
+        """The median seconds of each."""
+        return interleaved(*functions)
+
+
+class Gpu:
+    """The same CUDA tensors for both: dipkernels takes PyTorch's without a copy. Times are the GPU's own."""
+
+    name = "cuda"
+    images = 64
+    precisions = ("highest", "high", "medium")
+
+    def __init__(self) -> None:
+        torch.backends.cudnn.benchmark = True
+
+    def ours(self, array: np.ndarray[Any, Any]) -> Any:
+        """What dipkernels gets."""
+        return self.theirs(array)
+
+    def theirs(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+        """What PyTorch gets."""
+        return torch.from_numpy(array).cuda()
+
+    def to_numpy(self, result: Any) -> Any:
+        """A result of either, in float64."""
+        return (result.to_host() if isinstance(result, cuda.DeviceArray) else result.cpu().numpy()).astype(np.float64)
+
+    def times(self, *functions: Callable[[], Any]) -> list[float]:
+        """The median seconds of each, in turns of at least a millisecond between two events."""
+        times: list[list[float]] = [[] for _ in functions]
+        counts = []
+        for function in functions:
+            for _ in range(3):
+                function()
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            function()
+            torch.cuda.synchronize()
+            counts.append(max(1, min(50, int(2e-3 / (time.perf_counter() - start)))))
+        for _ in range(12):
+            for function, count, own in zip(functions, counts, times, strict=True):
+                begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+                begin.record()
+                for _ in range(count):
+                    function()
+                end.record()
+                end.synchronize()
+                own.append(begin.elapsed_time(end) / 1e3 / count)
+        return [statistics.median(own) for own in times]
+
+
+class Rehearsal(Cpu):
+    """The GPU's benchmark on its emulation, at toy sizes: it shows that everything runs. Its figures mean nothing."""
+
+    name = "rehearsal"
+    images = 1
+    precisions = ("highest", "high", "medium")
+
+    def ours(self, array: np.ndarray[Any, Any]) -> Any:
+        """What dipkernels gets."""
+        return cuda.to_device(array)
+
+    def to_numpy(self, result: Any) -> Any:
+        """A result of either, in float64."""
+        return np.asarray(result.to_host() if isinstance(result, cuda.DeviceArray) else result, np.float64)
+
+    def times(self, *functions: Callable[[], Any]) -> list[float]:
+        """The seconds of one call each."""
+        seconds = []
+        for function in functions:
+            start = time.perf_counter()
+            function()
+            seconds.append(time.perf_counter() - start)
+        return seconds
