@@ -36,6 +36,7 @@ struct Tile {
   static constexpr int rows = tile_rows, columns = tile_columns, depth = 16, stages = 3;
   static constexpr int warps_down = tile_rows / 32 > 2 ? 2 : tile_rows / 32, warps_across = tile_columns / 32;
   static constexpr int threads = 32 * warps_down * warps_across;
+  static_assert(tile_rows * depth % threads == 0 && tile_columns * depth % threads == 0, "all threads copy alike");
   static constexpr int warp_rows = tile_rows / warps_down, warp_columns = 32;
   // The paddings put what a warp reads at once into different banks.
   static constexpr int a_pitch = depth + 4, b_pitch = tile_columns + 8;
@@ -229,16 +230,18 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     const DepthAt* slice_depths = depths + slice % T::stages * T::depth;
     float* a_tile = a_tiles + slice % T::stages * T::a_floats;
     float* b_tile = b_tiles + slice % T::stages * T::b_floats;
-#pragma unroll
-    for (int e = thread; e < T::rows * T::depth; e += T::threads) {
+#pragma unroll 4
+    for (int step = 0; step < T::rows * T::depth / T::threads; ++step) {
+      const int e = step * T::threads + thread;
       const int i = Problem::a_along_rows ? e % T::rows : e / T::depth;
       const int d = Problem::a_along_rows ? e / T::rows : e % T::depth;
       const int at = slice_depths[d].a;
       const bool valid = at >= 0 && first_row + i < problem.rows;
       copy_async(a_tile + i * T::a_pitch + d, problem.a + (valid ? (first_row + i) * problem.a_row + at : 0), valid);
     }
-#pragma unroll
-    for (int e = thread; e < T::columns * T::depth; e += T::threads) {
+#pragma unroll 4
+    for (int step = 0; step < T::columns * T::depth / T::threads; ++step) {
+      const int e = step * T::threads + thread;
       const int j = Problem::b_along_depth ? e / T::depth : e % T::columns;
       const int d = Problem::b_along_depth ? e % T::depth : e / T::columns;
       const DepthAt depth = slice_depths[d];
