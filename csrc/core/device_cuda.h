@@ -35,6 +35,11 @@ __device__ inline char* dynamic_shared() {
   return dip_dynamic_shared;
 }
 
+// The value of the lane whose number differs in the bits of `mask`; all lanes of the warp must call it.
+__device__ inline float shuffle_xor(float value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
+
 // Starts to copy one float from global to shared memory, or to write a zero there.
 __device__ inline void copy_async(float* shared, const float* global, bool valid) {
   const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));

@@ -102,6 +102,12 @@ inline int atomicExch_system(int* address, int value) {
   return old;
 }
 
+inline int atomicMin(int* address, int value) {
+  const int old = *address;
+  if (value < old) *address = value;
+  return old;
+}
+
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::size_t dynamic_shared_bytes,
             Arguments... arguments) {
@@ -119,6 +125,14 @@ using emulation::copy_async_commit;
 template <int pending>
 void copy_async_wait() {
   emulation::copy_async_wait(pending);
+}
+
+inline float shuffle_xor(float value, int mask) {
+  float* values = emulation::warp_memory();
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  values[lane] = value;
+  emulation::warp_barrier();
+  return values[lane ^ mask];
 }
 
 // To the nearest of the 11-bit numbers, ties away from zero; infinities and NaN stay.

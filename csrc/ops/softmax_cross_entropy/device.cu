@@ -1,4 +1,5 @@
-// Softmax cross-entropy on the GPU: one position a thread; value and gradient in one kernel.
+// Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits from memory once.
+#include "core/device_class_axis.h"
 #include "core/device_sum.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
 
@@ -13,29 +14,36 @@ __device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t lab
 }
 
 // `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
+template <class Lanes>
 __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const float* z, float* losses,
                             float* gradient) {
   const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
-  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
+  for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
     if (p.labels && label == p.ignore_index) {
-      losses[i] = 0.0f;
-      for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[at + c * p.inner] = 0.0f;
+      if (Lanes::first() == 0) losses[i] = 0.0f;
+      for (std::int64_t c = Lanes::first(); gradient && c < p.classes; c += Lanes::count) {
+        gradient[at + c * p.inner] = 0.0f;
+      }
       continue;
     }
     float maximum = -INFINITY, sum = 0.0f, weighted = 0.0f, weighted_z = 0.0f;
-    for (std::int64_t c = 0; c < p.classes; ++c) {
+    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const float value = z[at + c * p.inner];
       maximum = value > maximum ? value : maximum;
     }
-    for (std::int64_t c = 0; c < p.classes; ++c) {
+    maximum = Lanes::maximum(maximum);
+    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const float shifted = z[at + c * p.inner] - maximum, t = target_of(p, label, at, c);
       sum += expf(shifted);
       weighted += t;
       // A zero target takes no part, even of a class with logit −∞.
       weighted_z += p.labels && t == 0.0f ? 0.0f : t * shifted;
     }
+    sum = Lanes::sum(sum);
+    weighted = Lanes::sum(weighted);
+    weighted_z = Lanes::sum(weighted_z);
     float value = weighted * logf(sum) - weighted_z, factor = scale;
     if (p.gamma > 0.0f && weighted > 0.0f) {
       const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p
@@ -49,8 +57,8 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const 
         factor = 0.0f;
       }
     }
-    losses[i] = value;
-    for (std::int64_t c = 0; gradient && c < p.classes; ++c) {
+    if (Lanes::first() == 0) losses[i] = value;
+    for (std::int64_t c = Lanes::first(); gradient && c < p.classes; c += Lanes::count) {
       const float probability = expf(z[at + c * p.inner] - maximum) / sum;
       gradient[at + c * p.inner] = (weighted * probability - target_of(p, label, at, c)) * factor;
     }
@@ -82,7 +90,8 @@ void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, fl
   DeviceScratch<double> divisor(1);
   const bool mean = p.reduction == Reduction::mean;
   if (mean) sum_elements(positions, LabelWeight{p}, 1.0, nullptr, divisor.data());
-  launch_elements(loss_kernel, positions, p, mean ? divisor.data() : nullptr, logits, losses, gradient);
+  launch_positions(loss_kernel<ThreadLanes>, loss_kernel<WarpLanes>, p.outer, p.inner, p,
+                   mean ? divisor.data() : nullptr, logits, losses, gradient);
   if (p.reduction == Reduction::none) return;
   sum_elements(positions, Loss{losses}, 1.0, mean ? divisor.data() : nullptr, value);
 }

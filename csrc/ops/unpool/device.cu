@@ -1,20 +1,56 @@
-// Unpooling and upsampling on the GPU. Scattering is written so that a plane belongs to one thread: repeated indices
-// add in a fixed order, without atomics.
-#include "core/device.h"
+// Unpooling and upsampling on the GPU: one result a thread, but for the scattering, where a block fills part of a
+// plane.
+#include "core/check.h"
+#include "core/device_window.h"
 #include "ops/unpool/unpool.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void scatter_kernel(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x,
+constexpr int scatter_chunk = 4096;  // elements of a plane that one block collects in shared memory
+
+// y[indices[i]] += x[i] in the order of i, for a chunk of one plane. Indices may repeat, and sums must not depend on
+// the order of the threads: in each round the first of the inputs that are left adds to its element. Where nothing
+// repeats, as in pooling without overlap, one round is all.
+__global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, const float* x,
                                const std::int32_t* indices, float* y) {
-  for (std::int64_t plane = first_element(); plane < planes; plane += element_step()) {
-    for (std::int64_t i = 0; i < out; ++i) y[plane * out + i] = 0.0f;
-    for (std::int64_t i = plane * in; i < (plane + 1) * in; ++i) {
-      // An index outside is an error on its way to the host; until then it must write nothing.
-      if (indices[i] >= 0 && indices[i] < out) y[plane * out + indices[i]] += x[i];
+  float* sums = reinterpret_cast<float*>(dynamic_shared());
+  int* done = reinterpret_cast<int*>(sums + scatter_chunk);  // the last input added to each element
+  int* next = done + scatter_chunk;                          // the first of those that are left
+  const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * scatter_chunk;
+  const int size = static_cast<int>(out - begin < scatter_chunk ? out - begin : scatter_chunk);
+  const int first = static_cast<int>(threadIdx.x);
+  x += plane * in;
+  indices += plane * in;
+  for (int e = first; e < size; e += threads_per_block) {
+    sums[e] = 0.0f;
+    done[e] = -1;
+    next[e] = in;
+  }
+  for (bool left = true; left;) {
+    __syncthreads();
+    for (int i = first; i < in; i += threads_per_block) {
+      const std::int64_t e = indices[i] - begin;  // an index outside the plane is in no chunk
+      if (e >= 0 && e < size && i > done[e]) atomicMin(&next[e], i);
+    }
+    __syncthreads();
+    bool any = false;
+    for (int i = first; i < in; i += threads_per_block) {
+      const std::int64_t e = indices[i] - begin;
+      if (e < 0 || e >= size || i < next[e]) continue;
+      if (i > next[e]) {
+        any = true;
+      } else {
+        sums[e] += x[i];
+      }
+    }
+    left = __syncthreads_or(any);
+    for (int e = first; e < size; e += threads_per_block) {
+      done[e] = next[e];
+      next[e] = in;
     }
   }
+  for (int e = first; e < size; e += threads_per_block) y[plane * out + begin + e] = sums[e];
 }
 
 __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, const float* dy,
@@ -74,7 +110,11 @@ std::int64_t large_count(const Upsampling& p, std::int64_t planes) {
 
 void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
                     float* y) {
-  launch_elements(scatter_kernel, planes, planes, in, out, x, indices, y);
+  const std::int64_t chunks = (out + scatter_chunk - 1) / scatter_chunk;
+  check(planes * chunks <= INT32_MAX && in <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes and ",
+        "elements of a plane, got ", planes, " planes of ", in, " elements");
+  launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
+         scatter_chunk * (sizeof(float) + 2 * sizeof(int)), chunks, static_cast<int>(in), out, x, indices, y);
 }
 
 void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
