@@ -27,8 +27,22 @@ def test_a_sound_kernel_passes() -> None:
     assert all(results("none"))
 
 
-def test_a_missing_barrier_is_caught() -> None:
-    assert not any(results("missing_barrier"))
+@pytest.mark.parametrize("seed", range(4))
+def test_a_missing_barrier_is_caught_in_any_order_of_the_threads(seed: int) -> None:
+    emulated.set_seed(seed)
+    with pytest.raises(RuntimeError, match="same shared memory, and no barrier orders them"):
+        emulated.run_planted_fault("missing_barrier")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_copy_that_was_not_waited_for_is_caught(seed: int) -> None:
+    emulated.set_seed(seed)
+    assert not emulated.run_planted_fault("missing_wait")
+
+
+def test_a_read_beyond_a_shared_array_is_caught() -> None:
+    with pytest.raises(RuntimeError, match="outside a shared array"):
+        emulated.run_planted_fault("shared_out_of_bounds")
 
 
 def test_a_barrier_that_not_all_threads_reach_is_an_error() -> None:

@@ -3,7 +3,7 @@
 
 #include "core/device_error.h"
 
-// Shared arrays are declared through a macro, because the emulation gives them memory it can watch.
+// Shared arrays are declared through a macro and handed on as Shared<T>, because the emulation watches their accesses.
 #define DIP_SHARED_ARRAY(type, name, count) __shared__ type name[count]
 
 namespace dip::cuda {
@@ -29,10 +29,33 @@ void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::s
   check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), "kernel launch");
 }
 
+template <class T>
+using Shared = T*;
+
+// The same place, seen as elements of another type.
+template <class T, class U>
+__device__ Shared<T> shared_cast(Shared<U> pointer) {
+  return reinterpret_cast<T*>(pointer);
+}
+
 // The shared memory whose size the launch gave.
-__device__ inline char* dynamic_shared() {
+template <class T>
+__device__ Shared<T> dynamic_shared() {
   extern __shared__ __align__(16) char dip_dynamic_shared[];
-  return dip_dynamic_shared;
+  return reinterpret_cast<T*>(dip_dynamic_shared);
+}
+
+__device__ inline void atomic_min(Shared<int> to, int value) {
+  atomicMin(to, value);
+}
+
+// Reads 16 bytes at once.
+__device__ inline void read_four(const float* from, float* to) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
 }
 
 // The value of the lane whose number differs in the bits of `mask`; all lanes of the warp must call it.
@@ -41,7 +64,7 @@ __device__ inline float shuffle_xor(float value, int mask) {
 }
 
 // Starts to copy one float from global to shared memory, or to write a zero there.
-__device__ inline void copy_async(float* shared, const float* global, bool valid) {
+__device__ inline void copy_async(Shared<float> shared, const float* global, bool valid) {
   const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
 }

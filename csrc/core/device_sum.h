@@ -6,7 +6,7 @@
 
 namespace dip::cuda {
 
-// The sum over the block, for thread 0. All threads of the block must call it.
+// The sum over the block, for thread 0; the others get 0. All threads of the block must call it, once in a kernel.
 __device__ inline double block_sum(double value) {
   DIP_SHARED_ARRAY(double, partial, threads_per_block);
   partial[threadIdx.x] = value;
@@ -14,7 +14,7 @@ __device__ inline double block_sum(double value) {
     __syncthreads();
     if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
   }
-  return partial[0];
+  return threadIdx.x == 0 ? static_cast<double>(partial[0]) : 0.0;
 }
 
 template <class Body>

@@ -45,15 +45,6 @@ struct Tile {
                                       tile_columns * static_cast<int>(sizeof(ColumnAt));
 };
 
-// Reads 16 bytes at once.
-__device__ inline void read_four(const float* from, float* to) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
-  to[0] = four.x;
-  to[1] = four.y;
-  to[2] = four.z;
-  to[3] = four.w;
-}
-
 // float32 arithmetic: each thread computes a patch of the tile, rows and columns interleaved with its neighbours'.
 template <class T>
 struct Float32Product {
@@ -67,7 +58,7 @@ struct Float32Product {
     return static_cast<int>(threadIdx.x) % across * 4 + j % 4 + j / 4 * (4 * across);
   }
 
-  __device__ void add(const float* a, const float* b) {
+  __device__ void add(Shared<float> a, Shared<float> b) {
 #pragma unroll
     for (int d = 0; d < T::depth; d += 4) {
       float left[patch_rows][4];
@@ -131,7 +122,7 @@ struct TensorProduct {
     return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
   }
 
-  __device__ void add(const float* a, const float* b) {
+  __device__ void add(Shared<float> a, Shared<float> b) {
 #pragma unroll
     for (int d = 0; d < T::depth; d += 8) {
       float a_high[blocks_down][4], a_low[blocks_down][4], b_high[blocks_across][2], b_low[blocks_across][2];
@@ -202,10 +193,9 @@ struct TensorProduct {
 template <class Problem, class T, template <class> class Product>
 __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     gather_gemm_kernel(Problem problem, int batches, int split_depth) {
-  float* a_tiles = reinterpret_cast<float*>(dynamic_shared());
-  float* b_tiles = a_tiles + T::stages * T::a_floats;
-  DepthAt* depths = reinterpret_cast<DepthAt*>(b_tiles + T::stages * T::b_floats);
-  ColumnAt* columns = reinterpret_cast<ColumnAt*>(depths + T::stages * T::depth);
+  const Shared<float> a_tiles = dynamic_shared<float>(), b_tiles = a_tiles + T::stages * T::a_floats;
+  const Shared<DepthAt> depths = shared_cast<DepthAt>(b_tiles + T::stages * T::b_floats);
+  const Shared<ColumnAt> columns = shared_cast<ColumnAt>(depths + T::stages * T::depth);
 
   const int thread = static_cast<int>(threadIdx.x);
   const int first_row = static_cast<int>(blockIdx.y) * T::rows,
@@ -227,17 +217,18 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   __syncthreads();
 
   const auto load = [&](int slice) {
-    const DepthAt* slice_depths = depths + slice % T::stages * T::depth;
-    float* a_tile = a_tiles + slice % T::stages * T::a_floats;
-    float* b_tile = b_tiles + slice % T::stages * T::b_floats;
+    const Shared<DepthAt> slice_depths = depths + slice % T::stages * T::depth;
+    const Shared<float> a_tile = a_tiles + slice % T::stages * T::a_floats;
+    const Shared<float> b_tile = b_tiles + slice % T::stages * T::b_floats;
 #pragma unroll 4
     for (int step = 0; step < T::rows * T::depth / T::threads; ++step) {
       const int e = step * T::threads + thread;
       const int i = Problem::a_along_rows ? e % T::rows : e / T::depth;
       const int d = Problem::a_along_rows ? e / T::rows : e % T::depth;
-      const int at = slice_depths[d].a;
-      const bool valid = at >= 0 && first_row + i < problem.rows;
-      copy_async(a_tile + i * T::a_pitch + d, problem.a + (valid ? (first_row + i) * problem.a_row + at : 0), valid);
+      const DepthAt depth = slice_depths[d];
+      const bool valid = depth.a >= 0 && first_row + i < problem.rows;
+      copy_async(a_tile + i * T::a_pitch + d, problem.a + (valid ? (first_row + i) * problem.a_row + depth.a : 0),
+                 valid);
     }
 #pragma unroll 4
     for (int step = 0; step < T::columns * T::depth / T::threads; ++step) {
@@ -267,7 +258,8 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   }
   product.store([&](int i, int j, float sum) {
     if (first_row + i < problem.rows && first_column + j < problem.columns) {
-      problem.store(first_row + i, columns[j].out, sum);
+      const ColumnAt column = columns[j];
+      problem.store(first_row + i, column.out, sum);
     }
   });
 }

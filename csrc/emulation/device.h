@@ -1,9 +1,9 @@
 // The device layer on the host: the same .cu sources, compiled as C++, with a block's threads as fibers.
 //
-// What it catches: a thread that reads what another wrote without a barrier between (the fibers run in shuffled orders
-// over shared memory that starts out as NaN), what an asynchronous copy brings read before it was waited for, barriers
-// that not all threads reach, and, under AddressSanitizer, accesses outside an array. What it cannot: races between
-// blocks, and anything about speed.
+// What it catches: two threads that use the same shared memory with no barrier between, one of them changing it; what
+// an asynchronous copy brings, read before it was waited for; barriers that not all threads reach; accesses outside a
+// shared array and, under AddressSanitizer, outside any other. What it cannot: races between blocks, and anything about
+// speed.
 #pragma once
 
 #include <cmath>
@@ -12,6 +12,7 @@
 #include <cstring>
 #include <functional>
 #include <stdexcept>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -47,12 +48,63 @@ void warp_barrier();
 // Memory of this thread's warp for exchanges between two warp barriers.
 float* warp_memory();
 
-// The block's array declared at `place`: allocated for its first thread, filled with 0xff bytes.
-void* shared_array(const void* place, std::size_t bytes);
-void* dynamic_shared();
+// An array in the memory of a block, with what happened to each of its words since the last barrier.
+struct SharedArray {
+  struct Word {
+    int written_at = -1, read_at = -1, atomic_at = -1;  // numbers of barriers
+    int writer = -1, reader = -1;                       // threads; reader -2: several
+  };
+  std::vector<char> bytes;
+  std::vector<Word> words;
+};
+
+// The block's array declared at `place`: made for its first thread, filled with 0xff bytes.
+SharedArray* shared_array(const void* place, std::size_t bytes);
+SharedArray* dynamic_shared();
+
+enum class Access { read, write, atomic };
+
+// Throws where the access is outside the array, or where another thread used the same words since the last barrier and
+// one of the two changed them: then nothing orders them.
+void check_access(SharedArray* array, const void* address, std::size_t bytes, Access access);
+
+// A pointer into shared memory that checks every access.
+template <class T>
+class Shared {
+ public:
+  class Reference {
+   public:
+    Reference(SharedArray* array, T* address) : array_(array), address_(address) {}
+    operator T() const {
+      check_access(array_, address_, sizeof(T), Access::read);
+      return *address_;
+    }
+    Reference& operator=(const T& value) {
+      check_access(array_, address_, sizeof(T), Access::write);
+      *address_ = value;
+      return *this;
+    }
+    Reference& operator=(const Reference& other) { return *this = static_cast<T>(other); }
+    Reference& operator+=(const T& value) { return *this = static_cast<T>(*this) + value; }
+
+   private:
+    SharedArray* array_;
+    T* address_;
+  };
+
+  Shared(SharedArray* array, T* address) : array_(array), address_(address) {}
+  Reference operator[](std::int64_t i) const { return {array_, address_ + i}; }
+  Shared operator+(std::int64_t i) const { return {array_, address_ + i}; }
+  SharedArray* array() const { return array_; }
+  T* address() const { return address_; }
+
+ private:
+  SharedArray* array_;
+  T* address_;
+};
 
 // Copies of one thread that arrive when they are waited for, and not before.
-void copy_async(float* to, const float* from, bool valid);
+void copy_async(Shared<float> to, const float* from, bool valid);
 void copy_async_commit();
 void copy_async_wait(int pending);
 
@@ -67,17 +119,38 @@ void copy_async_wait(int pending);
 #define __threadfence_system() static_cast<void>(0)
 
 // A static variable's address tells the declarations apart, in inline functions too.
-#define DIP_SHARED_ARRAY(type, name, count) \
-  static const char name##_place = 0;       \
-  type* name = static_cast<type*>(dip::emulation::shared_array(&name##_place, sizeof(type) * (count)))
+#define DIP_SHARED_ARRAY(type, name, count)                                                 \
+  static const char name##_place = 0;                                                       \
+  auto* name##_array = dip::emulation::shared_array(&name##_place, sizeof(type) * (count)); \
+  const dip::emulation::Shared<type> name(name##_array, reinterpret_cast<type*>(name##_array->bytes.data()))
 
 namespace dip::cuda {
 
 using Grid = emulation::Dim3;
 
-struct alignas(16) float4 {
-  float x, y, z, w;
-};
+using emulation::Shared;
+
+template <class T, class U>
+Shared<T> shared_cast(Shared<U> pointer) {
+  return {pointer.array(), reinterpret_cast<T*>(pointer.address())};
+}
+
+template <class T>
+Shared<T> dynamic_shared() {
+  emulation::SharedArray* array = emulation::dynamic_shared();
+  return {array, reinterpret_cast<T*>(array->bytes.data())};
+}
+
+inline void atomic_min(Shared<int> to, int value) {
+  emulation::check_access(to.array(), to.address(), sizeof(int), emulation::Access::atomic);
+  if (value < *to.address()) *to.address() = value;
+}
+
+inline void read_four(Shared<float> from, float* to) {
+  if (reinterpret_cast<std::uintptr_t>(from.address()) % 16 != 0)
+    throw std::logic_error("a read of 16 bytes is unaligned");
+  for (int i = 0; i < 4; ++i) to[i] = from[i];
+}
 
 inline int min(int a, int b) {
   return a < b ? a : b;
@@ -102,21 +175,11 @@ inline int atomicExch_system(int* address, int value) {
   return old;
 }
 
-inline int atomicMin(int* address, int value) {
-  const int old = *address;
-  if (value < old) *address = value;
-  return old;
-}
-
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::size_t dynamic_shared_bytes,
             Arguments... arguments) {
   emulation::submit(
       [=] { emulation::run_grid(blocks, {threads}, dynamic_shared_bytes, [&] { kernel(arguments...); }); });
-}
-
-inline char* dynamic_shared() {
-  return static_cast<char*>(emulation::dynamic_shared());
 }
 
 using emulation::copy_async;

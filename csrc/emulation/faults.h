@@ -5,8 +5,8 @@
 
 namespace dip::cuda {
 
-// Runs the kernel with the fault `name`: "missing_barrier", "divergent_barrier", "out_of_bounds" or "none". True where
-// its result is the right one.
+// Runs the kernel with the fault `name`: "missing_barrier", "missing_wait", "divergent_barrier", "out_of_bounds",
+// "shared_out_of_bounds" or "none". True where its result is the right one.
 bool run_planted_fault(const std::string& name);
 
 }  // namespace dip::cuda

@@ -51,7 +51,7 @@ __attribute__((naked, noinline)) void switch_stack(void** /*from*/, void* /*to*/
 enum class Waiting { nothing, warp, block, end };
 
 struct Copy {
-  float* to;
+  Shared<float> to;
   float value;
 };
 
@@ -74,7 +74,8 @@ struct Block {
 
   std::vector<Fiber>& fibers;
   std::vector<Warp> warps;
-  std::map<const void*, std::vector<char>> shared;
+  std::map<const void*, SharedArray> shared;
+  int barriers = 0;
   std::size_t dynamic_shared_bytes = 0;
   void* scheduler = nullptr;
   const void* scheduler_stack = nullptr;  // its bounds, as AddressSanitizer wants to be told
@@ -171,6 +172,7 @@ void run_block(std::mt19937_64& random) {
     };
     if (at(Waiting::end)) return;
     if (!at(Waiting::block)) throw std::logic_error("a barrier was not reached by all threads of the block or warp");
+    ++block->barriers;
     block->last_vote = block->vote;
     block->vote = false;
     for (Fiber& fiber : block->fibers) fiber.waiting = Waiting::nothing;
@@ -206,17 +208,48 @@ float* warp_memory() {
   return block->warp().memory[block->warp().turn];
 }
 
-void* shared_array(const void* place, std::size_t bytes) {
-  std::vector<char>& array = block->shared[place];
-  if (array.empty()) array.assign(bytes, static_cast<char>(0xff));
-  return array.data();
+SharedArray* shared_array(const void* place, std::size_t bytes) {
+  SharedArray& array = block->shared[place];
+  if (array.words.empty()) {
+    array.bytes.assign(bytes, static_cast<char>(0xff));
+    array.words.resize((bytes + 3) / 4);
+  }
+  return &array;
 }
 
-void* dynamic_shared() {
+SharedArray* dynamic_shared() {
   return shared_array(&block->dynamic_shared_bytes, block->dynamic_shared_bytes);
 }
 
-void copy_async(float* to, const float* from, bool valid) {
+void check_access(SharedArray* array, const void* address, std::size_t bytes, Access access) {
+  const auto offset = static_cast<const char*>(address) - array->bytes.data();
+  if (offset < 0 || offset + bytes > array->bytes.size()) {
+    throw std::logic_error("an access outside a shared array");
+  }
+  const int thread = static_cast<int>(block->running), now = block->barriers;
+  for (std::size_t i = static_cast<std::size_t>(offset) / 4; i <= (offset + bytes - 1) / 4; ++i) {
+    SharedArray::Word& word = array->words[i];
+    const bool written = word.written_at == now && word.writer != thread;
+    const bool read = word.read_at == now && word.reader != thread;
+    const bool changed = word.atomic_at == now;
+    if (written || (access != Access::read && read) || (access != Access::atomic && changed)) {
+      throw std::logic_error("two threads use the same shared memory, and no barrier orders them");
+    }
+    if (access == Access::read) {
+      word.reader = word.read_at == now && word.reader != thread ? -2 : thread;
+      word.read_at = now;
+    } else if (access == Access::write) {
+      word.writer = thread;
+      word.written_at = now;
+    } else {
+      word.atomic_at = now;
+    }
+  }
+}
+
+// In flight from here on: whoever reads the place before the next barrier may find the old value or the new.
+void copy_async(Shared<float> to, const float* from, bool valid) {
+  check_access(to.array(), to.address(), sizeof(float), Access::write);
   block->fiber().copies.back().push_back({to, valid ? *from : 0.0f});
 }
 
@@ -227,7 +260,7 @@ void copy_async_commit() {
 void copy_async_wait(int pending) {
   auto& copies = block->fiber().copies;
   while (static_cast<int>(copies.size()) > pending + 1) {
-    for (const Copy& copy : copies.front()) *copy.to = copy.value;
+    for (const Copy& copy : copies.front()) copy.to[0] = copy.value;
     copies.erase(copies.begin());
   }
 }

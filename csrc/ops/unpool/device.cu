@@ -14,9 +14,9 @@ constexpr int scatter_chunk = 4096;  // elements of a plane that one block colle
 // repeats, as in pooling without overlap, one round is all.
 __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, const float* x,
                                const std::int32_t* indices, float* y) {
-  float* sums = reinterpret_cast<float*>(dynamic_shared());
-  int* done = reinterpret_cast<int*>(sums + scatter_chunk);  // the last input added to each element
-  int* next = done + scatter_chunk;                          // the first of those that are left
+  const Shared<float> sums = dynamic_shared<float>();
+  const Shared<int> done = shared_cast<int>(sums + scatter_chunk);  // the last input added to each element
+  const Shared<int> next = done + scatter_chunk;                    // the first of those that are left
   const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * scatter_chunk;
   const int size = static_cast<int>(out - begin < scatter_chunk ? out - begin : scatter_chunk);
   const int first = static_cast<int>(threadIdx.x);
@@ -31,7 +31,7 @@ __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, co
     __syncthreads();
     for (int i = first; i < in; i += threads_per_block) {
       const std::int64_t e = indices[i] - begin;  // an index outside the plane is in no chunk
-      if (e >= 0 && e < size && i > done[e]) atomicMin(&next[e], i);
+      if (e >= 0 && e < size && i > done[e]) atomic_min(next + e, i);
     }
     __syncthreads();
     bool any = false;
