@@ -63,39 +63,62 @@ __device__ inline float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
+// Asynchronous copies and TF32 came with compute capability 8.0. Before it copies are made at once, and launchers ask
+// has_tf32() before they launch a kernel that multiplies in TF32.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#define DIP_BEFORE_AMPERE 1
+#else
+#define DIP_BEFORE_AMPERE 0
+#endif
+
 // Starts to copy one float from global to shared memory, or to write a zero there.
 __device__ inline void copy_async(Shared<float> shared, const float* global, bool valid) {
+#if DIP_BEFORE_AMPERE
+  *shared = valid ? *global : 0.0f;
+#else
   const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
+#endif
 }
 
 // Closes this thread's group of started copies.
 __device__ inline void copy_async_commit() {
+#if !DIP_BEFORE_AMPERE
   asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
 }
 
 // Waits until no more than `pending` of this thread's groups are under way.
 template <int pending>
 __device__ inline void copy_async_wait() {
+#if !DIP_BEFORE_AMPERE
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+#endif
 }
 
 // x rounded to the 11 significant bits of TF32.
 __device__ inline float round_tf32(float x) {
+#if DIP_BEFORE_AMPERE
+  return x;
+#else
   unsigned bits;
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(x));
   return __uint_as_float(bits);
+#endif
 }
 
-// d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has
-// it.
+// d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has it.
 __device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+#if DIP_BEFORE_AMPERE
+  __trap();
+#else
   asm volatile(
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
         "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+#endif
 }
 
 }  // namespace dip::cuda

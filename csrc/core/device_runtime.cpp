@@ -140,6 +140,12 @@ int multiprocessors() {
   return count;
 }
 
+bool has_tf32() {
+  int major = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current_device()), "looking for a GPU");
+  return major >= 8;
+}
+
 Stream current_stream() {
   return stream_of_thread;
 }

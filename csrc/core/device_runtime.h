@@ -30,6 +30,7 @@ std::string device_name(int device);
 
 // Of the current device.
 int multiprocessors();
+bool has_tf32();
 
 // The stream that the operators of this thread use.
 Stream current_stream();

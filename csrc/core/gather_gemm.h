@@ -291,7 +291,8 @@ void launch_product(const Problem& problem, int batches, const GemmPlan& plan) {
 template <class Problem>
 void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan, Precision precision) {
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
-  switch (precision) {
+  // More precise than was asked, where there is nothing less precise.
+  switch (has_tf32() ? precision : Precision::highest) {
     case Precision::highest: return launch_product<Problem, Float32Product>(problem, batches, plan);
     case Precision::high: return launch_product<Problem, ThreeTensorProducts>(problem, batches, plan);
     case Precision::medium: return launch_product<Problem, OneTensorProduct>(problem, batches, plan);

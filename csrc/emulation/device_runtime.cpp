@@ -104,6 +104,10 @@ int multiprocessors() {
   return 4;
 }
 
+bool has_tf32() {
+  return true;
+}
+
 Stream current_stream() {
   return stream_of_thread;
 }
