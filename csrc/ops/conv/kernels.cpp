@@ -124,6 +124,64 @@ void shifted_dots(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row
   }
 }
 
+void pixel_product(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
+                   std::int64_t tap_end) {
+  // The panel's part of a depth block stays in the first-level cache, the positions' part in the second.
+  constexpr std::int64_t depth_block = 256;
+  for (std::int64_t q = 0; q < p.depth; q += depth_block) {
+    const std::int64_t depth = p.depth - q < depth_block ? p.depth - q : depth_block;
+    for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
+      const std::int64_t rows = p.rows - panel * MR < MR ? p.rows - panel * MR : MR;
+      const float* left = p.left + panel * p.left_panel + q * MR;
+      for (std::int64_t tap = tap_begin; tap < tap_end; ++tap) {
+        float* out = p.out + tap * p.out_tap + panel * MR * p.out_row;
+        for (std::int64_t j = 0; j < p.width; j += NR) {
+          const std::int64_t columns = p.width - j < NR ? p.width - j : NR;
+          choose_outer_tile(rows, static_cast<int>((columns + W - 1) / W), false)(
+              left, p.right + p.tap_shift[tap] + j, p.offset + q, depth, out + j, p.out_row, p.accumulate || q > 0, W);
+        }
+      }
+    }
+  }
+}
+
+// Exchanges halves of ever larger blocks: after the step of distance d every block of 2d × 2d is transposed.
+inline void transpose_square(F (&v)[W]) {
+#pragma GCC unroll 4
+  for (int d = 1; d < W; d *= 2) {
+    I low, high;
+    for (int j = 0; j < W; ++j) {
+      low[j] = j & d ? W + j - d : j;
+      high[j] = j & d ? W + j : j + d;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) {
+      if (i & d) continue;
+      const F a = v[i], b = v[i + d];
+      v[i] = __builtin_shuffle(a, b, low);
+      v[i + d] = __builtin_shuffle(a, b, high);
+    }
+  }
+}
+
+void transpose(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
+               std::int64_t to_row) {
+  for (std::int64_t i0 = 0; i0 < rows; i0 += W) {
+    const std::int64_t height = rows - i0 < W ? rows - i0 : W;
+    for (std::int64_t j0 = 0; j0 < columns; j0 += W) {
+      const std::int64_t width = columns - j0 < W ? columns - j0 : W;
+      F v[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) v[i] = i < height ? load_some(from + (i0 + i) * from_row + j0, width) : F{};
+      transpose_square(v);
+#pragma GCC unroll 16
+      for (int j = 0; j < W; ++j) {
+        if (j < width) store_some(to + (j0 + j) * to_row + i0, v[j], height);
+      }
+    }
+  }
+}
+
 double sum(const float* values, std::int64_t count) {
   // Sixteen partial sums: enough to fill the vectors of every instruction set, and the same on each.
   double partial[16] = {};
@@ -141,6 +199,6 @@ double sum(const float* values, std::int64_t count) {
 }  // namespace
 
 extern const ConvKernels conv_kernels = {
-    MR, NR, dot_rows, dot_columns, copy_phase, pack_rows, shifted_product, shifted_dots, sum};
+    MR, NR, dot_rows, dot_columns, copy_phase, pack_rows, shifted_product, shifted_dots, pixel_product, transpose, sum};
 
 }  // namespace dip::cpu::DIP_ISA

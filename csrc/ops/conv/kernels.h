@@ -40,6 +40,19 @@ struct ShiftedDots {
   bool accumulate;
 };
 
+// out[tap][m][j] (+)= Σ_q left[panel of m][q][m] · right[offset[q] + tap_shift[tap] + j]: the same sums with the
+// positions q as the depth and the channels, with the taps of a row where those lie side by side, as the vector.
+struct PixelProduct {
+  const float* left;  // panels of row_block filters, left_panel apart, each depth × row_block
+  std::int64_t left_panel;
+  const float* right;
+  const std::int64_t *offset, *tap_shift;
+  std::int64_t depth, rows, width;
+  float* out;
+  std::int64_t out_tap, out_row;  // distances; out_row has room for whole vectors
+  bool accumulate;
+};
+
 struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
@@ -51,6 +64,12 @@ struct ConvKernels {
                           std::int64_t q_end, float* block);  // block: a row block's multiple of rows × column_block
   void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                        std::int64_t column_end);
+  // Panels [panel_begin, panel_end) of the rows, and taps likewise.
+  void (*pixel_product)(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
+                        std::int64_t tap_end);
+  // to[j·to_row + i] = from[i·from_row + j]
+  void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
+                    std::int64_t to_row);
   double (*sum)(const float* values, std::int64_t count);
 };
 
