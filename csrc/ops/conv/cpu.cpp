@@ -122,7 +122,61 @@ struct PhaseRange {
 
 }  // namespace
 
+namespace {
+
+// Groups of few filters and channels, depthwise convolution above all: a tile of the product would stay nearly empty,
+// so every plane of results is computed by itself, from a padded copy that fits into the first-level cache.
+bool by_rows(const Conv2d& p) {
+  return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
+}
+
+void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const PaddedInput input(p.window, p.group_channels());
+  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
+  parallel_for(p.N * p.groups, [&](int64_t task) {
+    const int64_t image = task / p.groups, g = task % p.groups;
+    static thread_local Scratch scratch;
+    float* planes = scratch.floats(channels * input.channel + 2 * slack);
+    for (int64_t c = 0; c < channels; ++c) {
+      input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
+                         planes + c * input.channel);
+    }
+    for (int64_t k = g * filters; k < (g + 1) * filters; ++k) {
+      conv_kernels().shifted_row({weight + k * depth, planes, input.offsets.data(), depth, input.pitch, h.output,
+                                  w.output, y + (image * p.K + k) * h.output * w.output, w.output, 1,
+                                  bias ? bias[k] : 0.0f, p.activation});
+    }
+  });
+}
+
+void backward_weight_by_rows(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const PaddedInput input(p.window, p.group_channels());
+  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
+  parallel_for(p.groups, [&](int64_t g) {
+    static thread_local Scratch scratch;
+    float* planes = scratch.floats(channels * input.channel + 2 * slack);
+    std::vector<double> sums(filters * depth);
+    for (int64_t image = 0; image < p.N; ++image) {
+      for (int64_t c = 0; c < channels; ++c) {
+        input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
+                           planes + c * input.channel);
+      }
+      for (int64_t m = 0; m < filters; ++m) {
+        conv_kernels().shifted_row_dots({dy + (image * p.K + g * filters + m) * h.output * w.output, planes,
+                                         input.offsets.data(), depth, w.output, input.pitch, h.output, w.output,
+                                         sums.data() + m * depth});
+      }
+    }
+    for (int64_t i = 0; i < filters * depth; ++i) dweight[g * filters * depth + i] = static_cast<float>(sums[i]);
+  });
+}
+
+}  // namespace
+
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  if (by_rows(p)) return forward_by_rows(p, x, weight, bias, y);
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
@@ -208,6 +262,39 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
       packed_floats += p.groups * panel_rows * static_cast<int64_t>(phase.columns.size());
       phases.push_back(std::move(phase));
     }
+  }
+
+  if (by_rows(p)) {
+    parallel_for(p.N * p.groups, [&](int64_t task) {
+      const int64_t image = task / p.groups, g = task % p.groups;
+      static thread_local Scratch scratch;
+      float* planes = scratch.floats(filters * plane + 2 * slack);
+      for (int64_t k = 0; k < filters; ++k) {
+        conv_kernels().copy_phase({h.output, w.output, y0, x0, 1, 1, y1 - y0, pitch},
+                                  dy + (image * p.K + g * filters + k) * h.output * w.output, planes + k * plane);
+      }
+      std::vector<float> values;
+      for (const Phase& phase : phases) {
+        for (int64_t c = 0; c < rows; ++c) {
+          values.clear();
+          for (int64_t column : phase.columns) values.push_back(weight[(g * filters * rows + c) * taps + column]);
+          conv_kernels().shifted_row({values.data(),
+                                      planes,
+                                      phase.offsets.data(),
+                                      static_cast<int64_t>(values.size()),
+                                      pitch,
+                                      phase.h.size(),
+                                      phase.w.size(),
+                                      dx + (image * p.C + g * rows + c) * h.input * w.input +
+                                          phase.h.position(h) * w.input + phase.w.position(w),
+                                      h.stride * w.input,
+                                      w.stride,
+                                      0.0f,
+                                      {}});
+        }
+      }
+    });
+    return;
   }
 
   static thread_local Scratch packed_scratch, plane_scratch;
@@ -348,6 +435,7 @@ bool fills_vectors(const Conv2d& p) {
 }  // namespace
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  if (by_rows(p)) return backward_weight_by_rows(p, dy, x, dweight);
   if (fills_vectors(p)) return backward_weight_by_pixels(p, dy, x, dweight);
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());

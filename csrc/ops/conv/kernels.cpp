@@ -124,6 +124,84 @@ void shifted_dots(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row
   }
 }
 
+// V vectors of results, `step` apart: neighbours in a row, or one below the other.
+template <int V>
+inline void row_tile(const ShiftedRow& p, const float* source, std::int64_t step, F (&sum)[V]) {
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) sum[v] = F{};
+  for (std::int64_t k = 0; k < p.depth; ++k) {
+    const F weight = broadcast(p.weight[k]);
+    const float* at = source + p.offset[k];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[v] = fma(load(at + v * step), weight, sum[v]);
+  }
+}
+
+inline void store_row(const ShiftedRow& p, F sum, float* to, std::int64_t count) {
+  if (p.out_column == 1) {
+    store_some(to, sum, count);
+  } else {
+    for (std::int64_t j = 0; j < count; ++j) to[j * p.out_column] = sum[j];
+  }
+}
+
+// Vectors reach beyond the row, and the last one beyond the plane: scratch memory has room for that.
+void shifted_row(const ShiftedRow& p) {
+  constexpr int V = 4;
+  F sum[V];
+  std::int64_t i = 0;
+  // Short rows: four of them at a time, so that four sums are under way.
+  for (; p.grid_w <= W && i + V <= p.grid_h; i += V) {
+    row_tile<V>(p, p.source + i * p.pitch, p.pitch, sum);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store_row(p, sum[v], p.out + (i + v) * p.out_row, p.grid_w);
+  }
+  for (; i < p.grid_h; ++i) {
+    const float* source = p.source + i * p.pitch;
+    float* out = p.out + i * p.out_row;
+    std::int64_t j = 0;
+    for (; j + (V - 1) * W < p.grid_w; j += V * W) {
+      row_tile<V>(p, source + j, W, sum);
+#pragma GCC unroll 3
+      for (int v = 0; v < V - 1; ++v) store_row(p, sum[v], out + (j + v * W) * p.out_column, W);
+      store_row(p, sum[V - 1], out + (j + (V - 1) * W) * p.out_column, lanes_at(j + (V - 1) * W, p.grid_w));
+    }
+    for (; j < p.grid_w; j += W) {
+      F one[1];
+      row_tile<1>(p, source + j, W, one);
+      store_row(p, one[0], out + j * p.out_column, lanes_at(j, p.grid_w));
+    }
+  }
+  if (p.bias == 0.0f && p.activation.kind == Activation::none) return;
+  for (i = 0; i < p.grid_h; ++i)
+    finish_row(p.out + i * p.out_row, p.grid_w, p.bias, p.activation.kind, p.activation.alpha);
+}
+
+// N taps at a time, so that one load of `left` feeds N fused multiply-adds.
+template <int N>
+inline void row_dots(const ShiftedRowDots& p, std::int64_t first) {
+  F sum[N];
+#pragma GCC unroll 10
+  for (int n = 0; n < N; ++n) sum[n] = F{};
+  for (std::int64_t i = 0; i < p.grid_h; ++i) {
+    for (std::int64_t j = 0; j < p.grid_w; j += W) {
+      const std::int64_t count = lanes_at(j, p.grid_w);
+      const F left = load_some(p.left + i * p.left_row + j, count);
+      const float* right = p.right + i * p.pitch + j;
+#pragma GCC unroll 10
+      for (int n = 0; n < N; ++n) sum[n] = fma(left, load_some(right + p.offset[first + n], count), sum[n]);
+    }
+  }
+  for (int n = 0; n < N; ++n) p.sum[first + n] += horizontal_sum(sum[n]);
+}
+
+void shifted_row_dots(const ShiftedRowDots& p) {
+  std::int64_t k = 0;
+  for (; k + 9 <= p.depth; k += 9) row_dots<9>(p, k);
+  for (; k + 5 <= p.depth; k += 5) row_dots<5>(p, k);
+  for (; k < p.depth; ++k) row_dots<1>(p, k);
+}
+
 void pixel_product(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
                    std::int64_t tap_end) {
   // The panel's part of a depth block stays in the first-level cache, the positions' part in the second.
@@ -199,6 +277,7 @@ double sum(const float* values, std::int64_t count) {
 }  // namespace
 
 extern const ConvKernels conv_kernels = {
-    MR, NR, dot_rows, dot_columns, copy_phase, pack_rows, shifted_product, shifted_dots, pixel_product, transpose, sum};
+    MR,           NR,          dot_rows,         dot_columns,   copy_phase, pack_rows, shifted_product,
+    shifted_dots, shifted_row, shifted_row_dots, pixel_product, transpose,  sum};
 
 }  // namespace dip::cpu::DIP_ISA

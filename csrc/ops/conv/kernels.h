@@ -53,6 +53,26 @@ struct PixelProduct {
   bool accumulate;
 };
 
+// One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
+// out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
+struct ShiftedRow {
+  const float *weight, *source;
+  const std::int64_t* offset;
+  std::int64_t depth, pitch, grid_h, grid_w;
+  float* out;
+  std::int64_t out_row, out_column;
+  float bias;
+  ActivationSpec activation;
+};
+
+// sum[k] += Σ_{i, j} left[i·left_row + j] · right[offset[k] + i·pitch + j]: the gradient of such a row.
+struct ShiftedRowDots {
+  const float *left, *right;
+  const std::int64_t* offset;
+  std::int64_t depth, left_row, pitch, grid_h, grid_w;
+  double* sum;
+};
+
 struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
@@ -64,6 +84,8 @@ struct ConvKernels {
                           std::int64_t q_end, float* block);  // block: a row block's multiple of rows × column_block
   void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                        std::int64_t column_end);
+  void (*shifted_row)(const ShiftedRow& p);
+  void (*shifted_row_dots)(const ShiftedRowDots& p);
   // Panels [panel_begin, panel_end) of the rows, and taps likewise.
   void (*pixel_product)(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
                         std::int64_t tap_end);
