@@ -2,6 +2,7 @@
 //
 // The split depends on the shapes alone, never on the number of threads, and every piece writes its own results.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/parallel.h"
@@ -85,24 +86,53 @@ void pack_groups(const float* matrix, int64_t groups, int64_t group_stride, int6
   });
 }
 
-// Runs `product(image, group)` for every image and group, each cut into blocks of rows and columns where that is
-// needed to give all threads work.
-template <class Product>
-void run_products(int64_t images, int64_t groups, int64_t rows, int64_t flat, const Product& product) {
+// Which of the two ways to lay out the columns is cheaper, by what they waste. A product per image multiplies what lies
+// between two rows too, and rounds every image up to whole tiles. One over all images copies its columns first, which
+// costs about a cycle for each run of them and as much as half a multiply-add of a tile for the rest.
+bool pack_columns(int64_t images, int64_t rows, int64_t grid_h, int64_t grid_w, int64_t pitch) {
   const ConvKernels& kernels = conv_kernels();
-  const int64_t panels = divide_up(rows, kernels.row_block), spans = divide_up(flat, kernels.column_block);
-  const int64_t row_pieces = std::min(panels, divide_up(pieces_wanted, images * groups));
-  const int64_t column_pieces = std::min(spans, divide_up(pieces_wanted, images * groups * row_pieces));
+  const double block = static_cast<double>(kernels.column_block), positions = static_cast<double>(grid_h * grid_w);
+  const double panels = static_cast<double>(divide_up(rows, kernels.row_block));
+  const double flat = static_cast<double>(pitch * (grid_h - 1) + grid_w);
+  const double separate = static_cast<double>(images) * std::ceil(flat / block) * block;
+  const double runs = block / static_cast<double>(grid_w) + 2.0, tile_cycles = 12.0;
+  const double together = std::ceil(static_cast<double>(images) * positions / block) * block;
+  return together * (1.0 + (runs + 3.0) / (panels * tile_cycles)) < separate;
+}
+
+// Runs `product(image, group)` for every image and group, each cut into blocks of rows and columns where that is
+// needed to give all threads work. The images lie `source_image` and `out_image` apart.
+template <class Product>
+void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t out_image, const Product& product) {
+  const ConvKernels& kernels = conv_kernels();
+  const ShiftedProduct first = product(0, 0);
+  const int64_t rows = first.rows, flat = first.pitch * (first.grid_h - 1) + first.grid_w;
+  const bool together = pack_columns(images, rows, first.grid_h, first.grid_w, first.pitch);
+  const int64_t outer = together ? groups : images * groups;
+  const int64_t all_columns = together ? images * first.grid_h * first.grid_w : flat;
+  const int64_t panels = divide_up(rows, kernels.row_block), spans = divide_up(all_columns, kernels.column_block);
+  const int64_t wanted = divide_up(pieces_wanted, outer);
+  // Packed columns serve all rows, so they are cut first.
+  const int64_t row_pieces = std::min(panels, together ? divide_up(wanted, spans) : wanted);
+  const int64_t column_pieces = std::min(spans, together ? wanted : divide_up(wanted, row_pieces));
   const int64_t row_step = divide_up(panels, row_pieces) * kernels.row_block;
   const int64_t column_step = divide_up(spans, column_pieces) * kernels.column_block;
-  parallel_for(images * groups * row_pieces * column_pieces, [&](int64_t task) {
+  std::vector<int64_t> tile_offset(kernels.depth_block);
+  for (int64_t d = 0; d < kernels.depth_block; ++d) tile_offset[d] = d * kernels.column_block;
+  parallel_for(outer * row_pieces * column_pieces, [&](int64_t task) {
     const int64_t column = task % column_pieces * column_step;
     const int64_t row = task / column_pieces % row_pieces * row_step;
-    const int64_t outer = task / column_pieces / row_pieces;
-    if (column >= flat || row >= rows) return;
-    static thread_local Scratch block;
-    kernels.shifted_product(product(outer / groups, outer % groups), row, std::min(rows, row + row_step), column,
-                            std::min(flat, column + column_step), block.floats(row_step * kernels.column_block));
+    const int64_t which = task / column_pieces / row_pieces;
+    if (column >= all_columns || row >= rows) return;
+    const int64_t row_end = std::min(rows, row + row_step), column_end = std::min(all_columns, column + column_step);
+    static thread_local Scratch block, tile;
+    float* sums = block.floats(row_step * kernels.column_block);
+    if (together) {
+      kernels.packed_product({product(0, which), source_image, out_image, tile_offset.data()}, row, row_end, column,
+                             column_end, sums, tile.floats(kernels.depth_block * kernels.column_block + slack));
+    } else {
+      kernels.shifted_product(product(which / groups, which % groups), row, row_end, column, column_end, sums);
+    }
   });
 }
 
@@ -180,7 +210,7 @@ void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const 
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
-  const int64_t flat = input.pitch * (h.output - 1) + w.output, out_plane = h.output * w.output;
+  const int64_t out_plane = h.output * w.output;
   const int64_t panels = divide_up(rows, conv_kernels().row_block);
 
   static thread_local Scratch packed_scratch, plane_scratch;
@@ -197,7 +227,7 @@ void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const 
     parallel_for(images * p.C, [&](int64_t plane) {
       input.copy_channel(p.window, x + (first * p.C + plane) * h.input * w.input, planes + plane * input.channel);
     });
-    run_products(images, p.groups, rows, flat, [&](int64_t image, int64_t g) {
+    run_products(images, p.groups, image_floats, p.K * out_plane, [&](int64_t image, int64_t g) {
       ShiftedProduct product{};
       product.packed = packed + g * panels * conv_kernels().row_block * depth;
       product.source = planes + image * image_floats + g * p.group_channels() * input.channel;
@@ -314,8 +344,7 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
     });
     for (const Phase& phase : phases) {
       const int64_t depth = static_cast<int64_t>(phase.columns.size());
-      const int64_t flat = pitch * (phase.h.size() - 1) + phase.w.size();
-      run_products(images, p.groups, rows, flat, [&](int64_t image, int64_t g) {
+      run_products(images, p.groups, image_floats, p.C * h.input * w.input, [&](int64_t image, int64_t g) {
         ShiftedProduct product{};
         product.packed = packed + phase.packed_at + g * panel_rows * depth;
         product.source = planes + image * image_floats + g * filters * plane;

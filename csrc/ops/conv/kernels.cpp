@@ -59,11 +59,78 @@ void scatter_row(const ShiftedProduct& p, const float* values, std::int64_t m, s
   }
 }
 
+constexpr std::int64_t depth_block = 256;
+
+// Neighbouring columns of a tile whose numbers lie side by side.
+struct Run {
+  std::int64_t column, from, count;
+};
+
+// The runs of columns [q, q + count) in an array whose image, row and column lie this far apart.
+std::int64_t find_runs(std::int64_t q, std::int64_t count, std::int64_t grid_h, std::int64_t grid_w, std::int64_t image,
+                       std::int64_t row, std::int64_t column, Run* runs) {
+  std::int64_t found = 0;
+  for (std::int64_t c = 0; c < count;) {
+    const std::int64_t j = (q + c) % grid_w, i = (q + c) / grid_w % grid_h, n = (q + c) / grid_w / grid_h;
+    const std::int64_t left = grid_w - j < count - c ? grid_w - j : count - c;
+    const std::int64_t from = n * image + i * row + j * column;
+    if (found > 0 && column == 1 && runs[found - 1].from + runs[found - 1].count == from) {
+      runs[found - 1].count += left;
+    } else {
+      runs[found++] = {c, from, left};
+    }
+    c += left;
+  }
+  return found;
+}
+
+void packed_product(const PackedProduct& packed, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
+                    std::int64_t q_end, float* block, float* tile) {
+  const ShiftedProduct& p = packed.one;
+  Run in[NR], out[NR];
+  for (std::int64_t q = q_begin; q < q_end; q += NR) {
+    const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
+    const int vectors = static_cast<int>((columns + W - 1) / W);
+    const std::int64_t in_runs = find_runs(q, columns, p.grid_h, p.grid_w, packed.source_image, p.pitch, 1, in);
+    for (std::int64_t k = 0; k < p.depth || k == 0; k += depth_block) {
+      const std::int64_t depth = p.depth - k < depth_block ? p.depth - k : depth_block;
+      // Whole vectors: what they write beyond a run the next one overwrites.
+      for (std::int64_t d = 0; d < depth; ++d) {
+        const float* source = p.source + p.offset[k + d];
+        float* to = tile + d * NR;
+        for (std::int64_t r = 0; r < in_runs; ++r) {
+          for (std::int64_t c = 0; c < in[r].count; c += W) store(to + in[r].column + c, load(source + in[r].from + c));
+        }
+      }
+      for (std::int64_t m = row_begin; m < row_end; m += MR) {
+        const std::int64_t rows = row_end - m < MR ? row_end - m : MR;
+        choose_outer_tile(rows, vectors, false)(p.packed + m * p.depth + k * MR, tile, packed.tile_offset, depth,
+                                                block + (m - row_begin) * NR, NR, k > 0, W);
+      }
+    }
+    const std::int64_t out_runs =
+        find_runs(q, columns, p.grid_h, p.grid_w, packed.out_image, p.out_row, p.out_column, out);
+    for (std::int64_t m = row_begin; m < row_end; ++m) {
+      float* row = block + (m - row_begin) * NR;
+      if (p.bias || p.activation.kind != Activation::none) {
+        finish_row(row, columns, p.bias ? p.bias[m] : 0.0f, p.activation.kind, p.activation.alpha);
+      }
+      for (std::int64_t r = 0; r < out_runs; ++r) {
+        float* to = p.out + m * p.out_plane + out[r].from;
+        if (p.out_column == 1) {
+          copy_row(to, row + out[r].column, out[r].count);
+        } else {
+          for (std::int64_t c = 0; c < out[r].count; ++c) to[c * p.out_column] = row[out[r].column + c];
+        }
+      }
+    }
+  }
+}
+
 // A depth block of the source, about 256 shifts of NR columns, fits into the first-level cache and serves all rows; the
 // packed matrix streams past it. `block` holds the sums of all rows in between.
 void shifted_product(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
                      std::int64_t q_end, float* block) {
-  constexpr std::int64_t depth_block = 256;
   for (std::int64_t q = q_begin; q < q_end; q += NR) {
     const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
     // A last, partly used vector reads past q_end: scratch memory has room for that, and the results are dropped.
@@ -205,7 +272,6 @@ void shifted_row_dots(const ShiftedRowDots& p) {
 void pixel_product(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
                    std::int64_t tap_end) {
   // The panel's part of a depth block stays in the first-level cache, the positions' part in the second.
-  constexpr std::int64_t depth_block = 256;
   for (std::int64_t q = 0; q < p.depth; q += depth_block) {
     const std::int64_t depth = p.depth - q < depth_block ? p.depth - q : depth_block;
     for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
@@ -276,8 +342,20 @@ double sum(const float* values, std::int64_t count) {
 
 }  // namespace
 
-extern const ConvKernels conv_kernels = {
-    MR,           NR,          dot_rows,         dot_columns,   copy_phase, pack_rows, shifted_product,
-    shifted_dots, shifted_row, shifted_row_dots, pixel_product, transpose,  sum};
+extern const ConvKernels conv_kernels = {MR,
+                                         NR,
+                                         depth_block,
+                                         dot_rows,
+                                         dot_columns,
+                                         copy_phase,
+                                         pack_rows,
+                                         shifted_product,
+                                         shifted_dots,
+                                         packed_product,
+                                         shifted_row,
+                                         shifted_row_dots,
+                                         pixel_product,
+                                         transpose,
+                                         sum};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -53,6 +53,14 @@ struct PixelProduct {
   bool accumulate;
 };
 
+// The same product over several images at once, for small planes: the columns of a tile are the positions of the
+// results themselves, image after image, and no tile is wasted on what lies between two rows or behind the last.
+struct PackedProduct {
+  ShiftedProduct one;                    // of the first image
+  std::int64_t source_image, out_image;  // distances of the images
+  const std::int64_t* tile_offset;       // 0, column_block, 2·column_block, … depth_block of them
+};
+
 // One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
 // out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
 struct ShiftedRow {
@@ -76,6 +84,7 @@ struct ShiftedRowDots {
 struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
+  std::int64_t depth_block;   // of the depth, what stays in the first-level cache
   std::int64_t dot_row_block, dot_column_block;
   void (*copy_phase)(const PhaseCopy& copy, const float* plane, float* to);
   void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
@@ -84,6 +93,9 @@ struct ConvKernels {
                           std::int64_t q_end, float* block);  // block: a row block's multiple of rows × column_block
   void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                        std::int64_t column_end);
+  // Columns [q_begin, q_end) of images × grid; `tile` has room for depth_block × column_block floats and a vector.
+  void (*packed_product)(const PackedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
+                         std::int64_t q_end, float* block, float* tile);
   void (*shifted_row)(const ShiftedRow& p);
   void (*shifted_row_dots)(const ShiftedRowDots& p);
   // Panels [panel_begin, panel_end) of the rows, and taps likewise.
