@@ -126,7 +126,7 @@ void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t 
     if (column >= all_columns || row >= rows) return;
     const int64_t row_end = std::min(rows, row + row_step), column_end = std::min(all_columns, column + column_step);
     static thread_local Scratch block, tile;
-    float* sums = block.floats(row_step * kernels.column_block);
+    float* sums = block.floats(row_step * kernels.column_block * kernels.tiles_at_once);
     if (together) {
       kernels.packed_product({product(0, which), source_image, out_image, tile_offset.data()}, row, row_end, column,
                              column_end, sums, tile.floats(kernels.depth_block * kernels.column_block + slack));

@@ -59,7 +59,7 @@ void scatter_row(const ShiftedProduct& p, const float* values, std::int64_t m, s
   }
 }
 
-constexpr std::int64_t depth_block = 256;
+constexpr std::int64_t depth_block = 384, tiles_at_once = 4;
 
 // Neighbouring columns of a tile whose numbers lie side by side.
 struct Run {
@@ -84,71 +84,125 @@ std::int64_t find_runs(std::int64_t q, std::int64_t count, std::int64_t grid_h, 
   return found;
 }
 
-void packed_product(const PackedProduct& packed, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                    std::int64_t q_end, float* block, float* tile) {
-  const ShiftedProduct& p = packed.one;
+// One run of all rows of a packed tile: V whole vectors, and `rest` more columns.
+template <int V>
+inline void pack_run(const float* source, const std::int64_t* offset, std::int64_t depth, std::int64_t rest,
+                     float* to) {
+  for (std::int64_t d = 0; d < depth; ++d, to += NR) {
+    const float* from = source + offset[d];
+    for (int v = 0; v < V; ++v) store(to + v * W, load(from + v * W));
+    if (rest > 0) store(to + V * W, load(from + V * W), rest);
+  }
+}
+
+// The packed columns of a tile, depth × NR.
+void pack_tile(const ShiftedProduct& p, std::int64_t k, std::int64_t depth, const Run* runs, std::int64_t count,
+               float* tile) {
+  for (const Run* run = runs; run < runs + count; ++run) {
+    const float* source = p.source + run->from;
+    float* to = tile + run->column;
+    const std::int64_t rest = run->count % W;
+    switch (run->count / W) {
+      case 0: pack_run<0>(source, p.offset + k, depth, rest, to); break;
+      case 1: pack_run<1>(source, p.offset + k, depth, rest, to); break;
+      case 2: pack_run<2>(source, p.offset + k, depth, rest, to); break;
+      default: pack_run<3>(source, p.offset + k, depth, rest, to); break;
+    }
+  }
+}
+
+// Bias and activation, for all rows of a tile of finished sums.
+void finish_tile(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t columns,
+                 float* sums, std::int64_t sums_row) {
+  if (!p.bias && p.activation.kind == Activation::none) return;
+  for (std::int64_t m = row_begin; m < row_end; ++m, sums += sums_row) {
+    finish_row(sums, columns, p.bias ? p.bias[m] : 0.0f, p.activation.kind, p.activation.alpha);
+  }
+}
+
+// Sums of rows × NR columns over one depth block, added to what `sums` holds unless k is 0.
+void tile_product(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t columns,
+                  std::int64_t k, std::int64_t depth, const float* source, const std::int64_t* offset, float* sums,
+                  std::int64_t sums_row) {
+  // A last, partly used vector reads past the columns: scratch memory has room for that, and the results are dropped.
+  const int vectors = static_cast<int>((columns + W - 1) / W);
+  for (std::int64_t m = row_begin; m < row_end; m += MR) {
+    const std::int64_t rows = row_end - m < MR ? row_end - m : MR;
+    choose_outer_tile(rows, vectors, false)(p.packed + m * p.depth + k * MR, source, offset, depth,
+                                            sums + (m - row_begin) * sums_row, sums_row, k > 0, W);
+  }
+}
+
+// One tile of columns of a packed product.
+struct PackedTile {
+  std::int64_t columns, in_count, out_count;
   Run in[NR], out[NR];
-  for (std::int64_t q = q_begin; q < q_end; q += NR) {
-    const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
-    const int vectors = static_cast<int>((columns + W - 1) / W);
-    const std::int64_t in_runs = find_runs(q, columns, p.grid_h, p.grid_w, packed.source_image, p.pitch, 1, in);
+  float* sums;  // in scratch memory, or, where the results lie side by side, in their own place
+  std::int64_t sums_row;
+  bool in_place;
+};
+
+// Both products take a few tiles of columns at a time. Their source of one depth block fits into the first-level cache
+// and serves all rows; the packed matrix of that depth block stays in the second and serves all the tiles; `sums` holds
+// the sums of all rows and tiles in between.
+void packed_product(const PackedProduct& packed, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
+                    std::int64_t q_end, float* sums, float* source) {
+  const ShiftedProduct& p = packed.one;
+  PackedTile tiles[tiles_at_once];
+  for (std::int64_t q0 = q_begin; q0 < q_end; q0 += tiles_at_once * NR) {
+    int count = 0;
+    for (std::int64_t q = q0; q < q_end && count < tiles_at_once; q += NR, ++count) {
+      PackedTile& t = tiles[count];
+      t.columns = q_end - q < NR ? q_end - q : NR;
+      t.in_count = find_runs(q, t.columns, p.grid_h, p.grid_w, packed.source_image, p.pitch, 1, t.in);
+      t.out_count = find_runs(q, t.columns, p.grid_h, p.grid_w, packed.out_image, p.out_row, p.out_column, t.out);
+      t.in_place = t.out_count == 1 && t.columns == NR && p.out_column == 1;
+      t.sums = t.in_place ? p.out + row_begin * p.out_plane + t.out[0].from : sums + count * (row_end - row_begin) * NR;
+      t.sums_row = t.in_place ? p.out_plane : NR;
+    }
     for (std::int64_t k = 0; k < p.depth || k == 0; k += depth_block) {
       const std::int64_t depth = p.depth - k < depth_block ? p.depth - k : depth_block;
-      // Whole vectors: what they write beyond a run the next one overwrites.
-      for (std::int64_t d = 0; d < depth; ++d) {
-        const float* source = p.source + p.offset[k + d];
-        float* to = tile + d * NR;
-        for (std::int64_t r = 0; r < in_runs; ++r) {
-          for (std::int64_t c = 0; c < in[r].count; c += W) store(to + in[r].column + c, load(source + in[r].from + c));
-        }
-      }
-      for (std::int64_t m = row_begin; m < row_end; m += MR) {
-        const std::int64_t rows = row_end - m < MR ? row_end - m : MR;
-        choose_outer_tile(rows, vectors, false)(p.packed + m * p.depth + k * MR, tile, packed.tile_offset, depth,
-                                                block + (m - row_begin) * NR, NR, k > 0, W);
+      for (int i = 0; i < count; ++i) {
+        const PackedTile& t = tiles[i];
+        pack_tile(p, k, depth, t.in, t.in_count, source);
+        tile_product(p, row_begin, row_end, t.columns, k, depth, source, packed.tile_offset, t.sums, t.sums_row);
       }
     }
-    const std::int64_t out_runs =
-        find_runs(q, columns, p.grid_h, p.grid_w, packed.out_image, p.out_row, p.out_column, out);
-    for (std::int64_t m = row_begin; m < row_end; ++m) {
-      float* row = block + (m - row_begin) * NR;
-      if (p.bias || p.activation.kind != Activation::none) {
-        finish_row(row, columns, p.bias ? p.bias[m] : 0.0f, p.activation.kind, p.activation.alpha);
-      }
-      for (std::int64_t r = 0; r < out_runs; ++r) {
-        float* to = p.out + m * p.out_plane + out[r].from;
-        if (p.out_column == 1) {
-          copy_row(to, row + out[r].column, out[r].count);
-        } else {
-          for (std::int64_t c = 0; c < out[r].count; ++c) to[c * p.out_column] = row[out[r].column + c];
+    for (int i = 0; i < count; ++i) {
+      const PackedTile& t = tiles[i];
+      finish_tile(p, row_begin, row_end, t.columns, t.sums, t.sums_row);
+      for (std::int64_t m = row_begin; m < row_end && !t.in_place; ++m) {
+        const float* row = t.sums + (m - row_begin) * NR;
+        for (std::int64_t r = 0; r < t.out_count; ++r) {
+          float* to = p.out + m * p.out_plane + t.out[r].from;
+          if (p.out_column == 1) {
+            copy_row(to, row + t.out[r].column, t.out[r].count);
+          } else {
+            for (std::int64_t c = 0; c < t.out[r].count; ++c) to[c * p.out_column] = row[t.out[r].column + c];
+          }
         }
       }
     }
   }
 }
 
-// A depth block of the source, about 256 shifts of NR columns, fits into the first-level cache and serves all rows; the
-// packed matrix streams past it. `block` holds the sums of all rows in between.
 void shifted_product(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                     std::int64_t q_end, float* block) {
-  for (std::int64_t q = q_begin; q < q_end; q += NR) {
-    const std::int64_t columns = q_end - q < NR ? q_end - q : NR;
-    // A last, partly used vector reads past q_end: scratch memory has room for that, and the results are dropped.
-    const int vectors = static_cast<int>((columns + W - 1) / W);
+                     std::int64_t q_end, float* sums) {
+  const std::int64_t tile_sums = (row_end - row_begin) * NR;
+  for (std::int64_t q0 = q_begin; q0 < q_end; q0 += tiles_at_once * NR) {
+    const std::int64_t last = q0 + tiles_at_once * NR < q_end ? q0 + tiles_at_once * NR : q_end;
     for (std::int64_t k = 0; k < p.depth || k == 0; k += depth_block) {
       const std::int64_t depth = p.depth - k < depth_block ? p.depth - k : depth_block;
-      for (std::int64_t m = row_begin; m < row_end; m += MR) {
-        const std::int64_t rows = row_end - m < MR ? row_end - m : MR;
-        choose_outer_tile(rows, vectors, false)(p.packed + m * p.depth + k * MR, p.source + q, p.offset + k, depth,
-                                                block + (m - row_begin) * NR, NR, k > 0, W);
+      for (std::int64_t q = q0; q < last; q += NR) {
+        tile_product(p, row_begin, row_end, last - q < NR ? last - q : static_cast<std::int64_t>(NR), k, depth,
+                     p.source + q, p.offset + k, sums + (q - q0) / NR * tile_sums, NR);
       }
     }
-    for (std::int64_t m = row_begin; m < row_end; ++m) {
-      float* row = block + (m - row_begin) * NR;
-      if (p.bias || p.activation.kind != Activation::none) {
-        finish_row(row, columns, p.bias ? p.bias[m] : 0.0f, p.activation.kind, p.activation.alpha);
-      }
-      scatter_row(p, row, m, q, columns);
+    for (std::int64_t q = q0; q < last; q += NR) {
+      const std::int64_t columns = last - q < NR ? last - q : static_cast<std::int64_t>(NR);
+      float* tile = sums + (q - q0) / NR * tile_sums;
+      finish_tile(p, row_begin, row_end, columns, tile, NR);
+      for (std::int64_t m = row_begin; m < row_end; ++m, tile += NR) scatter_row(p, tile, m, q, columns);
     }
   }
 }
@@ -345,6 +399,7 @@ double sum(const float* values, std::int64_t count) {
 extern const ConvKernels conv_kernels = {MR,
                                          NR,
                                          depth_block,
+                                         tiles_at_once,
                                          dot_rows,
                                          dot_columns,
                                          copy_phase,

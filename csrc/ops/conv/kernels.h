@@ -85,17 +85,18 @@ struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
   std::int64_t depth_block;   // of the depth, what stays in the first-level cache
+  std::int64_t tiles_at_once;
   std::int64_t dot_row_block, dot_column_block;
   void (*copy_phase)(const PhaseCopy& copy, const float* plane, float* to);
   void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
                     std::int64_t depth, float* packed);
   void (*shifted_product)(const ShiftedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                          std::int64_t q_end, float* block);  // block: a row block's multiple of rows × column_block
+                          std::int64_t q_end, float* sums);  // whole row blocks × column_block × tiles_at_once
   void (*shifted_dots)(const ShiftedDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                        std::int64_t column_end);
   // Columns [q_begin, q_end) of images × grid; `tile` has room for depth_block × column_block floats and a vector.
   void (*packed_product)(const PackedProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t q_begin,
-                         std::int64_t q_end, float* block, float* tile);
+                         std::int64_t q_end, float* sums, float* tile);
   void (*shifted_row)(const ShiftedRow& p);
   void (*shifted_row_dots)(const ShiftedRowDots& p);
   // Panels [panel_begin, panel_end) of the rows, and taps likewise.
