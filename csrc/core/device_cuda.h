@@ -107,7 +107,8 @@ __device__ inline float round_tf32(float x) {
 #endif
 }
 
-// d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has it.
+// d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has
+// it.
 __device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
 #if DIP_BEFORE_AMPERE
   __trap();

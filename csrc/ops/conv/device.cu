@@ -10,23 +10,38 @@
 namespace dip::cuda {
 namespace {
 
+// The numbers of a window in the 32 bits that offsets have.
+struct Geometry {
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, in_h, in_w, out_h, out_w;
+
+  explicit Geometry(const Window2d& window)
+      : kernel_h(int(window.h.kernel)),
+        kernel_w(int(window.w.kernel)),
+        stride_h(int(window.h.stride)),
+        stride_w(int(window.w.stride)),
+        pad_h(int(window.h.pad_start)),
+        pad_w(int(window.w.pad_start)),
+        dilation_h(int(window.h.dilation)),
+        dilation_w(int(window.w.dilation)),
+        in_h(int(window.h.input)),
+        in_w(int(window.w.input)),
+        out_h(int(window.h.output)),
+        out_w(int(window.w.output)) {}
+};
+
 // y: filters × positions, summed over channels and taps.
-struct Forward {
+struct Forward : Geometry {
   static constexpr bool a_along_rows = false, b_along_depth = false;
   int rows, columns, depth, height, width;
   const float *a, *b, *bias;
   int a_row;
   float* y;
-  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, out_h, out_w;
   int group_channels, image, out_image;  // elements of an image of x, of y
   ActivationSpec activation;
 
   Forward(const Conv2d& p, const float* x, const float* weight, const float* bias_, float* y_)
-      : a(weight), b(x), bias(bias_), y(y_), activation(p.activation) {
-    const Axis &h = p.window.h, &w = p.window.w;
-    kernel_h = int(h.kernel), kernel_w = int(w.kernel), stride_h = int(h.stride), stride_w = int(w.stride);
-    pad_h = int(h.pad_start), pad_w = int(w.pad_start), dilation_h = int(h.dilation), dilation_w = int(w.dilation);
-    height = int(h.input), width = int(w.input), out_h = int(h.output), out_w = int(w.output);
+      : Geometry(p.window), a(weight), b(x), bias(bias_), y(y_), activation(p.activation) {
+    height = in_h, width = in_w;
     group_channels = int(p.group_channels());
     image = int(p.C) * height * width;
     out_image = int(p.K) * out_h * out_w;
@@ -78,22 +93,18 @@ Phase make_phase(const Axis& axis, std::int64_t phase) {
 }
 
 // One phase of dx: channels × positions, summed over filters and the phase's taps.
-struct BackwardData {
+struct BackwardData : Geometry {
   static constexpr bool a_along_rows = false, b_along_depth = false;
   int rows, columns, depth, height, width;
   const float *a, *b;
   int a_row;
   float* dx;
   Phase h, w;
-  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, in_h, in_w;
   int group_filters, image, in_image;  // elements of an image of dy, of dx
 
   BackwardData(const Conv2d& p, Phase h_, Phase w_, const float* dy, const float* weight, float* dx_)
-      : a(weight), b(dy), dx(dx_), h(h_), w(w_) {
-    const Axis &ah = p.window.h, &aw = p.window.w;
-    kernel_h = int(ah.kernel), kernel_w = int(aw.kernel), stride_h = int(ah.stride), stride_w = int(aw.stride);
-    pad_h = int(ah.pad_start), pad_w = int(aw.pad_start), dilation_h = int(ah.dilation), dilation_w = int(aw.dilation);
-    height = int(ah.output), width = int(aw.output), in_h = int(ah.input), in_w = int(aw.input);
+      : Geometry(p.window), a(weight), b(dy), dx(dx_), h(h_), w(w_) {
+    height = out_h, width = out_w;
     group_filters = int(p.group_filters());
     image = int(p.K) * height * width;
     in_image = int(p.C) * in_h * in_w;
@@ -124,20 +135,17 @@ struct BackwardData {
 };
 
 // dweight: filters × (channels and taps), summed over images and positions.
-struct BackwardWeight {
+struct BackwardWeight : Geometry {
   static constexpr bool a_along_rows = false, b_along_depth = true;
   int rows, columns, depth, height, width;
   const float *a, *b;
   int a_row;
   float* dweight;  // of each split, one after the other
-  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, out_h, out_w;
   int group_channels, image, out_image, elements;
 
-  BackwardWeight(const Conv2d& p, const float* dy, const float* x, float* dweight_) : a(dy), b(x), dweight(dweight_) {
-    const Axis &h = p.window.h, &w = p.window.w;
-    kernel_h = int(h.kernel), kernel_w = int(w.kernel), stride_h = int(h.stride), stride_w = int(w.stride);
-    pad_h = int(h.pad_start), pad_w = int(w.pad_start), dilation_h = int(h.dilation), dilation_w = int(w.dilation);
-    height = int(h.input), width = int(w.input), out_h = int(h.output), out_w = int(w.output);
+  BackwardWeight(const Conv2d& p, const float* dy, const float* x, float* dweight_)
+      : Geometry(p.window), a(dy), b(x), dweight(dweight_) {
+    height = in_h, width = in_w;
     group_channels = int(p.group_channels());
     image = int(p.C) * height * width;
     out_image = int(p.K) * out_h * out_w;

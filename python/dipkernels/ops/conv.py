@@ -201,28 +201,11 @@ def conv2d_backward(
     >>> dx.item(), dweight.item(), dbias.item()
     (2.0, 3.0, 1.0)
     """
+    x_size, weight_size = shape_of("conv2d_backward", "x", x), shape_of("conv2d_backward", "weight", weight)
+    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    options |= {"rounding": rounding, "precision": precision}
     return (
-        conv2d_backward_data(
-            dy,
-            weight,
-            shape_of("conv2d_backward", "x", x),
-            stride,
-            padding,
-            dilation,
-            groups,
-            rounding=rounding,
-            precision=precision,
-        ),
-        conv2d_backward_weight(
-            dy,
-            x,
-            shape_of("conv2d_backward", "weight", weight),
-            stride,
-            padding,
-            dilation,
-            groups,
-            rounding=rounding,
-            precision=precision,
-        ),
+        conv2d_backward_data(dy, weight, x_size, **options),
+        conv2d_backward_weight(dy, x, weight_size, **options),
         conv2d_backward_bias(dy),
     )
