@@ -101,13 +101,15 @@ bool pack_columns(int64_t images, int64_t rows, int64_t grid_h, int64_t grid_w, 
 }
 
 // Runs `product(image, group)` for every image and group, each cut into blocks of rows and columns where that is
-// needed to give all threads work. The images lie `source_image` and `out_image` apart.
+// needed to give all threads work. The images lie `source_image` and `out_image` apart. Where `exact`, nothing may be
+// read beyond the source, as scratch memory allows.
 template <class Product>
-void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t out_image, const Product& product) {
+void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t out_image, bool exact,
+                  const Product& product) {
   const ConvKernels& kernels = conv_kernels();
   const ShiftedProduct first = product(0, 0);
   const int64_t rows = first.rows, flat = first.pitch * (first.grid_h - 1) + first.grid_w;
-  const bool together = pack_columns(images, rows, first.grid_h, first.grid_w, first.pitch);
+  const bool together = exact || pack_columns(images, rows, first.grid_h, first.grid_w, first.pitch);
   const int64_t outer = together ? groups : images * groups;
   const int64_t all_columns = together ? images * first.grid_h * first.grid_w : flat;
   const int64_t panels = divide_up(rows, kernels.row_block), spans = divide_up(all_columns, kernels.column_block);
@@ -219,18 +221,21 @@ void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const 
   for (int64_t k = 0; k < depth; ++k) columns[k] = k;
   pack_groups(weight, p.groups, rows * depth, rows, depth, columns, packed);
 
+  // One tap, no padding, stride 1: x is its own padded copy, whose rows follow each other without a gap.
+  const bool as_is = p.taps() == 1 && input.channel == h.input * w.input && input.pitch == w.input;
   const int64_t image_floats = p.C * input.channel;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
-  float* planes = plane_scratch.floats(batch * image_floats + slack);
+  const int64_t batch = as_is ? std::max<int64_t>(p.N, 1)
+                              : std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
+  float* planes = as_is ? nullptr : plane_scratch.floats(batch * image_floats + slack);
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
-    parallel_for(images * p.C, [&](int64_t plane) {
+    parallel_for(as_is ? 0 : images * p.C, [&](int64_t plane) {
       input.copy_channel(p.window, x + (first * p.C + plane) * h.input * w.input, planes + plane * input.channel);
     });
-    run_products(images, p.groups, image_floats, p.K * out_plane, [&](int64_t image, int64_t g) {
+    run_products(images, p.groups, image_floats, p.K * out_plane, as_is, [&](int64_t image, int64_t g) {
       ShiftedProduct product{};
       product.packed = packed + g * panels * conv_kernels().row_block * depth;
-      product.source = planes + image * image_floats + g * p.group_channels() * input.channel;
+      product.source = (as_is ? x : planes) + image * image_floats + g * p.group_channels() * input.channel;
       product.offset = input.offsets.data();
       product.depth = depth;
       product.rows = rows;
@@ -344,7 +349,7 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
     });
     for (const Phase& phase : phases) {
       const int64_t depth = static_cast<int64_t>(phase.columns.size());
-      run_products(images, p.groups, image_floats, p.C * h.input * w.input, [&](int64_t image, int64_t g) {
+      run_products(images, p.groups, image_floats, p.C * h.input * w.input, false, [&](int64_t image, int64_t g) {
         ShiftedProduct product{};
         product.packed = packed + phase.packed_at + g * panel_rows * depth;
         product.source = planes + image * image_floats + g * filters * plane;

@@ -91,7 +91,7 @@ inline void pack_run(const float* source, const std::int64_t* offset, std::int64
   for (std::int64_t d = 0; d < depth; ++d, to += NR) {
     const float* from = source + offset[d];
     for (int v = 0; v < V; ++v) store(to + v * W, load(from + v * W));
-    if (rest > 0) store(to + V * W, load(from + V * W), rest);
+    if (rest > 0) store(to + V * W, load(from + V * W, rest), rest);
   }
 }
 
@@ -164,6 +164,10 @@ void packed_product(const PackedProduct& packed, std::int64_t row_begin, std::in
       const std::int64_t depth = p.depth - k < depth_block ? p.depth - k : depth_block;
       for (int i = 0; i < count; ++i) {
         const PackedTile& t = tiles[i];
+        if (t.in_count == 1 && t.columns == NR) {  // the columns lie side by side already
+          tile_product(p, row_begin, row_end, NR, k, depth, p.source + t.in[0].from, p.offset + k, t.sums, t.sums_row);
+          continue;
+        }
         pack_tile(p, k, depth, t.in, t.in_count, source);
         tile_product(p, row_begin, row_end, t.columns, k, depth, source, packed.tile_offset, t.sums, t.sums_row);
       }
