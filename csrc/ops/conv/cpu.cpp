@@ -9,69 +9,12 @@
 #include "core/scratch.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/kernels.h"
+#include "ops/conv/padded_input.h"
 
 namespace dip::cpu {
 namespace {
 
 using std::int64_t;
-
-constexpr int64_t scratch_floats = 2 << 20;  // 8 MB of padded planes at a time: they stay in the last-level cache
-constexpr int64_t slack = 64;                // floats a kernel may read past the last plane
-constexpr int64_t pieces_wanted = 16;        // enough for the threads to share evenly
-
-// Where the taps of one axis lie after splitting it into phases: tap t reads phase (t·dilation) mod stride at the
-// shift ⌊t·dilation / stride⌋.
-struct TapShifts {
-  std::vector<int64_t> phases;              // the phases that some tap uses
-  std::vector<int64_t> phase_of, shift_of;  // for each tap: index into `phases`, and shift
-  int64_t largest_shift = 0;
-
-  explicit TapShifts(const Axis& axis) {
-    for (int64_t t = 0; t < axis.kernel; ++t) {
-      const int64_t phase = t * axis.dilation % axis.stride, shift = t * axis.dilation / axis.stride;
-      auto found = std::find(phases.begin(), phases.end(), phase);
-      phase_of.push_back(found - phases.begin());
-      if (found == phases.end()) phases.push_back(phase);
-      shift_of.push_back(shift);
-      largest_shift = std::max(largest_shift, shift);
-    }
-  }
-};
-
-// The padded copies of the input planes of one image, and the shift of every (channel, tap) in them.
-struct PaddedInput {
-  TapShifts h, w;
-  int64_t rows, pitch, plane, channel;  // rows and columns of a phase; floats in a phase and in a channel
-  std::vector<int64_t> offsets;         // channels × taps
-
-  PaddedInput(const Window2d& window, int64_t channels)
-      : h(window.h),
-        w(window.w),
-        rows(window.h.output + h.largest_shift),
-        pitch(window.w.output + w.largest_shift),
-        plane(rows * pitch),
-        channel(plane * static_cast<int64_t>(h.phases.size() * w.phases.size())) {
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t r = 0; r < window.h.kernel; ++r) {
-        for (int64_t s = 0; s < window.w.kernel; ++s) {
-          const int64_t phase = h.phase_of[r] * static_cast<int64_t>(w.phases.size()) + w.phase_of[s];
-          offsets.push_back(c * channel + phase * plane + h.shift_of[r] * pitch + w.shift_of[s]);
-        }
-      }
-    }
-  }
-
-  void copy_channel(const Window2d& window, const float* source, float* to) const {
-    for (int64_t a : h.phases) {
-      for (int64_t b : w.phases) {
-        conv_kernels().copy_phase({window.h.input, window.w.input, a - window.h.pad_start, b - window.w.pad_start,
-                                   window.h.stride, window.w.stride, rows, pitch},
-                                  source, to);
-        to += plane;
-      }
-    }
-  }
-};
 
 // Packs the rows of `groups` matrices, one panel a task.
 void pack_groups(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
@@ -156,12 +99,6 @@ struct PhaseRange {
 
 namespace {
 
-// Groups of few filters and channels, depthwise convolution above all: a tile of the product would stay nearly empty,
-// so every plane of results is computed by itself, from a padded copy that fits into the first-level cache.
-bool by_rows(const Conv2d& p) {
-  return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
-}
-
 void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
@@ -179,29 +116,6 @@ void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const
                                   w.output, y + (image * p.K + k) * h.output * w.output, w.output, 1,
                                   bias ? bias[k] : 0.0f, p.activation});
     }
-  });
-}
-
-void backward_weight_by_rows(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  const PaddedInput input(p.window, p.group_channels());
-  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
-  parallel_for(p.groups, [&](int64_t g) {
-    static thread_local Scratch scratch;
-    float* planes = scratch.floats(channels * input.channel + 2 * slack);
-    std::vector<double> sums(filters * depth);
-    for (int64_t image = 0; image < p.N; ++image) {
-      for (int64_t c = 0; c < channels; ++c) {
-        input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
-                           planes + c * input.channel);
-      }
-      for (int64_t m = 0; m < filters; ++m) {
-        conv_kernels().shifted_row_dots({dy + (image * p.K + g * filters + m) * h.output * w.output, planes,
-                                         input.offsets.data(), depth, w.output, input.pitch, h.output, w.output,
-                                         sums.data() + m * depth});
-      }
-    }
-    for (int64_t i = 0; i < filters * depth; ++i) dweight[g * filters * depth + i] = static_cast<float>(sums[i]);
   });
 }
 
@@ -339,20 +253,23 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
   }
 
   const int64_t image_floats = p.K * plane;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
-  float* planes = plane_scratch.floats(batch * image_floats + slack);
+  // One tap, no padding, stride 1: dy is its own padded copy.
+  const bool as_is = p.taps() == 1 && h.stride * w.stride == 1 && plane == h.output * w.output && pitch == w.output;
+  const int64_t all = std::max<int64_t>(p.N, 1);
+  const int64_t batch = as_is ? all : std::clamp<int64_t>(scratch_floats / image_floats, 1, all);
+  float* planes = as_is ? nullptr : plane_scratch.floats(batch * image_floats + slack);
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
-    parallel_for(images * p.K, [&](int64_t k) {
+    parallel_for(as_is ? 0 : images * p.K, [&](int64_t k) {
       conv_kernels().copy_phase({h.output, w.output, y0, x0, 1, 1, y1 - y0, pitch},
                                 dy + (first * p.K + k) * h.output * w.output, planes + k * plane);
     });
     for (const Phase& phase : phases) {
       const int64_t depth = static_cast<int64_t>(phase.columns.size());
-      run_products(images, p.groups, image_floats, p.C * h.input * w.input, false, [&](int64_t image, int64_t g) {
+      run_products(images, p.groups, image_floats, p.C * h.input * w.input, as_is, [&](int64_t image, int64_t g) {
         ShiftedProduct product{};
         product.packed = packed + phase.packed_at + g * panel_rows * depth;
-        product.source = planes + image * image_floats + g * filters * plane;
+        product.source = (as_is ? dy : planes) + image * image_floats + g * filters * plane;
         product.offset = phase.offsets.data();
         product.depth = depth;
         product.rows = rows;
@@ -368,169 +285,6 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
       });
     }
   }
-}
-
-namespace {
-
-// The weights' gradient with the positions as the depth of the product. x is copied with its channels innermost, so
-// that for one row of taps the S·C numbers under a window lie side by side: they are the vector. dy is copied into
-// panels.
-void backward_weight_by_pixels(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  const ConvKernels& kernels = conv_kernels();
-  const int64_t channels = p.group_channels(), filters = p.group_filters(), block = kernels.row_block;
-  const bool rows_of_taps = w.dilation == 1;
-  const int64_t taps = rows_of_taps ? h.kernel : p.taps(), width = rows_of_taps ? w.kernel * channels : channels;
-  const int64_t pitch = divide_up(width, 16) * 16, panels = divide_up(filters, block), rows = panels * block;
-
-  const int64_t columns = w.input + w.pad_start + w.pad_end, lines = h.input + h.pad_start + h.pad_end;
-  const int64_t x_plane = lines * columns * channels, plane = h.output * w.output;
-  const int64_t image_floats = p.C * lines * columns + p.groups * rows * plane;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
-  static thread_local Scratch x_scratch, dy_scratch, out_scratch;
-  float* x_copy = x_scratch.floats(batch * p.groups * x_plane + slack);
-  float* dy_copy = dy_scratch.floats(batch * p.groups * rows * plane);
-  float* out = out_scratch.floats(p.groups * taps * rows * pitch);
-
-  std::vector<int64_t> offsets(batch * plane), tap_shift(taps);
-  for (int64_t q = 0; q < batch * plane; ++q) {
-    const int64_t ow = q % w.output, oh = q / w.output % h.output, image = q / plane;
-    offsets[q] = image * p.groups * x_plane + (oh * h.stride * columns + ow * w.stride) * channels;
-  }
-  for (int64_t tap = 0; tap < taps; ++tap) {
-    const int64_t r = rows_of_taps ? tap : tap / w.kernel, s = rows_of_taps ? 0 : tap % w.kernel;
-    tap_shift[tap] = (r * h.dilation * columns + s * w.dilation) * channels;
-  }
-
-  if (p.N == 0) std::fill(out, out + p.groups * taps * rows * pitch, 0.0f);
-  const int64_t panel_step = std::clamp<int64_t>(p.groups * panels * taps / pieces_wanted, 1, 4);
-  const int64_t panel_pieces = divide_up(panels, panel_step);
-  for (int64_t first = 0; first < p.N; first += batch) {
-    const int64_t images = std::min(batch, p.N - first), depth = images * plane;
-    parallel_for(images * p.groups * (lines + panels), [&](int64_t task) {
-      const int64_t part = task % (lines + panels), g = task / (lines + panels) % p.groups;
-      const int64_t image = task / (lines + panels) / p.groups;
-      if (part < lines) {
-        float* to = x_copy + (image * p.groups + g) * x_plane + part * columns * channels;
-        const int64_t ih = part - h.pad_start;
-        if (ih < 0 || ih >= h.input) {
-          std::fill(to, to + columns * channels, 0.0f);
-          return;
-        }
-        std::fill(to, to + w.pad_start * channels, 0.0f);
-        std::fill(to + (w.pad_start + w.input) * channels, to + columns * channels, 0.0f);
-        const float* from = x + (((first + image) * p.groups + g) * channels * h.input + ih) * w.input;
-        kernels.transpose(from, h.input * w.input, channels, w.input, to + w.pad_start * channels, channels);
-      } else {
-        const int64_t panel = part - lines, own = std::min(block, filters - panel * block);
-        const float* from = dy + (((first + image) * p.groups + g) * filters + panel * block) * plane;
-        float* to = dy_copy + ((g * panels + panel) * batch + image) * plane * block;
-        kernels.transpose(from, plane, own, plane, to, block);
-      }
-    });
-    parallel_for(p.groups * panel_pieces * taps, [&](int64_t task) {
-      const int64_t tap = task % taps, piece = task / taps % panel_pieces, g = task / taps / panel_pieces;
-      PixelProduct product{};
-      product.left = dy_copy + g * panels * batch * plane * block;
-      product.left_panel = batch * plane * block;
-      product.right = x_copy + g * x_plane;
-      product.offset = offsets.data();
-      product.tap_shift = tap_shift.data();
-      product.depth = depth;
-      product.rows = filters;
-      product.width = width;
-      product.out = out + g * taps * rows * pitch;
-      product.out_tap = rows * pitch;
-      product.out_row = pitch;
-      product.accumulate = first > 0;
-      kernels.pixel_product(product, piece * panel_step, std::min(panels, (piece + 1) * panel_step), tap, tap + 1);
-    });
-  }
-  parallel_for(p.K, [&](int64_t k) {
-    const int64_t g = k / filters;
-    float* to = dweight + k * channels * p.taps();
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const float* from = out + ((g * taps + tap) * rows + k % filters) * pitch;
-      // (s, c) of this row of taps, or c of this tap
-      for (int64_t s = 0; s < width / channels; ++s) {
-        const int64_t at = rows_of_taps ? tap * w.kernel + s : tap;
-        for (int64_t c = 0; c < channels; ++c) to[c * p.taps() + at] = from[s * channels + c];
-      }
-    }
-  });
-}
-
-// Whether the vectors of backward_weight_by_pixels would be mostly full.
-bool fills_vectors(const Conv2d& p) {
-  const int64_t width = p.window.w.dilation == 1 ? p.window.w.kernel * p.group_channels() : p.group_channels();
-  return 10 * width >= 6 * divide_up(width, 16) * 16;
-}
-
-}  // namespace
-
-void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  if (by_rows(p)) return backward_weight_by_rows(p, dy, x, dweight);
-  if (fills_vectors(p)) return backward_weight_by_pixels(p, dy, x, dweight);
-  const Axis &h = p.window.h, &w = p.window.w;
-  const PaddedInput input(p.window, p.group_channels());
-  const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
-  const int64_t dy_plane = h.output * input.pitch, x_image = p.C * input.channel, dy_image = p.K * dy_plane;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
-
-  static thread_local Scratch x_scratch, dy_scratch;
-  float* x_planes = x_scratch.floats(batch * x_image + slack);
-  float* dy_planes = dy_scratch.floats(batch * dy_image + slack);
-  if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
-
-  const ConvKernels& kernels = conv_kernels();
-  const int64_t row_blocks = divide_up(rows, kernels.dot_row_block);
-  const int64_t column_blocks = divide_up(depth, kernels.dot_column_block);
-  const int64_t column_pieces = std::min(column_blocks, divide_up(pieces_wanted, p.groups * row_blocks));
-  const int64_t column_step = divide_up(column_blocks, column_pieces) * kernels.dot_column_block;
-  for (int64_t first = 0; first < p.N; first += batch) {
-    const int64_t images = std::min(batch, p.N - first);
-    parallel_for(images * (p.C + p.K), [&](int64_t task) {
-      if (task < images * p.C) {
-        input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_planes + task * input.channel);
-      } else {
-        task -= images * p.C;
-        kernels.copy_phase({h.output, w.output, 0, 0, 1, 1, h.output, input.pitch},
-                           dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
-      }
-    });
-    parallel_for(p.groups * row_blocks * column_pieces, [&](int64_t task) {
-      const int64_t column = task % column_pieces * column_step;
-      const int64_t row = task / column_pieces % row_blocks * kernels.dot_row_block;
-      const int64_t g = task / column_pieces / row_blocks;
-      if (column >= depth) return;
-      ShiftedDots dots{};
-      dots.left = dy_planes + g * rows * dy_plane;
-      dots.right = x_planes + g * p.group_channels() * input.channel;
-      dots.left_image = dy_image;
-      dots.right_image = x_image;
-      dots.left_plane = dy_plane;
-      dots.offset = input.offsets.data();
-      dots.depth = depth;
-      dots.rows = rows;
-      dots.images = images;
-      dots.pitch = input.pitch;
-      dots.grid_h = h.output;
-      dots.grid_w = w.output;
-      dots.out = dweight + g * rows * depth;
-      dots.accumulate = first > 0;
-      kernels.shifted_dots(dots, row, std::min(rows, row + kernels.dot_row_block), column,
-                           std::min(depth, column + column_step));
-    });
-  }
-}
-
-void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
-  const int64_t plane = p.window.h.output * p.window.w.output;
-  parallel_for(p.K, [&](int64_t k) {
-    double sum = 0.0;
-    for (int64_t n = 0; n < p.N; ++n) sum += conv_kernels().sum(dy + (n * p.K + k) * plane, plane);
-    dbias[k] = static_cast<float>(sum);
-  });
 }
 
 }  // namespace dip::cpu
