@@ -4,9 +4,9 @@
 // is the input plane read at one constant offset. So the implicit matrix of patches is never built; the product
 // reads the padded planes in place, K·R·S times per byte copied. The price is that the flat index q = i·pitch + j also
 // runs over the few columns between the output's width and the pitch, whose results are dropped; where that price is
-// high, for small planes, packed_product copies just the columns of one tile, over all images. Weight gradients turn the
-// product round: the positions are its depth, the channels its vector (pixel_product). Groups of few channels, depthwise
-// convolution above all, would leave a tile empty: shifted_row takes them a row at a time.
+// high, for small planes, packed_product copies just the columns of one tile, over all images. Weight gradients turn
+// the product round: the positions are its depth, the channels its vector (pixel_product). Groups of few channels,
+// depthwise convolution above all, would leave a tile empty: shifted_row takes them a row at a time.
 //
 // Work: 2·N·K·O_h·O_w·(C/groups)·F_h·F_w floating-point operations for each of the three operators. Each tile of
 // outer_tile does MR·NV fused multiply-adds for MR + NV loads (24 for 11 with AVX-512), so the multiplier is the limit,
