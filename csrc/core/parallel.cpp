@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/isa.h"
 
 namespace dip::cpu {
 namespace {
@@ -165,6 +166,7 @@ void set_num_threads(int count) {
 }
 
 void run_parallel(std::int64_t count, Task task, const void* context) {
+  active_isa();  // a wrong DIPKERNELS_ISA is an error here, where the caller sees it, and not in a thread
   State& s = get_state();
   if (count > 1 && s.threads > 1 && !inside) {
     std::unique_lock<std::mutex> lock(s.busy, std::try_to_lock);
