@@ -10,6 +10,7 @@
 #include "emulation/device.h"
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -133,6 +134,10 @@ void enter_fiber() {
 void start(Fiber& fiber) {
   fiber.waiting = Waiting::nothing;
   fiber.copies.assign(1, {});
+#if defined(__SANITIZE_ADDRESS__)
+  // The frame of enter_fiber was left and never returned from: its red zones are still marked.
+  __asan_unpoison_memory_region(fiber.stack.get(), stack_bytes);
+#endif
   // What switch_stack expects: six registers below the address it returns to. There the stack must be 8 bytes off a
   // multiple of 16, as after a call.
   auto address = reinterpret_cast<std::uintptr_t>(fiber.stack.get()) + stack_bytes;
