@@ -18,7 +18,8 @@ import numpy as np
 
 import dipkernels
 
-DEVICE = os.environ.get("DIPKERNELS_DEVICE", "cpu")
+# Where a GPU is required, its tests run on it, or fail.
+DEVICE = os.environ.get("DIPKERNELS_DEVICE", "cuda" if os.environ.get("DIPKERNELS_REQUIRE_CUDA") == "1" else "cpu")
 
 
 def byte_bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
