@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 
 #include "core/arguments.h"
+#include "core/result_memory.h"
 
 namespace dip {
 namespace {
@@ -35,6 +36,16 @@ void check_writeable(const py::array& array, const char* op, const char* name) {
   check(array.writeable(), op, ": ", name, " is read-only, and it must be writeable; pass a copy");
   check((array.flags() & py::array::c_style) != 0, op, ": ", name,
         " must be C-contiguous, because it is written in place; pass np.ascontiguousarray(", name, ")");
+}
+
+// Below this size the allocators of NumPy and C keep their memory themselves.
+constexpr std::int64_t least_kept_result = 64 << 10;
+
+py::array make_result(DType dtype, const Shape& shape) {
+  const std::int64_t bytes = element_count(shape, "array") * size_of(dtype);
+  if (bytes < least_kept_result) return py::array(numpy_dtype(dtype), shape);
+  const py::capsule owner(cpu::take_result_memory(static_cast<std::size_t>(bytes)), cpu::give_result_memory_back);
+  return py::array(numpy_dtype(dtype), shape, owner.get_pointer(), owner);
 }
 
 }  // namespace
@@ -77,7 +88,7 @@ Array Arguments::labels(py::handle object, const char* name, const char* layout)
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
   element_count(shape, message(op_, ": ", name).c_str());  // refuses what no memory holds
   if (out.is_none()) {
-    return Array(py::array(numpy_dtype(dtype), shape), dtype, shape);
+    return Array(make_result(dtype, shape), dtype, shape);
   }
   Array array = in_place(out, name, dtype);
   check_shape(array, name, shape);

@@ -26,6 +26,10 @@ inline void relax() {
 // waking a sleeping thread costs more than such a kernel.
 constexpr int spins_before_sleep = 4000;
 
+constexpr std::int64_t most_indices = 0xffffffff;
+
+// Nobody waits for a worker that has not begun: where other programs keep the cores busy, the caller does what is left
+// itself.
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -38,25 +42,25 @@ class Pool {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       stop_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
     }
     wake_.notify_all();
     for (std::thread& worker : workers_) worker.join();
   }
 
+  // count <= most_indices
   void run(std::int64_t count, Task task, const void* context) {
     task_ = task;
     context_ = context;
     count_ = count;
-    next_.store(0, std::memory_order_relaxed);
-    running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      generation_.fetch_add(1, std::memory_order_release);
+    done_.store(0, std::memory_order_relaxed);
+    ++job_;
+    open_.store(std::uint64_t{job_} << 32 | static_cast<std::uint64_t>(count));
+    if (sleeping_.load() > 0) {
+      { std::lock_guard<std::mutex> lock(mutex_); }  // who is about to sleep has either seen the job or waits by now
+      wake_.notify_all();
     }
-    wake_.notify_all();
     take();
-    for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+    for (int spins = 0; done_.load(std::memory_order_acquire) < count; ++spins) {
       if (spins < spins_before_sleep) {
         relax();
       } else {
@@ -66,39 +70,47 @@ class Pool {
   }
 
  private:
+  static std::uint64_t left(std::uint64_t open) { return open & most_indices; }
+
   void take() {
-    for (;;) {
-      const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-      if (index >= count_) return;
-      task_(context_, index);
+    std::uint64_t open = open_.load(std::memory_order_acquire);
+    while (left(open) > 0) {
+      // Who takes an index keeps the job from ending, so its task can be read; the job's number in the upper half
+      // keeps a late worker from taking an index of a later job by mistake.
+      if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      task_(context_, count_ - static_cast<std::int64_t>(left(open)));
+      done_.fetch_add(1, std::memory_order_release);
+      open = open_.load(std::memory_order_acquire);
     }
   }
 
   void work() {
-    std::uint64_t seen = 0;
     for (;;) {
-      for (int spins = 0; generation_.load(std::memory_order_acquire) == seen; ++spins) {
+      for (int spins = 0; left(open_.load(std::memory_order_acquire)) == 0 && !stop_; ++spins) {
         if (spins < spins_before_sleep) {
           relax();
           continue;
         }
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+        ++sleeping_;
+        wake_.wait(lock, [&] { return left(open_.load()) > 0 || stop_; });
+        --sleeping_;
+        spins = 0;
       }
-      seen = generation_.load(std::memory_order_acquire);
       if (stop_) return;
       take();
-      running_.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<std::int64_t> next_{0};
-  std::atomic<int> running_{0};
-  bool stop_ = false;
+  // What is left of the current job: its number in the upper half, in the lower how many indices nobody has taken.
+  std::atomic<std::uint64_t> open_{0};
+  std::atomic<std::int64_t> done_{0};
+  std::atomic<int> sleeping_{0};
+  std::atomic<bool> stop_{false};
+  std::uint32_t job_ = 0;
   Task task_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t count_ = 0;
@@ -168,7 +180,7 @@ void set_num_threads(int count) {
 void run_parallel(std::int64_t count, Task task, const void* context) {
   active_isa();  // a wrong DIPKERNELS_ISA is an error here, where the caller sees it, and not in a thread
   State& s = get_state();
-  if (count > 1 && s.threads > 1 && !inside) {
+  if (count > 1 && count <= most_indices && s.threads > 1 && !inside) {
     std::unique_lock<std::mutex> lock(s.busy, std::try_to_lock);
     if (lock.owns_lock()) {
       if (!s.pool) s.pool = new Pool(s.threads);

@@ -4,6 +4,7 @@
 #include "core/families.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "core/result_memory.h"
 
 namespace dip {
 
@@ -12,6 +13,7 @@ void bind_runtime(pybind11::module_& m) {
   m.def("isa", cpu::isa_name);
   m.def("available_isas", cpu::available_isas);
   m.def("set_isa", cpu::set_isa, py::arg("name"));
+  m.def("free_memory", cpu::free_kept_memory);
   m.def("num_threads", cpu::num_threads);
   m.def("set_num_threads", cpu::set_num_threads, py::arg("count"));
 }

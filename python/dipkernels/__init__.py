@@ -7,13 +7,14 @@
 from dipkernels import cuda, ops
 from dipkernels.ops import *  # noqa: F403
 from dipkernels.ops.precision import precision
-from dipkernels.runtime import available_isas, info, isa, num_threads, set_isa, set_num_threads
+from dipkernels.runtime import available_isas, free_memory, info, isa, num_threads, set_isa, set_num_threads
 
 __version__ = "0.1.0"
 
 __all__ = [
     "available_isas",
     "cuda",
+    "free_memory",
     "info",
     "isa",
     "num_threads",

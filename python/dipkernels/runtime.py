@@ -36,6 +36,14 @@ def set_isa(name: str) -> None:
     _cpu.set_isa(name)
 
 
+def free_memory() -> None:
+    """Returns to the system the memory that operators on the CPU keep from dropped results for the next ones.
+
+    It is a sixteenth of the machine's memory at most.
+    """
+    _cpu.free_memory()
+
+
 def info() -> dict[str, str]:
     """What `dipkernels info` prints: the build, the backends, the instruction sets and the threads.
 

@@ -1,0 +1,104 @@
+#include "core/result_memory.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <list>
+#include <new>
+#include <unordered_map>
+
+namespace dip::cpu {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool sanitized = true;  // every result gets memory of its own and of its exact size, or errors would hide
+#else
+constexpr bool sanitized = false;
+#endif
+
+constexpr std::size_t huge_page = 2 << 20, most_kept_blocks = 256;
+
+struct Block {
+  void* memory;
+  std::size_t bytes;
+};
+
+struct Blocks {
+  std::unordered_map<void*, std::size_t> used;  // the size of each
+  std::list<Block> kept;                        // the last one given back first
+  std::size_t kept_bytes = 0;
+};
+
+// Never destroyed: results may outlive the module.
+Blocks& blocks() {
+  static Blocks* const all = new Blocks;
+  return *all;
+}
+
+std::size_t most_kept_bytes() {
+  static const std::size_t limit =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) / 16 * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
+  return sanitized ? 0 : limit;
+}
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+// Sizes in steps of an eighth or less, so that batches of slightly different size share blocks.
+std::size_t block_size(std::size_t bytes) {
+  if (sanitized) return bytes;
+  std::size_t step = 64;
+  while (step * 16 < bytes) step *= 2;
+  return round_up(bytes, step);
+}
+
+void* allocate(std::size_t bytes) {
+  const bool large = bytes >= 2 * huge_page;
+  const std::size_t alignment = large ? huge_page : 64;
+  void* memory = std::aligned_alloc(alignment, sanitized ? round_up(bytes, 64) : round_up(bytes, alignment));
+  if (!memory) throw std::bad_alloc();
+  if (large) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // only a wish
+  return memory;
+}
+
+void free_oldest() {
+  std::free(blocks().kept.back().memory);
+  blocks().kept_bytes -= blocks().kept.back().bytes;
+  blocks().kept.pop_back();
+}
+
+}  // namespace
+
+void* take_result_memory(std::size_t bytes) {
+  Blocks& all = blocks();
+  const std::size_t size = block_size(bytes);
+  for (auto block = all.kept.begin(); block != all.kept.end(); ++block) {
+    if (block->bytes != size) continue;
+    void* memory = block->memory;
+    all.used.emplace(memory, size);
+    all.kept_bytes -= size;
+    all.kept.erase(block);
+    return memory;
+  }
+  void* memory = allocate(size);
+  all.used.emplace(memory, size);
+  return memory;
+}
+
+void give_result_memory_back(void* memory) {
+  Blocks& all = blocks();
+  const auto used = all.used.find(memory);
+  all.kept.push_front({memory, used->second});
+  all.kept_bytes += used->second;
+  all.used.erase(used);
+  while (all.kept_bytes > most_kept_bytes() || all.kept.size() > most_kept_blocks) free_oldest();
+}
+
+void free_kept_memory() {
+  while (!blocks().kept.empty()) free_oldest();
+}
+
+}  // namespace dip::cpu

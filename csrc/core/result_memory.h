@@ -1,0 +1,17 @@
+// The memory of results on the CPU.
+#pragma once
+
+#include <cstddef>
+
+namespace dip::cpu {
+
+// Memory for a result, aligned to the cache line. Fresh pages cost more than most kernels that write to them, so what
+// is given back is kept, up to a sixteenth of the machine's memory, and serves later results of about its size.
+// Call both with Python's global lock held, which is all that protects them. Throws std::bad_alloc.
+void* take_result_memory(std::size_t bytes);
+void give_result_memory_back(void* memory);
+
+// Frees all that is kept.
+void free_kept_memory();
+
+}  // namespace dip::cpu
