@@ -42,6 +42,7 @@ def _spoiled() -> list[Any]:
     cases = []
     for op, case in GOOD.items():
         arrays = sum(isinstance(a, np.ndarray) for a in case.args)
+        reals = sum(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in case.args)
         names = list(inspect.signature(getattr(ops, op)).parameters)
         for i, argument in enumerate(case.args):
             if not isinstance(argument, np.ndarray):
@@ -49,6 +50,8 @@ def _spoiled() -> list[Any]:
             for label, change in wrong.items():
                 if label == "more_dimensions" and arrays == 1:
                     continue  # any shape is right for a function of one array
+                if label == "float16" and DEVICE != "cpu" and (reals == 1 or op.endswith("_step")):
+                    continue  # right on the GPU, where no other array is of another dtype
                 cases.append(pytest.param(op, i, names[i], change, id=f"{op}-{names[i]}-{label}"))
     return cases
 
@@ -172,7 +175,7 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("probability_label", lambda: ops.probability_loss(np.full((3, 4), 0.25, "f4"), np.array([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("int32_label", lambda: ops.cross_entropy(zeros(3, 4), np.int32([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("nan_label", lambda: ops.cross_entropy(zeros(3, 4), np.float32([0, NAN, 1])), ValueError, "distributions"),
-    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64, int32 or float32"),
+    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64, int32(,| or) float32"),
     *[
         (f"distribution_{v}", lambda v=v: ops.cross_entropy(zeros(2, 2), np.float32([[0.5, 0.5], [v, 0.5]])), ValueError, r"target.flat\[2\] must be a finite probability")
         for v in (NAN, INF, -INF, -0.1)

@@ -7,6 +7,11 @@ Array Arguments::input(py::handle object, const char* name, const char* layout, 
   return input_of(object, name, layout, {dtype});
 }
 
+Array Arguments::input_of(py::handle object, const char* name, const char* layout,
+                          std::initializer_list<DType> dtypes) const {
+  return take(object, name, layout, dtypes, true);
+}
+
 Array Arguments::optional_input(py::handle object, const char* name, const char* layout, DType dtype) const {
   return object.is_none() ? Array() : input(object, name, layout, dtype);
 }

@@ -37,7 +37,13 @@ class Array {
   std::int64_t count() const { return tensor_.count; }
   std::int64_t bytes() const { return tensor_.count * size_of(tensor_.dtype); }
   const Tensor& tensor();
-  const py::object& object() const { return owner_; }
+  // What the caller gets. Now is when a result of 16 bits is rounded.
+  py::object object();
+  void round_to(py::object stored, DType dtype, void* data) {
+    stored_ = std::move(stored);
+    stored_dtype_ = dtype;
+    stored_data_ = data;
+  }
 
  private:
   py::object owner_;
@@ -45,6 +51,10 @@ class Array {
   bool given_ = false;
   void* data_ = nullptr;
   Shape strides_;
+  // GPU arrays of 16 bits are computed with in float32: where the result belongs in the end.
+  py::object stored_;
+  DType stored_dtype_ = DType::float32;
+  void* stored_data_ = nullptr;
 };
 
 // A number that an operator computes: a Python float on the host, an array of no dimensions on the GPU, where it would
@@ -70,7 +80,9 @@ class Arguments {
 
   const char* op() const { return op_; }
 
-  // `layout` names the axes, "NCHW", so its length is the number of dimensions; "*" takes any shape.
+  // `layout` names the axes, "NCHW", so its length is the number of dimensions; "*" takes any shape. On the GPU an
+  // array of float16 or bfloat16 is taken for one of float32 and widened; then all must be of that dtype, and results
+  // are.
   Array input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
   Array optional_input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
 
@@ -95,12 +107,18 @@ class Arguments {
   Number number() const { return Number(); }
 
  private:
+  // The array as it is, of one of these dtypes; on the GPU 16 bits for float32 where `may_widen`.
+  Array take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
+             bool may_widen) const;
+
   // Checks the number of dimensions.
   void check_layout(const Shape& shape, const char* name, const char* layout) const;
 
   const char* op_;
   int device_before_ = -1;
-  mutable int device_ = -1;  // the GPU that holds the arguments, once one is known
+  mutable int device_ = -1;         // the GPU that holds the arguments, once one is known
+  mutable std::string storage_of_;  // the first argument of real numbers, and their dtype
+  mutable DType storage_ = DType::float32;
 };
 
 }  // namespace dip

@@ -145,6 +145,13 @@ bool is_contiguous(const Shape& shape, const Shape& strides) {
   return true;
 }
 
+Array converted(Array& array, DType dtype) {
+  DeviceArray result = cuda::make_device_array(dtype, array.shape());
+  void* data = result.data;
+  cuda::convert(data, dtype, array.tensor().data, array.dtype(), array.count());
+  return Array(py::cast(std::move(result)), dtype, array.shape(), data);
+}
+
 }  // namespace
 
 const Tensor& Array::tensor() {
@@ -160,52 +167,74 @@ const Tensor& Array::tensor() {
   return tensor_;
 }
 
-Array Arguments::input_of(py::handle object, const char* name, const char* layout,
-                          std::initializer_list<DType> dtypes) const {
+py::object Array::object() {
+  if (!stored_) return owner_;
+  cuda::convert(stored_data_, stored_dtype_, tensor_.data, tensor_.dtype, tensor_.count);
+  return stored_;
+}
+
+Array Arguments::take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
+                      bool may_widen) const {
   View view = view_of(object, op_, name);
   std::string accepted;
-  for (DType dtype : dtypes) {
-    if (view.dtype != name_of(dtype)) {
-      const bool last = dtype == *(dtypes.end() - 1);
-      accepted += (accepted.empty() ? "" : last ? " or " : ", ") + std::string(name_of(dtype));
-      continue;
-    }
-    check_layout(view.shape, name, layout);
-    check(device_ < 0 || device_ == view.device, op_, ": ", name, " is on GPU ", view.device,
-          " and another argument is on GPU ", device_, ", but they must be on the same one");
-    if (device_ < 0) {
-      device_ = view.device;
-      cuda::set_device(device_);
-    }
-    if (is_contiguous(view.shape, view.strides)) view.strides.clear();
-    const auto address = reinterpret_cast<std::uintptr_t>(view.data);
-    check(address % static_cast<std::uintptr_t>(size_of(dtype)) == 0, op_, ": ", name,
-          " must begin at a multiple of its element size, got address ", address);
-    return Array(view.owner, dtype, view.shape, view.data, view.strides);
+  const auto accept = [&](DType dtype, bool last) {
+    accepted += (accepted.empty() ? "" : last ? " or " : ", ") + std::string(name_of(dtype));
+    return view.dtype == name_of(dtype);
+  };
+  bool found = false;
+  DType dtype{};
+  for (const DType* each = dtypes.begin(); each != dtypes.end() && !found; ++each) {
+    const bool last = each + 1 == dtypes.end(), real = *each == DType::float32 && may_widen;
+    found = accept(dtype = *each, last && !real) ||
+            (real && (accept(dtype = DType::float16, false) || accept(dtype = DType::bfloat16, last)));
   }
-  throw TypeError(message(op_, ": ", name, " must be ", accepted, ", got ", view.dtype, "; convert it first"));
+  check<TypeError>(found, op_, ": ", name, " must be ", accepted, ", got ", view.dtype, "; convert it first");
+  check_layout(view.shape, name, layout);
+  check(device_ < 0 || device_ == view.device, op_, ": ", name, " is on GPU ", view.device,
+        " and another argument is on GPU ", device_, ", but they must be on the same one");
+  if (device_ < 0) {
+    device_ = view.device;
+    cuda::set_device(device_);
+  }
+  if (is_contiguous(view.shape, view.strides)) view.strides.clear();
+  const auto address = reinterpret_cast<std::uintptr_t>(view.data);
+  check(address % static_cast<std::uintptr_t>(size_of(dtype)) == 0, op_, ": ", name,
+        " must begin at a multiple of its element size, got address ", address);
+  Array array(view.owner, dtype, view.shape, view.data, view.strides);
+  const bool real = dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
+  if (!real || !may_widen) return array;
+  if (storage_of_.empty()) {
+    storage_of_ = name;
+    storage_ = dtype;
+  }
+  check<TypeError>(dtype == storage_, op_, ": ", name, " must be ", name_of(storage_), " like ", storage_of_, ", got ",
+                   view.dtype, "; convert it first");
+  return dtype == DType::float32 ? array : converted(array, DType::float32);
 }
 
 Array Arguments::labels(py::handle object, const char* name, const char* layout) const {
   Array array = input_of(object, name, layout, {DType::int64, DType::int32});
-  if (array.dtype() == DType::int64) return array;
-  DeviceArray wide = cuda::make_device_array(DType::int64, array.shape());
-  cuda::widen(static_cast<std::int64_t*>(wide.data), array.tensor().i32(), array.count());
-  void* data = wide.data;
-  return Array(py::cast(std::move(wide)), DType::int64, array.shape(), data);
+  return array.dtype() == DType::int64 ? array : converted(array, DType::int64);
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
   element_count(shape, message(op_, ": ", name).c_str());  // refuses what no memory holds
+  const DType stored_dtype = dtype == DType::float32 ? storage_ : dtype;
+  Array stored;
   if (out.is_none()) {
-    DeviceArray array = cuda::make_device_array(dtype, shape);
+    DeviceArray array = cuda::make_device_array(stored_dtype, shape);
     void* data = array.data;
-    return Array(py::cast(std::move(array)), dtype, shape, data);
+    stored = Array(py::cast(std::move(array)), stored_dtype, shape, data);
+  } else {
+    stored = in_place(out, name, stored_dtype);
+    check_shape(stored, name, shape);
   }
-  Array array = in_place(out, name, dtype);
-  check_shape(array, name, shape);
-  // The caller gets back the very object that was passed, not what keeps its memory alive.
-  return array;
+  if (stored_dtype == dtype) return stored;
+  DeviceArray wide = cuda::make_device_array(dtype, shape);
+  void* data = wide.data;
+  Array result(py::cast(std::move(wide)), dtype, shape, data);
+  result.round_to(stored.object(), stored_dtype, stored.tensor().data);
+  return result;
 }
 
 Array Arguments::in_place(py::handle object, const char* name, DType dtype) const {
@@ -213,7 +242,8 @@ Array Arguments::in_place(py::handle object, const char* name, DType dtype) cons
   check(!view.read_only, op_, ": ", name, " is read-only, and it must be writeable; pass a copy");
   check(is_contiguous(view.shape, view.strides), op_, ": ", name,
         " must be C-contiguous, because it is written in place; pass a contiguous copy");
-  Array array = input(object, name, "*", dtype);
+  Array array = take(object, name, "*", {dtype}, false);
+  // The caller gets back the very object that was passed, not what keeps its memory alive.
   return Array(py::reinterpret_borrow<py::object>(object), dtype, array.shape(), array.tensor().data);
 }
 

@@ -61,8 +61,12 @@ const Tensor& Array::tensor() {
   return tensor_;
 }
 
-Array Arguments::input_of(py::handle object, const char* name, const char* layout,
-                          std::initializer_list<DType> dtypes) const {
+py::object Array::object() {
+  return owner_;
+}
+
+Array Arguments::take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
+                      bool) const {
   py::array array = as_array(object, op_, name);
   std::string accepted;
   for (DType dtype : dtypes) {

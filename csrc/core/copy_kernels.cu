@@ -1,5 +1,7 @@
 #include "core/copy_kernels.h"
 
+#include <stdexcept>
+
 #include "core/check.h"
 #include "core/device.h"
 
@@ -25,8 +27,65 @@ __global__ void copy_kernel(Layout layout, std::int64_t count, const T* from, T*
   }
 }
 
-__global__ void widen_kernel(std::int64_t count, const std::int32_t* from, std::int64_t* to) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) to[i] = from[i];
+struct Half {
+  std::uint16_t bits;
+};
+struct Bfloat {
+  std::uint16_t bits;
+};
+
+__device__ float widen(float x) {
+  return x;
+}
+__device__ float widen(Half x) {
+  return half_to_float(x.bits);
+}
+__device__ float widen(Bfloat x) {
+  return __uint_as_float(static_cast<unsigned>(x.bits) << 16);
+}
+__device__ std::int64_t widen(std::int32_t x) {
+  return x;
+}
+
+template <class To, class From>
+struct Rounded {
+  __device__ static To from(From x) { return x; }
+};
+template <>
+struct Rounded<Half, float> {
+  __device__ static Half from(float x) { return {float_to_half(x)}; }
+};
+// The upper half of a float32. A NaN stays one, also where its upper half alone would be an infinity.
+template <>
+struct Rounded<Bfloat, float> {
+  __device__ static Bfloat from(float x) {
+    const unsigned bits = __float_as_uint(x);
+    const unsigned rounded = x == x ? bits + 0x7fffu + (bits >> 16 & 1u) : bits | 0x400000u;
+    return {static_cast<std::uint16_t>(rounded >> 16)};
+  }
+};
+
+template <class To, class From>
+__global__ void convert_kernel(std::int64_t count, const From* from, To* to) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const auto wide = widen(from[i]);
+    to[i] = Rounded<To, decltype(widen(from[i]))>::from(wide);
+  }
+}
+
+template <class To, class From>
+void launch_convert(void* to, const void* from, std::int64_t count) {
+  launch_elements(convert_kernel<To, From>, count, count, static_cast<const From*>(from), static_cast<To*>(to));
+}
+
+template <class From>
+void convert_from(void* to, DType to_dtype, const void* from, std::int64_t count) {
+  switch (to_dtype) {
+    case DType::float32: return launch_convert<float, From>(to, from, count);
+    case DType::float16: return launch_convert<Half, From>(to, from, count);
+    case DType::bfloat16: return launch_convert<Bfloat, From>(to, from, count);
+    default: throw std::logic_error("a conversion to a dtype that has none");
+  }
 }
 
 template <class T>
@@ -52,8 +111,16 @@ void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t c
   }
 }
 
-void widen(std::int64_t* to, const std::int32_t* from, std::int64_t count) {
-  launch_elements(widen_kernel, count, count, from, to);
+void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count) {
+  switch (from_dtype) {
+    case DType::float32: return convert_from<float>(to, to_dtype, from, count);
+    case DType::float16: return convert_from<Half>(to, to_dtype, from, count);
+    case DType::bfloat16: return convert_from<Bfloat>(to, to_dtype, from, count);
+    case DType::int32:
+      if (to_dtype == DType::int64) return launch_convert<std::int64_t, std::int32_t>(to, from, count);
+      [[fallthrough]];
+    default: throw std::logic_error("a conversion from a dtype that has none");
+  }
 }
 
 }  // namespace dip::cuda

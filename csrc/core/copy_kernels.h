@@ -9,7 +9,8 @@ namespace dip::cuda {
 void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t count, const Shape& shape,
                   const Shape& strides);
 
-// to[i] = from[i].
-void widen(std::int64_t* to, const std::int32_t* from, std::int64_t count);
+// to[i] = from[i], rounded to the nearest number of the other dtype, ties to even. Between the three dtypes of real
+// numbers, and from int32 to int64.
+void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count);
 
 }  // namespace dip::cuda

@@ -6,7 +6,10 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <algorithm>
+
 #include "core/check.h"
+#include "core/copy_kernels.h"
 #include "core/dlpack.h"
 
 namespace dip::cuda {
@@ -131,6 +134,21 @@ DeviceArray reshape(const DeviceArray& array, Shape shape) {
   return {array.memory, array.data, array.dtype, shape};
 }
 
+DeviceArray astype(const DeviceArray& array, const std::string& name) {
+  const DType reals[] = {DType::float32, DType::float16, DType::bfloat16};
+  const auto find = [&](const std::string& wanted) {
+    return std::find_if(std::begin(reals), std::end(reals), [&](DType each) { return wanted == name_of(each); });
+  };
+  const DType* dtype = find(name);
+  check<TypeError>(dtype != std::end(reals), "astype: dtype must be float32, float16 or bfloat16, got ", name);
+  check<TypeError>(find(name_of(array.dtype)) != std::end(reals),
+                   "astype: the array must be float32, float16 or bfloat16, got ", name_of(array.dtype));
+  array.memory->use_in_current_stream();
+  DeviceArray result = make_device_array(*dtype, array.shape);
+  convert(result.data, *dtype, array.data, array.dtype, array.count());
+  return result;
+}
+
 // A range of the first axis, which is contiguous like the whole.
 DeviceArray slice(const DeviceArray& array, const py::slice& range) {
   check<IndexError>(!array.shape.empty(), "DeviceArray: an array of no dimensions cannot be sliced");
@@ -252,6 +270,8 @@ void bind_device_array(py::module_& m) {
       .def("__float__", item)
       .def("set", set, arg("array"), "Overwrites the elements with those of a NumPy array of the same shape and dtype.")
       .def("reshape", reshape, arg("shape"), "The same memory, seen with another shape; one extent may be -1.")
+      .def("astype", astype, arg("dtype"),
+           "A copy as float32, float16 or bfloat16, each number rounded to the nearest, ties to even.")
       .def("copy",
            [](const DeviceArray& a) {
              a.memory->use_in_current_stream();

@@ -58,6 +58,18 @@ __device__ inline void read_four(const float* from, float* to) {
   to[3] = four.w;
 }
 
+// Between float32 and the bits of a float16.
+__device__ inline float half_to_float(std::uint16_t bits) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
+  return x;
+}
+__device__ inline std::uint16_t float_to_half(float x) {
+  std::uint16_t bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+}
+
 // The value of the lane whose number differs in the bits of `mask`; all lanes of the warp must call it.
 __device__ inline float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);

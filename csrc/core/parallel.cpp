@@ -56,7 +56,9 @@ class Pool {
     ++job_;
     open_.store(std::uint64_t{job_} << 32 | static_cast<std::uint64_t>(count));
     if (sleeping_.load() > 0) {
-      { std::lock_guard<std::mutex> lock(mutex_); }  // who is about to sleep has either seen the job or waits by now
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+      }  // who is about to sleep has either seen the job or waits by now
       wake_.notify_all();
     }
     take();

@@ -168,6 +168,27 @@ inline float __uint_as_float(unsigned bits) {
   return x;
 }
 
+inline float half_to_float(std::uint16_t bits) {
+  const float magnitude = (bits & 0x7c00u) == 0 ? std::ldexp(static_cast<float>(bits & 0x3ffu), -24)  // subnormal
+                                                : __uint_as_float((bits & 0x7fffu) << 13) * std::ldexp(1.0f, 112);
+  const bool special = (bits & 0x7c00u) == 0x7c00u;  // infinity or NaN
+  const float x = special ? __uint_as_float(0x7f800000u | (bits & 0x3ffu) << 13) : magnitude;
+  return bits & 0x8000u ? -x : x;
+}
+
+// To the nearest, ties to even.
+inline std::uint16_t float_to_half(float x) {
+  const unsigned sign = __float_as_uint(x) >> 16 & 0x8000u;
+  if (x != x) return 0x7fff;
+  const float magnitude = std::fabs(x);
+  if (magnitude >= 65520.0f) return static_cast<std::uint16_t>(sign | 0x7c00u);
+  // The spacing of halves near x; nearbyint rounds ties to even.
+  const int exponent = magnitude < std::ldexp(1.0f, -14) ? -14 : std::ilogb(magnitude);
+  const int steps = static_cast<int>(std::nearbyint(std::ldexp(magnitude, 10 - exponent)));
+  // The carry of a mantissa that rounds up goes into the exponent by itself.
+  return static_cast<std::uint16_t>(sign | static_cast<unsigned>(steps + ((exponent + 14) << 10)));
+}
+
 // Blocks run one after the other, and fibers change places at barriers only: every access is atomic.
 inline int atomicExch_system(int* address, int value) {
   const int old = *address;

@@ -4,7 +4,7 @@ The compiled kernels of dipkernels for one backend. Call them through dipkernels
 from __future__ import annotations
 import collections.abc
 import typing
-__all__: list[str] = ['activation', 'activation_backward', 'available_isas', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'dropout', 'elementwise_loss', 'gather', 'hinge_loss', 'isa', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'num_threads', 'optimizer_step', 'output_size', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_isa', 'set_num_threads', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'upsample_nearest2d', 'upsample_nearest2d_backward']
+__all__: list[str] = ['activation', 'activation_backward', 'available_isas', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'dropout', 'elementwise_loss', 'free_memory', 'gather', 'hinge_loss', 'isa', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'num_threads', 'optimizer_step', 'output_size', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_isa', 'set_num_threads', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'upsample_nearest2d', 'upsample_nearest2d_backward']
 def activation(x: typing.Any, name: str, alpha: typing.SupportsFloat | typing.SupportsIndex, out: typing.Any) -> typing.Any:
     ...
 def activation_backward(dy: typing.Any, y: typing.Any, name: str, alpha: typing.SupportsFloat | typing.SupportsIndex, out: typing.Any) -> typing.Any:
@@ -28,6 +28,8 @@ def conv2d_backward_weight(dy: typing.Any, x: typing.Any, weight_shape: collecti
 def dropout(op: str, name: str, x: typing.Any, p: typing.SupportsFloat | typing.SupportsIndex, seed: typing.SupportsInt | typing.SupportsIndex, offset: typing.SupportsInt | typing.SupportsIndex, out: typing.Any) -> typing.Any:
     ...
 def elementwise_loss(op: str, kind: str, x: typing.Any, target: typing.Any, beta: typing.SupportsFloat | typing.SupportsIndex, factor: typing.SupportsFloat | typing.SupportsIndex, reduction: str, want_gradient: bool, out: typing.Any) -> tuple[typing.Any, typing.Any]:
+    ...
+def free_memory() -> None:
     ...
 def gather(dy: typing.Any, indices: typing.Any, out: typing.Any) -> typing.Any:
     ...

@@ -29,6 +29,10 @@ class DeviceArray:
         ...
     def __repr__(self) -> str:
         ...
+    def astype(self, dtype: str) -> DeviceArray:
+        """
+        A copy as float32, float16 or bfloat16, each number rounded to the nearest, ties to even.
+        """
     def copy(self) -> DeviceArray:
         ...
     def item(self) -> float:
