@@ -153,7 +153,11 @@ def test_bad_interfaces_are_refused() -> None:
         (CudaArrayInterface(x, data=(host.ctypes.data, False)), ValueError, "not in the memory of a GPU"),
         (CudaArrayInterface(x, strides=(26, 4)), ValueError, "multiples of the element size"),
         (CudaArrayInterface(x, stream=0), ValueError, "stream must not be 0"),
-        (CudaArrayInterface(x, typestr="<f8", shape=(4, 3)), TypeError, "x must be float32, float16 or bfloat16, got float64"),
+        (
+            CudaArrayInterface(x, typestr="<f8", shape=(4, 3)),
+            TypeError,
+            "x must be float32, float16 or bfloat16, got",
+        ),
         (CudaArrayInterface(x, shape="wide"), TypeError, "cannot be read"),
         (CudaArrayInterface(x, data=(x.__cuda_array_interface__["data"][0] + 2, False)), ValueError, "multiple of its"),
     ]

@@ -2,7 +2,7 @@
 #include <pybind11/numpy.h>
 
 #include "core/arguments.h"
-#include "core/result_memory.h"
+#include "core/memory.h"
 
 namespace dip {
 namespace {

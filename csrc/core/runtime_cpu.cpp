@@ -3,8 +3,8 @@
 
 #include "core/families.h"
 #include "core/isa.h"
+#include "core/memory.h"
 #include "core/parallel.h"
-#include "core/result_memory.h"
 
 namespace dip {
 

@@ -1,10 +1,11 @@
 // Memory an operator needs while it runs. It is kept from call to call, so a training loop does not pay for fresh
-// pages at every step, and aligned to the cache line.
+// pages at every step.
 #pragma once
 
 #include <cstdint>
 #include <cstdlib>
-#include <new>
+
+#include "core/memory.h"
 
 namespace dip::cpu {
 
@@ -22,8 +23,7 @@ class Scratch {
     if (size > size_) {
       std::free(data_);
       size_ = 0;
-      data_ = std::aligned_alloc(64, (size + 63) / 64 * 64);
-      if (!data_) throw std::bad_alloc();
+      data_ = allocate(static_cast<std::size_t>(size));
       size_ = size;
     }
     return data_;

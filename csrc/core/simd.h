@@ -141,6 +141,19 @@ inline F first_only(F v, std::int64_t n, float rest) {
   return n == W ? v : select(lane_numbers() < static_cast<std::int32_t>(n), v, broadcast(rest));
 }
 
+// Lane i to p[2i], for the first n.
+inline void store_even(float* p, F v, std::int64_t n) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  const __m512i high = _mm512_setr_epi32(8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15);
+  const std::uint32_t mask = 0x55555555u & static_cast<std::uint32_t>((std::uint64_t{1} << 2 * n) - 1);
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask), _mm512_permutexvar_ps(low, (__m512)v));
+  _mm512_mask_storeu_ps(p + W, static_cast<__mmask16>(mask >> W), _mm512_permutexvar_ps(high, (__m512)v));
+#else
+  for (int i = 0; i < n; ++i) p[2 * i] = v[i];
+#endif
+}
+
 // Sums halves onto halves: a fixed tree, so the same bits every time.
 inline float horizontal_sum(F v) {
 #if defined(__AVX512F__)

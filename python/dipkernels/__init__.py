@@ -6,6 +6,7 @@
 
 from dipkernels import cuda, ops
 from dipkernels.ops import *  # noqa: F403
+from dipkernels.ops.explain import explain
 from dipkernels.ops.precision import precision
 from dipkernels.runtime import available_isas, free_memory, info, isa, num_threads, set_isa, set_num_threads
 
@@ -14,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "available_isas",
     "cuda",
+    "explain",
     "free_memory",
     "info",
     "isa",

@@ -36,6 +36,15 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "row": ((1, 2, 1, 200), (3, 2, 1, 7), 1, (0, 3), 1, 1, "exact"),
     "many_filters": ((1, 5, 6, 6), (130, 5, 3, 3), 1, 1, 1, 1, "exact"),
     "large_image": ((1, 2, 70, 130), (3, 2, 3, 3), 1, 1, 1, 1, "exact"),
+    # Enough channels on both sides for the ways that have them as the vector.
+    "channels": ((3, 20, 9, 30), (33, 20, 3, 3), 1, 1, 1, 1, "exact"),
+    "channels_stride": ((2, 17, 13, 29), (24, 17, 3, 5), 2, ((1, 1), (3, 0)), 1, 1, "floor"),
+    "channels_stride3": ((5, 16, 14, 14), (16, 16, 3, 3), 3, 2, 1, 1, "floor"),
+    "channels_dilated": ((2, 18, 12, 11), (40, 18, 3, 3), 1, 3, (3, 2), 1, "exact"),
+    "channels_groups": ((4, 32, 7, 7), (48, 16, 3, 3), 1, 1, 1, 2, "exact"),
+    "channels_wide_padding": ((1, 16, 3, 3), (16, 16, 3, 3), 2, 5, 1, 1, "exact"),
+    "channels_row": ((1, 16, 1, 100), (35, 16, 1, 7), 1, (0, 3), 1, 1, "exact"),
+    "channels_pixel": ((19, 16, 2, 2), (32, 16, 2, 2), 1, 0, 1, 1, "exact"),
     "empty_batch": ((0, 3, 8, 8), (4, 3, 3, 3), 1, 1, 1, 1, "exact"),
 }
 

@@ -7,35 +7,11 @@
 #include "ops/conv/conv.h"
 #include "ops/conv/kernels.h"
 #include "ops/conv/padded_input.h"
+#include "ops/conv/ways.h"
 
 namespace dip::cpu {
 
 using std::int64_t;
-
-namespace {
-
-void backward_weight_by_rows(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  const PaddedInput input(p.window, p.group_channels());
-  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
-  parallel_for(p.groups, [&](int64_t g) {
-    static thread_local Scratch scratch;
-    float* planes = scratch.floats(channels * input.channel + 2 * slack);
-    std::vector<double> sums(filters * depth);
-    for (int64_t image = 0; image < p.N; ++image) {
-      for (int64_t c = 0; c < channels; ++c) {
-        input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
-                           planes + c * input.channel);
-      }
-      for (int64_t m = 0; m < filters; ++m) {
-        conv_kernels().shifted_row_dots({dy + (image * p.K + g * filters + m) * h.output * w.output, planes,
-                                         input.offsets.data(), depth, w.output, input.pitch, h.output, w.output,
-                                         sums.data() + m * depth});
-      }
-    }
-    for (int64_t i = 0; i < filters * depth; ++i) dweight[g * filters * depth + i] = static_cast<float>(sums[i]);
-  });
-}
 
 // The weights' gradient with the positions as the depth of the product. x is copied with its channels innermost, so
 // that for one row of taps the S·C numbers under a window lie side by side: they are the vector. dy is copied into
@@ -125,17 +101,12 @@ void backward_weight_by_pixels(const Conv2d& p, const float* dy, const float* x,
   });
 }
 
-// Whether the vectors of backward_weight_by_pixels would be mostly full.
-bool fills_vectors(const Conv2d& p) {
+bool pixels_fill_vectors(const Conv2d& p) {
   const int64_t width = p.window.w.dilation == 1 ? p.window.w.kernel * p.group_channels() : p.group_channels();
   return 10 * width >= 6 * divide_up(width, 16) * 16;
 }
 
-}  // namespace
-
-void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  if (by_rows(p)) return backward_weight_by_rows(p, dy, x, dweight);
-  if (fills_vectors(p)) return backward_weight_by_pixels(p, dy, x, dweight);
+void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
@@ -187,15 +158,6 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
                            std::min(depth, column + column_step));
     });
   }
-}
-
-void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
-  const int64_t plane = p.window.h.output * p.window.w.output;
-  parallel_for(p.K, [&](int64_t k) {
-    double sum = 0.0;
-    for (int64_t n = 0; n < p.N; ++n) sum += conv_kernels().sum(dy + (n * p.K + k) * plane, plane);
-    dbias[k] = static_cast<float>(sum);
-  });
 }
 
 }  // namespace dip::cpu

@@ -115,6 +115,15 @@ py::object backward_bias(py::object dy_, py::object out) {
   return dbias.object();
 }
 
+std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, Pair stride, Padding padding,
+                   Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
+  const Arguments args(op.c_str());
+  check(x_shape.size() == 4 && x_shape[0] >= 0, args.op(), ": x_size must be (N, C, H, W), got ", to_string(x_shape));
+  check(weight_shape.size() == 4, args.op(), ": weight_size must be (K, C, H, W), got ", to_string(weight_shape));
+  const Call call = make_call(args, x_shape, weight_shape, stride, padding, dilation, groups, rounding, precision);
+  return backend::conv2d_choice(op, call.p);
+}
+
 }  // namespace
 
 void bind_conv(py::module_& m) {
@@ -125,6 +134,8 @@ void bind_conv(py::module_& m) {
         arg("dilation"), arg("groups"), arg("rounding"), arg("precision"), arg("out"));
   m.def("conv2d_backward_weight", backward_weight, arg("dy"), arg("x"), arg("weight_shape"), arg("stride"),
         arg("padding"), arg("dilation"), arg("groups"), arg("rounding"), arg("precision"), arg("out"));
+  m.def("conv2d_choice", choice, arg("op"), arg("x_shape"), arg("weight_shape"), arg("stride"), arg("padding"),
+        arg("dilation"), arg("groups"), arg("rounding"), arg("precision"));
   m.def("conv2d_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

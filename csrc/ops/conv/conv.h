@@ -1,6 +1,8 @@
 // The convolution operators of a backend. Arguments are checked already; arrays are contiguous.
 #pragma once
 
+#include <string>
+
 #include "ops/conv/params.h"
 
 namespace dip::DIP_BACKEND {
@@ -16,5 +18,8 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
 
 // dbias_k = Σ dy over all images and positions.
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias);
+
+// In words, how this backend computes `op`, conv2d or one of its gradients, and why so.
+std::string conv2d_choice(const std::string& op, const Conv2d& p);
 
 }  // namespace dip::DIP_BACKEND

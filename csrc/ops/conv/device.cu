@@ -215,6 +215,12 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 
 }  // namespace
 
+std::string conv2d_choice(const std::string&, const Conv2d& p) {
+  if (!use_direct(p)) return "implicit matrix product";
+  return fits_32_bits(p) ? "direct: groups of few channels would leave tiles empty"
+                         : "direct: 32-bit offsets do not reach all elements";
+}
+
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
   if (use_direct(p)) return conv2d_forward_direct(p, x, weight, bias, y);
   const Forward problem(p, x, weight, bias, y);

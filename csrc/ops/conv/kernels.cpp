@@ -13,7 +13,9 @@
 // not the loads.
 #include "ops/conv/kernels.h"
 
+#include "core/lane_tiles.h"
 #include "core/tiles.h"
+#include "ops/conv/lane_kernels.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -350,43 +352,6 @@ void pixel_product(const PixelProduct& p, std::int64_t panel_begin, std::int64_t
   }
 }
 
-// Exchanges halves of ever larger blocks: after the step of distance d every block of 2d × 2d is transposed.
-inline void transpose_square(F (&v)[W]) {
-#pragma GCC unroll 4
-  for (int d = 1; d < W; d *= 2) {
-    I low, high;
-    for (int j = 0; j < W; ++j) {
-      low[j] = j & d ? W + j - d : j;
-      high[j] = j & d ? W + j : j + d;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
-      if (i & d) continue;
-      const F a = v[i], b = v[i + d];
-      v[i] = __builtin_shuffle(a, b, low);
-      v[i + d] = __builtin_shuffle(a, b, high);
-    }
-  }
-}
-
-void transpose(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
-               std::int64_t to_row) {
-  for (std::int64_t i0 = 0; i0 < rows; i0 += W) {
-    const std::int64_t height = rows - i0 < W ? rows - i0 : W;
-    for (std::int64_t j0 = 0; j0 < columns; j0 += W) {
-      const std::int64_t width = columns - j0 < W ? columns - j0 : W;
-      F v[W];
-#pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) v[i] = i < height ? load_some(from + (i0 + i) * from_row + j0, width) : F{};
-      transpose_square(v);
-#pragma GCC unroll 16
-      for (int j = 0; j < W; ++j) {
-        if (j < width) store_some(to + (j0 + j) * to_row + i0, v[j], height);
-      }
-    }
-  }
-}
-
 double sum(const float* values, std::int64_t count) {
   // Sixteen partial sums: enough to fill the vectors of every instruction set, and the same on each.
   double partial[16] = {};
@@ -405,6 +370,7 @@ double sum(const float* values, std::int64_t count) {
 
 extern const ConvKernels conv_kernels = {MR,
                                          NR,
+                                         W,
                                          depth_block,
                                          tiles_at_once,
                                          dot_rows,
@@ -417,6 +383,8 @@ extern const ConvKernels conv_kernels = {MR,
                                          shifted_row,
                                          shifted_row_dots,
                                          pixel_product,
+                                         pack_lanes,
+                                         lane_product,
                                          transpose,
                                          sum};
 

@@ -61,6 +61,30 @@ struct PackedProduct {
   const std::int64_t* tile_offset;       // 0, column_block, 2·column_block, … depth_block of them
 };
 
+// Taps [first, last) of one axis.
+struct TapRange {
+  std::int32_t first, last;
+};
+
+// The same sums with the rows of the matrix as the vector and the positions of the grid one by one:
+// out[m][i, j] = activation(bias[m] + Σ_{c, r, s} packed[m][c, r, s] · source[offset[c, r, s] + i·row + j·column]).
+// Nothing is copied and nothing is padded: at the edges, the taps that miss the image are left out.
+struct LaneProduct {
+  const float* packed;  // pack_lanes() of the matrix
+  const float* source;
+  const std::int64_t* offset;
+  std::int64_t channels, tap_rows, tap_columns;  // extents of c, r and s
+  std::int64_t rows;
+  const TapRange *row_taps, *column_taps;  // for every i, and every j: which r and s meet the image
+  std::int64_t grid_w;                     // as many j
+  std::int64_t images;
+  std::int64_t source_image, source_row, source_column;  // distances in `source` of images, i and j
+  float* out;
+  std::int64_t out_image, out_plane, out_row, out_column;  // distances in `out` of images, m, i and j
+  const float* bias;                                       // may be null
+  ActivationSpec activation;
+};
+
 // One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
 // out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
 struct ShiftedRow {
@@ -84,6 +108,7 @@ struct ShiftedRowDots {
 struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
+  std::int64_t lanes;         // rows in a panel of pack_lanes()
   std::int64_t depth_block;   // of the depth, what stays in the first-level cache
   std::int64_t tiles_at_once;
   std::int64_t dot_row_block, dot_column_block;
@@ -102,6 +127,12 @@ struct ConvKernels {
   // Panels [panel_begin, panel_end) of the rows, and taps likewise.
   void (*pixel_product)(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
                         std::int64_t tap_end);
+  // packed[k][lane] = matrix[lane·row_stride + column_offset[k]], for up to `lanes` rows.
+  void (*pack_lanes)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
+                     std::int64_t depth, float* packed);
+  // Rows [row_begin, row_end), whole panels but for the last, of the grid's rows [grid_begin, grid_end).
+  void (*lane_product)(const LaneProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t grid_begin,
+                       std::int64_t grid_end);
   // to[j·to_row + i] = from[i·from_row + j]
   void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                     std::int64_t to_row);

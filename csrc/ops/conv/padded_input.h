@@ -67,10 +67,72 @@ struct PaddedInput {
   }
 };
 
-// Groups of few filters and channels, depthwise convolution above all: a tile of the product would stay nearly empty,
-// so every plane of results is computed by itself, from a padded copy that fits into the first-level cache.
-inline bool by_rows(const Conv2d& p) {
-  return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
-}
+// The inputs i of one axis that one phase of the backward pass computes, those with i·stride + phase − padding in
+// [0, input).
+struct PhaseRange {
+  std::int64_t phase, first, last;  // i in [first, last)
+
+  PhaseRange(const Axis& axis, std::int64_t phase) : phase(phase) {
+    const auto divide_up = [&](std::int64_t a) { return (a + axis.stride - 1) / axis.stride; };
+    first = divide_up(std::max<std::int64_t>(0, axis.pad_start - phase));
+    const std::int64_t room = axis.input + axis.pad_start - phase;
+    last = std::max(first, room > 0 ? divide_up(room) : 0);
+  }
+
+  std::int64_t size() const { return last - first; }
+  std::int64_t position(const Axis& axis) const { return first * axis.stride + phase - axis.pad_start; }
+};
+
+// One padded copy of the planes of dy that serves all phases of the backward pass, and for each phase the shift in it,
+// and the column of the weights, of every (filter, tap).
+struct PaddedGradient {
+  std::int64_t y0 = 0, y1, x0 = 0, x1;  // rows [y0, y1) and columns [x0, x1) of dy, zeros outside
+  std::int64_t pitch, plane;
+
+  struct Phase {
+    PhaseRange h, w;
+    std::vector<std::int64_t> offsets, columns;
+  };
+  std::vector<Phase> phases;
+
+  PaddedGradient(const Window2d& window, std::int64_t filters, std::int64_t channels)
+      : y1(window.h.output), x1(window.w.output) {
+    const Axis &h = window.h, &w = window.w;
+    const TapShifts h_taps(h), w_taps(w);
+    for (std::int64_t a = 0; a < h.stride; ++a) {
+      const PhaseRange range(h, a);
+      y0 = std::min(y0, range.first - h_taps.largest_shift);
+      y1 = std::max(y1, range.last);
+    }
+    for (std::int64_t b = 0; b < w.stride; ++b) {
+      const PhaseRange range(w, b);
+      x0 = std::min(x0, range.first - w_taps.largest_shift);
+      x1 = std::max(x1, range.last);
+    }
+    pitch = x1 - x0;
+    plane = (y1 - y0) * pitch;
+    for (std::int64_t a = 0; a < h.stride; ++a) {
+      for (std::int64_t b = 0; b < w.stride; ++b) {
+        Phase phase{PhaseRange(h, a), PhaseRange(w, b), {}, {}};
+        if (phase.h.size() == 0 || phase.w.size() == 0) continue;
+        for (std::int64_t k = 0; k < filters; ++k) {
+          for (std::int64_t r = 0; r < h.kernel; ++r) {
+            for (std::int64_t s = 0; s < w.kernel; ++s) {
+              if (r * h.dilation % h.stride != a || s * w.dilation % w.stride != b) continue;
+              phase.offsets.push_back(k * plane + (phase.h.first - h_taps.shift_of[r] - y0) * pitch +
+                                      (phase.w.first - w_taps.shift_of[s] - x0));
+              phase.columns.push_back((k * channels * h.kernel + r) * w.kernel + s);
+            }
+          }
+        }
+        phases.push_back(std::move(phase));
+      }
+    }
+  }
+
+  void copy_plane(const Window2d& window, const float* dy, float* to) const {
+    conv_kernels().copy_phase({window.h.output, window.w.output, y0, x0, 1, 1, y1 - y0, pitch}, dy, to);
+  }
+};
 
 }  // namespace dip::cpu

@@ -1,11 +1,15 @@
-// The memory of results on the CPU.
+// Memory on the CPU: aligned to the cache line, and where it is large in huge pages, which spare the processor looking
+// up where each of thousands of small ones lies.
 #pragma once
 
 #include <cstddef>
 
 namespace dip::cpu {
 
-// Memory for a result, aligned to the cache line. Fresh pages cost more than most kernels that write to them, so what
+// Throws std::bad_alloc. std::free() takes it back.
+void* allocate(std::size_t bytes);
+
+// Memory for a result. Fresh pages cost more than most kernels that write to them, so what
 // is given back is kept, up to a sixteenth of the machine's memory, and serves later results of about its size.
 // Call both with Python's global lock held, which is all that protects them. Throws std::bad_alloc.
 void* take_result_memory(std::size_t bytes);

@@ -1,4 +1,4 @@
-#include "core/result_memory.h"
+#include "core/memory.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -55,6 +55,14 @@ std::size_t block_size(std::size_t bytes) {
   return round_up(bytes, step);
 }
 
+void free_oldest() {
+  std::free(blocks().kept.back().memory);
+  blocks().kept_bytes -= blocks().kept.back().bytes;
+  blocks().kept.pop_back();
+}
+
+}  // namespace
+
 void* allocate(std::size_t bytes) {
   const bool large = bytes >= 2 * huge_page;
   const std::size_t alignment = large ? huge_page : 64;
@@ -63,14 +71,6 @@ void* allocate(std::size_t bytes) {
   if (large) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // only a wish
   return memory;
 }
-
-void free_oldest() {
-  std::free(blocks().kept.back().memory);
-  blocks().kept_bytes -= blocks().kept.back().bytes;
-  blocks().kept.pop_back();
-}
-
-}  // namespace
 
 void* take_result_memory(std::size_t bytes) {
   Blocks& all = blocks();

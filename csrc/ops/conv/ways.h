@@ -1,0 +1,35 @@
+// The ways in which the CPU computes a convolution and its gradients; cpu.cpp chooses one by what it costs.
+#pragma once
+
+#include "ops/conv/params.h"
+
+namespace dip::cpu {
+
+// One plane of results after the other: for groups of few channels.
+void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+void backward_data_by_rows(const Conv2d& p, const float* dy, const float* weight, float* dx);
+void backward_weight_by_rows(const Conv2d& p, const float* dy, const float* x, float* dweight);
+
+// Tiles of filters × columns with the columns as the vector: for few filters.
+void forward_by_tiles(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+void backward_data_by_tiles(const Conv2d& p, const float* dy, const float* weight, float* dx);
+
+// The filters, or backward the channels, as the vector: for all that fill it.
+void forward_by_lanes(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weight, float* dx);
+
+// Weight gradients with the positions as the depth of the product and the channels as the vector, or as dot products
+// along the positions.
+void backward_weight_by_pixels(const Conv2d& p, const float* dy, const float* x, float* dweight);
+void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight);
+
+// What these cost for one image and group, in multiply-adds of one lane.
+double forward_tiles_cost(const Conv2d& p);
+double forward_lanes_cost(const Conv2d& p);
+double backward_data_tiles_cost(const Conv2d& p);
+double backward_data_lanes_cost(const Conv2d& p);
+
+// Whether the vectors of backward_weight_by_pixels would be mostly full.
+bool pixels_fill_vectors(const Conv2d& p);
+
+}  // namespace dip::cpu
