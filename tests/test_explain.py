@@ -10,7 +10,7 @@ from cases.conv import GEOMETRIES
 WAYS = {
     "conv2d": {"rows", "tiles", "lanes"},
     "conv2d_backward_data": {"rows", "tiles", "lanes"},
-    "conv2d_backward_weight": {"rows", "pixels", "dots"},
+    "conv2d_backward_weight": {"rows", "dots", "lanes"},
 }
 
 

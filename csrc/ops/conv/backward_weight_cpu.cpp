@@ -1,4 +1,4 @@
-// The gradients of a convolution's weights and bias on the CPU.
+// The gradient of a convolution's weights on the CPU.
 #include <algorithm>
 #include <vector>
 
@@ -13,99 +13,77 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-// The weights' gradient with the positions as the depth of the product. x is copied with its channels innermost, so
-// that for one row of taps the S·C numbers under a window lie side by side: they are the vector. dy is copied into
-// panels.
-void backward_weight_by_pixels(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+// With the filters as the vector: dy is copied into panels of them, x is read in place, or from a padded copy.
+void backward_weight_by_lanes(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const Axis &h = p.window.h, &w = p.window.w;
   const ConvKernels& kernels = conv_kernels();
-  const int64_t channels = p.group_channels(), filters = p.group_filters(), block = kernels.row_block;
-  const bool rows_of_taps = w.dilation == 1;
-  const int64_t taps = rows_of_taps ? h.kernel : p.taps(), width = rows_of_taps ? w.kernel * channels : channels;
-  const int64_t pitch = divide_up(width, 16) * 16, panels = divide_up(filters, block), rows = panels * block;
+  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
+  const int64_t lines = h.input + h.pad_start + h.pad_end, columns = w.input + w.pad_start + w.pad_end;
+  const bool padded = lines > h.input || columns > w.input;
+  const int64_t in_plane = h.input * w.input, x_plane = lines * columns, positions = h.output * w.output;
+  const int64_t panels = divide_up(filters, kernels.lanes), panel = positions * kernels.lanes;
 
-  const int64_t columns = w.input + w.pad_start + w.pad_end, lines = h.input + h.pad_start + h.pad_end;
-  const int64_t x_plane = lines * columns * channels, plane = h.output * w.output;
-  const int64_t image_floats = p.C * lines * columns + p.groups * rows * plane;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
-  static thread_local Scratch x_scratch, dy_scratch, out_scratch;
-  float* x_copy = x_scratch.floats(batch * p.groups * x_plane + slack);
-  float* dy_copy = dy_scratch.floats(batch * p.groups * rows * plane);
-  float* out = out_scratch.floats(p.groups * taps * rows * pitch);
+  const int64_t image_floats = (padded ? p.C * x_plane : 0) + p.groups * panels * panel;
+  const int64_t batch = std::clamp<int64_t>(2 * scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
+  static thread_local Scratch x_scratch, dy_scratch;
+  float* x_copy = x_scratch.floats(padded ? batch * p.C * x_plane : 1);
+  float* dy_copy = dy_scratch.floats(batch * p.groups * panels * panel);
 
-  std::vector<int64_t> offsets(batch * plane), tap_shift(taps);
-  for (int64_t q = 0; q < batch * plane; ++q) {
-    const int64_t ow = q % w.output, oh = q / w.output % h.output, image = q / plane;
-    offsets[q] = image * p.groups * x_plane + (oh * h.stride * columns + ow * w.stride) * channels;
+  std::vector<int64_t> offsets, taps;
+  for (int64_t oh = 0; oh < h.output; ++oh) {
+    for (int64_t ow = 0; ow < w.output; ++ow) offsets.push_back(oh * h.stride * columns + ow * w.stride);
   }
-  for (int64_t tap = 0; tap < taps; ++tap) {
-    const int64_t r = rows_of_taps ? tap : tap / w.kernel, s = rows_of_taps ? 0 : tap % w.kernel;
-    tap_shift[tap] = (r * h.dilation * columns + s * w.dilation) * channels;
-  }
-
-  if (p.N == 0) std::fill(out, out + p.groups * taps * rows * pitch, 0.0f);
-  const int64_t panel_step = std::clamp<int64_t>(p.groups * panels * taps / pieces_wanted, 1, 4);
-  const int64_t panel_pieces = divide_up(panels, panel_step);
-  for (int64_t first = 0; first < p.N; first += batch) {
-    const int64_t images = std::min(batch, p.N - first), depth = images * plane;
-    parallel_for(images * p.groups * (lines + panels), [&](int64_t task) {
-      const int64_t part = task % (lines + panels), g = task / (lines + panels) % p.groups;
-      const int64_t image = task / (lines + panels) / p.groups;
-      if (part < lines) {
-        float* to = x_copy + (image * p.groups + g) * x_plane + part * columns * channels;
-        const int64_t ih = part - h.pad_start;
-        if (ih < 0 || ih >= h.input) {
-          std::fill(to, to + columns * channels, 0.0f);
-          return;
-        }
-        std::fill(to, to + w.pad_start * channels, 0.0f);
-        std::fill(to + (w.pad_start + w.input) * channels, to + columns * channels, 0.0f);
-        const float* from = x + (((first + image) * p.groups + g) * channels * h.input + ih) * w.input;
-        kernels.transpose(from, h.input * w.input, channels, w.input, to + w.pad_start * channels, channels);
-      } else {
-        const int64_t panel = part - lines, own = std::min(block, filters - panel * block);
-        const float* from = dy + (((first + image) * p.groups + g) * filters + panel * block) * plane;
-        float* to = dy_copy + ((g * panels + panel) * batch + image) * plane * block;
-        kernels.transpose(from, plane, own, plane, to, block);
-      }
-    });
-    parallel_for(p.groups * panel_pieces * taps, [&](int64_t task) {
-      const int64_t tap = task % taps, piece = task / taps % panel_pieces, g = task / taps / panel_pieces;
-      PixelProduct product{};
-      product.left = dy_copy + g * panels * batch * plane * block;
-      product.left_panel = batch * plane * block;
-      product.right = x_copy + g * x_plane;
-      product.offset = offsets.data();
-      product.tap_shift = tap_shift.data();
-      product.depth = depth;
-      product.rows = filters;
-      product.width = width;
-      product.out = out + g * taps * rows * pitch;
-      product.out_tap = rows * pitch;
-      product.out_row = pitch;
-      product.accumulate = first > 0;
-      kernels.pixel_product(product, piece * panel_step, std::min(panels, (piece + 1) * panel_step), tap, tap + 1);
-    });
-  }
-  parallel_for(p.K, [&](int64_t k) {
-    const int64_t g = k / filters;
-    float* to = dweight + k * channels * p.taps();
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      const float* from = out + ((g * taps + tap) * rows + k % filters) * pitch;
-      // (s, c) of this row of taps, or c of this tap
-      for (int64_t s = 0; s < width / channels; ++s) {
-        const int64_t at = rows_of_taps ? tap * w.kernel + s : tap;
-        for (int64_t c = 0; c < channels; ++c) to[c * p.taps() + at] = from[s * channels + c];
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t r = 0; r < h.kernel; ++r) {
+      for (int64_t s = 0; s < w.kernel; ++s) {
+        taps.push_back(c * x_plane + r * h.dilation * columns + s * w.dilation);
       }
     }
-  });
+  }
+
+  if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
+  const int64_t pairs = divide_up(panels, 2), pieces = divide_up(pieces_wanted, p.groups * pairs);
+  const int64_t tap_step = std::max(divide_up(depth, pieces), std::min(depth, kernels.lane_columns));
+  const int64_t tap_pieces = divide_up(depth, tap_step);
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const int64_t images = std::min(batch, p.N - first), own = padded ? p.C : 0;
+    parallel_for(images * (own + p.groups * panels), [&](int64_t task) {
+      const int64_t image = task % images, part = task / images;
+      if (part < own) {
+        kernels.copy_phase({h.input, w.input, -h.pad_start, -w.pad_start, 1, 1, lines, columns},
+                           x + ((first + image) * p.C + part) * in_plane, x_copy + (image * p.C + part) * x_plane);
+        return;
+      }
+      const int64_t which = part - own, g = which / panels, k = which % panels * kernels.lanes;
+      const int64_t rows = std::min(kernels.lanes, filters - k);
+      float* to = dy_copy + (which * batch + image) * panel;
+      if (rows < kernels.lanes) std::fill(to, to + panel, 0.0f);
+      kernels.transpose(dy + ((first + image) * p.K + g * filters + k) * positions, positions, rows, positions, to,
+                        kernels.lanes);
+    });
+    parallel_for(p.groups * pairs * tap_pieces, [&](int64_t task) {
+      const int64_t tap = task % tap_pieces * tap_step, pair = task / tap_pieces % pairs, g = task / tap_pieces / pairs;
+      const float* source = padded ? x_copy : x + first * p.C * in_plane;
+      static thread_local Scratch sums;
+      const LaneGradient gradient{dy_copy + g * panels * batch * panel,
+                                  batch * panel,
+                                  source + g * channels * x_plane,
+                                  images,
+                                  p.C * x_plane,
+                                  offsets.data(),
+                                  positions,
+                                  taps.data(),
+                                  depth,
+                                  filters,
+                                  dweight + g * filters * depth,
+                                  first > 0};
+      kernels.lane_gradient(gradient, pair * 2 * kernels.lanes, std::min(filters, (pair + 1) * 2 * kernels.lanes), tap,
+                            std::min(depth, tap + tap_step), sums.floats(tap_step * 2 * kernels.lanes));
+    });
+  }
 }
 
-bool pixels_fill_vectors(const Conv2d& p) {
-  const int64_t width = p.window.w.dilation == 1 ? p.window.w.kernel * p.group_channels() : p.group_channels();
-  return 10 * width >= 6 * divide_up(width, 16) * 16;
-}
-
+// Along the positions, with the flat padded planes as vectors.
 void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
@@ -158,6 +136,20 @@ void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, f
                            std::min(depth, column + column_step));
     });
   }
+}
+
+double backward_weight_lanes_cost(const Conv2d& p) {
+  const int64_t panels = divide_up(p.group_filters(), conv_kernels().lanes);
+  const double rows = static_cast<double>(panels * conv_kernels().lanes);
+  const double positions = static_cast<double>(p.window.h.output * p.window.w.output);
+  // Copying dy takes as long as 30 steps; a single panel is limited by loads.
+  return rows * positions * (static_cast<double>(p.group_channels() * p.taps()) * (panels == 1 ? 1.2 : 1.0) + 30.0);
+}
+
+double backward_weight_dots_cost(const Conv2d& p) {
+  // Two loads feed each multiply-add of a dot product but for the tile's reuse, and lanes are summed at its end.
+  return 3.3 * static_cast<double>(p.group_filters() * p.group_channels() * p.taps()) *
+         static_cast<double>(p.window.h.output * p.window.w.output);
 }
 
 }  // namespace dip::cpu

@@ -8,31 +8,33 @@
 namespace dip::cpu {
 namespace {
 
-enum class Way { rows, tiles, lanes, pixels, dots };
+enum class Way { rows, tiles, lanes, dots };
 
 struct Choice {
   Way way;
-  double tiles_cost = 0.0, lanes_cost = 0.0;  // where they were compared
+  double cost = 0.0, lanes_cost = 0.0;  // of the other way and of lanes, where they were compared
 };
 
 bool few_channels(const Conv2d& p) {
   return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
 }
 
-Choice cheaper(double tiles, double lanes) {
-  return {lanes < tiles ? Way::lanes : Way::tiles, tiles, lanes};
+Choice cheaper(Way other, double cost, double lanes_cost) {
+  return {lanes_cost < cost ? Way::lanes : other, cost, lanes_cost};
 }
 
 Choice choose_forward(const Conv2d& p) {
-  return few_channels(p) ? Choice{Way::rows} : cheaper(forward_tiles_cost(p), forward_lanes_cost(p));
+  return few_channels(p) ? Choice{Way::rows} : cheaper(Way::tiles, forward_tiles_cost(p), forward_lanes_cost(p));
 }
 
 Choice choose_backward_data(const Conv2d& p) {
-  return few_channels(p) ? Choice{Way::rows} : cheaper(backward_data_tiles_cost(p), backward_data_lanes_cost(p));
+  return few_channels(p) ? Choice{Way::rows}
+                         : cheaper(Way::tiles, backward_data_tiles_cost(p), backward_data_lanes_cost(p));
 }
 
 Choice choose_backward_weight(const Conv2d& p) {
-  return {few_channels(p) ? Way::rows : pixels_fill_vectors(p) ? Way::pixels : Way::dots};
+  return few_channels(p) ? Choice{Way::rows}
+                         : cheaper(Way::dots, backward_weight_dots_cost(p), backward_weight_lanes_cost(p));
 }
 
 }  // namespace
@@ -41,17 +43,14 @@ std::string conv2d_choice(const std::string& op, const Conv2d& p) {
   const Choice choice = op == "conv2d"                 ? choose_forward(p)
                         : op == "conv2d_backward_data" ? choose_backward_data(p)
                                                        : choose_backward_weight(p);
-  const auto costs = [&] {
-    const auto millions = [&](double cost) { return cost * static_cast<double>(p.N * p.groups) / 1e6; };
-    return message("; in millions of multiply-adds lanes cost ", millions(choice.lanes_cost), " and tiles ",
-                   millions(choice.tiles_cost));
-  };
+  const auto millions = [&](double cost) { return cost * static_cast<double>(p.N * p.groups) / 1e6; };
+  const std::string costs = message("; in millions of multiply-adds lanes cost ", millions(choice.lanes_cost), ", ",
+                                    op == "conv2d_backward_weight" ? "dots " : "tiles ", millions(choice.cost));
   switch (choice.way) {
     case Way::rows: return "rows: groups of so few channels would leave tiles empty";
-    case Way::tiles: return "tiles: the columns of the result are the vector" + costs();
-    case Way::lanes: return "lanes: the rows of the result, its channels, are the vector" + costs();
-    case Way::pixels: return "pixels: the channels, with the taps of a row, are the vector and fill it";
-    case Way::dots: return "dots: channels and taps of a row are too few for a vector, so the positions are it";
+    case Way::tiles: return "tiles: the columns of the result are the vector" + costs;
+    case Way::lanes: return "lanes: the channels of the result, or the filters, are the vector" + costs;
+    case Way::dots: return "dots: the positions are the vector" + costs;
   }
   return "";
 }
@@ -75,7 +74,7 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   switch (choose_backward_weight(p).way) {
     case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
-    case Way::pixels: return backward_weight_by_pixels(p, dy, x, dweight);
+    case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
     default: return backward_weight_by_dots(p, dy, x, dweight);
   }
 }

@@ -4,9 +4,9 @@
 // is the input plane read at one constant offset. So the implicit matrix of patches is never built; the product
 // reads the padded planes in place, K·R·S times per byte copied. The price is that the flat index q = i·pitch + j also
 // runs over the few columns between the output's width and the pitch, whose results are dropped; where that price is
-// high, for small planes, packed_product copies just the columns of one tile, over all images. Weight gradients turn
-// the product round: the positions are its depth, the channels its vector (pixel_product). Groups of few channels,
-// depthwise convolution above all, would leave a tile empty: shifted_row takes them a row at a time.
+// high, for small planes, packed_product copies just the columns of one tile, over all images. Where there are enough
+// filters to fill vectors, lane_kernels.h does without copies and padding. Groups of few channels, depthwise
+// convolution above all, would leave a tile empty: shifted_row takes them a row at a time.
 //
 // Work: 2·N·K·O_h·O_w·(C/groups)·F_h·F_w floating-point operations for each of the three operators. Each tile of
 // outer_tile does MR·NV fused multiply-adds for MR + NV loads (24 for 11 with AVX-512), so the multiplier is the limit,
@@ -332,26 +332,6 @@ void shifted_row_dots(const ShiftedRowDots& p) {
   for (; k < p.depth; ++k) row_dots<1>(p, k);
 }
 
-void pixel_product(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
-                   std::int64_t tap_end) {
-  // The panel's part of a depth block stays in the first-level cache, the positions' part in the second.
-  for (std::int64_t q = 0; q < p.depth; q += depth_block) {
-    const std::int64_t depth = p.depth - q < depth_block ? p.depth - q : depth_block;
-    for (std::int64_t panel = panel_begin; panel < panel_end; ++panel) {
-      const std::int64_t rows = p.rows - panel * MR < MR ? p.rows - panel * MR : MR;
-      const float* left = p.left + panel * p.left_panel + q * MR;
-      for (std::int64_t tap = tap_begin; tap < tap_end; ++tap) {
-        float* out = p.out + tap * p.out_tap + panel * MR * p.out_row;
-        for (std::int64_t j = 0; j < p.width; j += NR) {
-          const std::int64_t columns = p.width - j < NR ? p.width - j : NR;
-          choose_outer_tile(rows, static_cast<int>((columns + W - 1) / W), false)(
-              left, p.right + p.tap_shift[tap] + j, p.offset + q, depth, out + j, p.out_row, p.accumulate || q > 0, W);
-        }
-      }
-    }
-  }
-}
-
 double sum(const float* values, std::int64_t count) {
   // Sixteen partial sums: enough to fill the vectors of every instruction set, and the same on each.
   double partial[16] = {};
@@ -371,6 +351,7 @@ double sum(const float* values, std::int64_t count) {
 extern const ConvKernels conv_kernels = {MR,
                                          NR,
                                          W,
+                                         lane_columns,
                                          depth_block,
                                          tiles_at_once,
                                          dot_rows,
@@ -382,9 +363,9 @@ extern const ConvKernels conv_kernels = {MR,
                                          packed_product,
                                          shifted_row,
                                          shifted_row_dots,
-                                         pixel_product,
                                          pack_lanes,
                                          lane_product,
+                                         lane_gradient,
                                          transpose,
                                          sum};
 

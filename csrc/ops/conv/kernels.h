@@ -40,19 +40,6 @@ struct ShiftedDots {
   bool accumulate;
 };
 
-// out[tap][m][j] (+)= Σ_q left[panel of m][q][m] · right[offset[q] + tap_shift[tap] + j]: the same sums with the
-// positions q as the depth and the channels, with the taps of a row where those lie side by side, as the vector.
-struct PixelProduct {
-  const float* left;  // panels of row_block filters, left_panel apart, each depth × row_block
-  std::int64_t left_panel;
-  const float* right;
-  const std::int64_t *offset, *tap_shift;
-  std::int64_t depth, rows, width;
-  float* out;
-  std::int64_t out_tap, out_row;  // distances; out_row has room for whole vectors
-  bool accumulate;
-};
-
 // The same product over several images at once, for small planes: the columns of a tile are the positions of the
 // results themselves, image after image, and no tile is wasted on what lies between two rows or behind the last.
 struct PackedProduct {
@@ -85,6 +72,21 @@ struct LaneProduct {
   ActivationSpec activation;
 };
 
+// dweight[m][k] (+)= Σ_{image, q} left[panel of m][image, q][m] · right[image·right_image + offset[q] + tap[k]]: the
+// weight gradient with the filters as the vector.
+struct LaneGradient {
+  const float* left;  // panels of `lanes` filters, left_panel apart, each images × positions × lanes
+  std::int64_t left_panel;
+  const float* right;
+  std::int64_t images, right_image;
+  const std::int64_t* offset;  // of every position
+  std::int64_t positions;
+  const std::int64_t* tap;  // `depth` of them
+  std::int64_t depth, rows;
+  float* out;  // rows × depth
+  bool accumulate;
+};
+
 // One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
 // out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
 struct ShiftedRow {
@@ -109,6 +111,7 @@ struct ConvKernels {
   std::int64_t row_block;     // rows in a panel of the packed matrix
   std::int64_t column_block;  // flat columns that one tile covers
   std::int64_t lanes;         // rows in a panel of pack_lanes()
+  std::int64_t lane_columns;  // columns of a tile whose vector is along the rows
   std::int64_t depth_block;   // of the depth, what stays in the first-level cache
   std::int64_t tiles_at_once;
   std::int64_t dot_row_block, dot_column_block;
@@ -124,15 +127,15 @@ struct ConvKernels {
                          std::int64_t q_end, float* sums, float* tile);
   void (*shifted_row)(const ShiftedRow& p);
   void (*shifted_row_dots)(const ShiftedRowDots& p);
-  // Panels [panel_begin, panel_end) of the rows, and taps likewise.
-  void (*pixel_product)(const PixelProduct& p, std::int64_t panel_begin, std::int64_t panel_end, std::int64_t tap_begin,
-                        std::int64_t tap_end);
   // packed[k][lane] = matrix[lane·row_stride + column_offset[k]], for up to `lanes` rows.
   void (*pack_lanes)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
                      std::int64_t depth, float* packed);
   // Rows [row_begin, row_end), whole panels but for the last, of the grid's rows [grid_begin, grid_end).
   void (*lane_product)(const LaneProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t grid_begin,
                        std::int64_t grid_end);
+  // Rows [row_begin, row_end), two panels at most, of taps [tap_begin, tap_end).
+  void (*lane_gradient)(const LaneGradient& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t tap_begin,
+                        std::int64_t tap_end, float* sums);  // room for 2·lanes numbers a tap
   // to[j·to_row + i] = from[i·from_row + j]
   void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                     std::int64_t to_row);

@@ -232,5 +232,73 @@ void lane_product(const LaneProduct& p, std::int64_t row_begin, std::int64_t row
   }
 }
 
+// Adds the products of some images to the sums of V panels and Q taps, which lie in memory in between.
+template <int V, int Q>
+void lane_gradient_tile(const LaneOperands& images, std::int64_t count, std::int64_t left_image,
+                        std::int64_t right_image, float* sums) {
+  F sum[V][1][Q];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 14
+    for (int q = 0; q < Q; ++q) sum[v][0][q] = load(sums + (q * V + v) * W);
+  }
+  LaneOperands image = images;
+  for (std::int64_t i = 0; i < count; ++i) {
+    lane_tile<V, 1, Q, 0>(image, sum);
+    image.panel += left_image;
+    image.source += right_image;
+  }
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) {
+#pragma GCC unroll 14
+    for (int q = 0; q < Q; ++q) store(sums + (q * V + v) * W, sum[v][0][q]);
+  }
+}
+
+using LaneGradientTile = void (*)(const LaneOperands&, std::int64_t, std::int64_t, std::int64_t, float*);
+
+template <int V, int... Q>
+LaneGradientTile lane_gradient_tile_of_width(std::int64_t width, std::integer_sequence<int, Q...>) {
+  static constexpr LaneGradientTile tiles[] = {lane_gradient_tile<V, Q + 1>...};
+  return tiles[width - 1];
+}
+
+template <int V>
+void lane_gradient_panels(const LaneGradient& p, std::int64_t m, std::int64_t rows, std::int64_t tap_begin,
+                          std::int64_t tap_end, float* sums) {
+  const std::int64_t taps = tap_end - tap_begin, pieces = (taps + lane_columns - 1) / lane_columns;
+  float* out = p.out + m * p.depth + tap_begin;
+  for (std::int64_t i = 0; i < taps * V * W; ++i) sums[i] = 0.0f;
+  if (p.accumulate) transpose(out, p.depth, rows, taps, sums, V * W);
+  // So many images that loading and storing the sums does not count; their part of `left` serves all taps.
+  const std::int64_t step = 256 / p.positions + 1, left_image = p.positions * W;
+  for (std::int64_t image = 0; image < p.images; image += step) {
+    LaneOperands operands{};
+    operands.panel = p.left + m / W * p.left_panel + image * left_image;
+    operands.panel_floats = p.left_panel;
+    operands.source = p.right + image * p.right_image;
+    operands.offset = p.offset;
+    operands.count[0] = operands.count[1] = 1;
+    operands.count[2] = p.positions;
+    const std::int64_t images = p.images - image < step ? p.images - image : step;
+    for (std::int64_t piece = 0; piece < pieces; ++piece) {
+      const std::int64_t tap = piece * taps / pieces, width = (piece + 1) * taps / pieces - tap;
+      operands.position = p.tap + tap_begin + tap;
+      lane_gradient_tile_of_width<V>(width, std::make_integer_sequence<int, lane_columns>())(
+          operands, images, left_image, p.right_image, sums + tap * V * W);
+    }
+  }
+  transpose(sums, V * W, taps, rows, out, p.depth);
+}
+
+void lane_gradient(const LaneGradient& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t tap_begin,
+                   std::int64_t tap_end, float* sums) {
+  if (row_end - row_begin > W) {
+    lane_gradient_panels<2>(p, row_begin, row_end - row_begin, tap_begin, tap_end, sums);
+  } else {
+    lane_gradient_panels<1>(p, row_begin, row_end - row_begin, tap_begin, tap_end, sums);
+  }
+}
+
 }  // namespace
 }  // namespace dip::cpu::DIP_ISA

@@ -17,10 +17,9 @@ void backward_data_by_tiles(const Conv2d& p, const float* dy, const float* weigh
 // The filters, or backward the channels, as the vector: for all that fill it.
 void forward_by_lanes(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weight, float* dx);
+void backward_weight_by_lanes(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
-// Weight gradients with the positions as the depth of the product and the channels as the vector, or as dot products
-// along the positions.
-void backward_weight_by_pixels(const Conv2d& p, const float* dy, const float* x, float* dweight);
+// Dot products along the positions: weight gradients of few filters.
 void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
 // What these cost for one image and group, in multiply-adds of one lane.
@@ -28,8 +27,7 @@ double forward_tiles_cost(const Conv2d& p);
 double forward_lanes_cost(const Conv2d& p);
 double backward_data_tiles_cost(const Conv2d& p);
 double backward_data_lanes_cost(const Conv2d& p);
-
-// Whether the vectors of backward_weight_by_pixels would be mostly full.
-bool pixels_fill_vectors(const Conv2d& p);
+double backward_weight_dots_cost(const Conv2d& p);
+double backward_weight_lanes_cost(const Conv2d& p);
 
 }  // namespace dip::cpu
