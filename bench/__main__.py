@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
-from bench import devices, machine, operators, training
+from bench import contest, devices, machine, operators, peak, report, steps, training
 
 
 def _operators(arguments: argparse.Namespace) -> None:
     machine.show()
     device = devices.Gpu() if arguments.device == "cuda" else devices.Cpu()
-    machine.write(arguments.json, operators.run(device, arguments.only))
+    contests = [operators.convolutions(device), operators.linears(device), operators.memory_bound(device)]
+    if arguments.device == "cpu":
+        contests.append(steps.steps())
+    measured = contest.measure(device, itertools.chain(*contests), arguments.only)
+    peaks = peak.peaks(device)
+    rows = report.show(measured, peaks)
+    if arguments.compare is not None:
+        report.compare(rows, arguments.compare)
+    machine.write(arguments.json, rows, {"measured peak": peaks})
+    if arguments.json is not None and rows:
+        picture = arguments.json.with_suffix(".png")
+        report.chart(rows).savefig(picture, dpi=150)
+        print(f"\nfigures in {arguments.json}, a chart in {picture}")
 
 
 def main() -> None:
     """Runs one benchmark, prints its table, and writes it as JSON where asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, and a chart of operators beside it")
     commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
     command = commands.add_parser("operators", help="every operator against PyTorch, over a table of shapes")
     command.add_argument("--only", default="", help="operators whose name contains this")
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--compare", type=Path, metavar="FILE", help="say what changed since this earlier JSON")
     command.set_defaults(run=_operators)
     command = commands.add_parser("training", help="LeNet-5 and the MLP on MNIST against the same recipe in PyTorch")
     command.add_argument("--mnist", type=Path, required=True, help="the folder with MNIST's four idx files")

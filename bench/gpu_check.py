@@ -11,6 +11,7 @@ against PyTorch and cuDNN. It writes gpu_check.json and gpu_check.md, and ends w
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import os
 import re
@@ -25,11 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import devices, machine, operators
+from bench import contest, devices, machine, operators, report
 from dipkernels import data, models, nn, train
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["operators", "bad_input", "properties", "gradients", "torch", "cuda", "gemm"]
+TESTS = ["operators", "half_precision", "bad_input", "properties", "gradients", "torch", "cuda", "gemm"]
 TOY_TESTS = ["cuda"]
 CHECKED = "lenet or vgg or stride2 or groups or 64x37x50 or max_pool or cross_entropy or adam or unpool"
 
@@ -111,16 +112,16 @@ def _torch_step(examples: data.Dataset, size: int) -> float:
     return seconds * 1e3
 
 
-def _markdown(report: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+def _markdown(checks: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     lines = [f"- {name}: {value}" for name, value in machine.describe().items()]
     lines += ["", "| check | result |", "|---|---|"]
-    for name, result in report.items():
+    for name, result in checks.items():
         figures = ", ".join(
             f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in result.items()
         )
         lines.append(f"| {name} | {figures} |")
     lines += ["", "| operator | geometric mean of PyTorch's time over ours | worst | rows |", "|---|---|---|---|"]
-    lines += [f"| {n} | {mean:.2f} | {worst:.2f} | {count} |" for n, mean, worst, count in operators.means(rows)]
+    lines += [f"| {n} | {mean:.2f} | {worst:.2f} | {count} |" for n, mean, worst, count in report.means(rows)]
     lines += ["", "| operator | shape | ours ms | PyTorch ms | ratio | ours | PyTorch | unit | error | PyTorch's |"]
     lines += ["|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
@@ -143,13 +144,18 @@ def main() -> None:
         parser.error("DIPKERNELS_DEVICE=emulated and --rehearse go together")
     device = devices.Rehearsal() if arguments.rehearse else devices.Gpu()
     files = [f"tests/test_{name}.py" for name in (TOY_TESTS if arguments.rehearse else TESTS)]
-    report = {"tests": _pytest(chosen, *files), "memory checker": _memory_check(chosen)}
-    report["training LeNet-5"] = _training(arguments.rehearse, arguments.mnist)
-    rows = operators.run(device, arguments.only)
+    checks = {"tests": _pytest(chosen, *files), "memory checker": _memory_check(chosen)}
+    checks["training LeNet-5"] = _training(arguments.rehearse, arguments.mnist)
+    if arguments.rehearse:
+        print("\na rehearsal: that these lines come is all they say")
+    contests = itertools.chain(
+        operators.convolutions(device), operators.linears(device), operators.memory_bound(device)
+    )
+    rows = report.show(contest.measure(device, contests, arguments.only), {})
     arguments.out.mkdir(parents=True, exist_ok=True)
-    machine.write(arguments.out / "gpu_check.json", rows, report)
-    (arguments.out / "gpu_check.md").write_text(_markdown(report, rows))
-    if not all(result["ok"] for result in report.values()):
+    machine.write(arguments.out / "gpu_check.json", rows, checks)
+    (arguments.out / "gpu_check.md").write_text(_markdown(checks, rows))
+    if not all(result["ok"] for result in checks.values()):
         sys.exit("gpu_check: a check failed; gpu_check.json has its last lines")
 
 

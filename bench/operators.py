@@ -1,4 +1,4 @@
-"""Every operator against PyTorch: time, ratio, GFLOP/s or GB/s, and for convolutions the error of both against float64.
+"""The contests of every operator with PyTorch, over a table of shapes.
 
 PyTorch runs contiguous and channels-last where that matters, and its better time counts. On a GPU it multiplies in
 float32 against "highest" and "high", and with TF32 against "medium".
@@ -6,34 +6,18 @@ float32 against "highest" and "high", and with TF32 against "medium".
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-from bench.devices import Cpu, Gpu, Rehearsal
+from bench.contest import Contest, Device
+from bench.devices import Rehearsal
 from dipkernels import ops
 
 F = torch.nn.functional
 aten = torch.ops.aten
-
-Device: TypeAlias = Cpu | Gpu | Rehearsal
-
-
-@dataclass
-class Contest:
-    """One row: what runs, its work in floating-point operations or bytes, and results to compare with float64."""
-
-    name: str
-    shape: str
-    work: float
-    unit: str
-    ours: Callable[[], Any]
-    theirs: list[Callable[[], Any]]
-    exact: Callable[[], Any] | None = None
 
 
 def _normal(*shape: int) -> Any:
@@ -67,7 +51,7 @@ def _label(name: str, precision: str, device: Device) -> str:
     return name if len(device.precisions) == 1 else f"{name} {precision}"
 
 
-def _convolutions(device: Device) -> Iterator[Contest]:
+def convolutions(device: Device) -> Iterator[Contest]:
     for name, n, c, h, k, f, stride, padding, dilation, groups in (
         TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
     ):
@@ -107,7 +91,7 @@ def _convolutions(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
-def _linears(device: Device) -> Iterator[Contest]:
+def linears(device: Device) -> Iterator[Contest]:
     sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]
     sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
     for n, i, o in [(4, 20, 10)] if isinstance(device, Rehearsal) else sizes:
@@ -128,7 +112,7 @@ def _linears(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
-def _memory_bound(device: Device) -> Iterator[Contest]:
+def memory_bound(device: Device) -> Iterator[Contest]:
     toy, on_cuda = isinstance(device, Rehearsal), device.name == "cuda"
     pools = [(64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2)]
     for n, c, h, f, s in [(1, 2, 8, 2, 2)] if toy else pools:
@@ -191,66 +175,3 @@ def _optimizers(device: Device, label: str, data: list[Any]) -> Iterator[Contest
         lambda: ops.momentum_step(weights, gradients, one, 0.1), [momentum.step])  # fmt: skip
     yield Contest("adam_step", label, 28.0 * total, "GB/s",
         lambda: ops.adam_step(weights, gradients, one, two, 5), [adam.step])  # fmt: skip
-
-
-def _error(result: Any, exact: Any) -> float:
-    """Largest error relative to the largest result."""
-    return float(np.abs(result - exact).max() / np.abs(exact).max())
-
-
-def measure(device: Device, only: str = "") -> Iterator[dict[str, Any]]:
-    """One row of figures for each contest whose name contains `only`, as it is measured."""
-    for contest in (*_convolutions(device), *_linears(device), *_memory_bound(device)):
-        if only not in contest.name:
-            continue
-        seconds, *their_seconds = device.times(contest.ours, *contest.theirs)
-        best = min(their_seconds)
-        row: dict[str, Any] = {
-            "operator": contest.name, "shape": contest.shape, "unit": contest.unit, "ms": seconds * 1e3,
-            "torch ms": best * 1e3, "ratio": best / seconds, "rate": contest.work / seconds / 1e9,
-            "torch rate": contest.work / best / 1e9,
-        }  # fmt: skip
-        if contest.exact is not None:
-            exact = device.to_numpy(contest.exact())
-            row["error"] = _error(device.to_numpy(contest.ours()), exact)
-            row["torch error"] = _error(device.to_numpy(contest.theirs[0]()), exact)
-        yield row
-
-
-def line(row: dict[str, Any]) -> str:
-    """One row as text."""
-    errors = f"  error {row['error']:.1e}, torch {row['torch error']:.1e}" if "error" in row else ""
-    return (
-        f"{row['operator']:46} {row['shape']:24} {row['ms']:9.3f} {row['torch ms']:9.3f} {row['ratio']:6.2f} "
-        f"{row['rate']:8.1f} {row['torch rate']:8.1f}  {row['unit']}{errors}"
-    )
-
-
-HEADER = f"{'operator':46} {'shape':24} {'ours ms':>9} {'torch ms':>9} {'ratio':>6} {'ours':>8} {'torch':>8}  unit"
-
-
-def means(rows: list[dict[str, Any]]) -> Iterator[tuple[str, float, float, int]]:
-    """For each operator (and precision): its name, geometric mean and minimum of the ratios, and number of rows."""
-
-    def kind(row: dict[str, Any]) -> str:
-        words = row["operator"].split()
-        return " ".join(words[:2]) if len(words) > 1 and words[1] in ("highest", "high", "medium") else words[0]
-
-    for name in dict.fromkeys(kind(row) for row in rows):
-        ratios = [row["ratio"] for row in rows if kind(row) == name]
-        yield name, math.exp(sum(map(math.log, ratios)) / len(ratios)), min(ratios), len(ratios)
-
-
-def run(device: Device, only: str) -> list[dict[str, Any]]:
-    """Prints one line a contest, and the geometric mean of the ratios of each operator; returns the rows."""
-    if isinstance(device, Rehearsal):
-        print("\na rehearsal: that these lines come is all they say")
-    print(f"\n{HEADER}")
-    rows = []
-    for row in measure(device, only):
-        rows.append(row)
-        print(line(row), flush=True)
-    print()
-    for name, mean, worst, count in means(rows):
-        print(f"{name:46} geometric mean {mean:5.2f}x, worst {worst:5.2f}x, {count} rows")
-    return rows

@@ -11,33 +11,18 @@ import numpy as np
 import torch
 
 from bench.machine import show, write
+from bench.steps import copy_weights, torch_lenet5, torch_mlp
 from bench.timing import PAUSE
 from dipkernels import data, models, nn, train
 
 BATCH = 64
 
 
-def _torch_lenet5() -> torch.nn.Module:
-    t = torch.nn
-    return t.Sequential(
-        t.Conv2d(1, 6, 5), t.ReLU(), t.MaxPool2d(2), t.Conv2d(6, 16, 5), t.ReLU(), t.MaxPool2d(2), t.Flatten(),
-        t.Linear(400, 120), t.ReLU(), t.Linear(120, 100), t.ReLU(), t.Linear(100, 10),
-    )  # fmt: skip
-
-
-def _torch_mlp() -> torch.nn.Module:
-    t = torch.nn
-    return t.Sequential(
-        t.Flatten(), t.Linear(784, 300), t.ReLU(), t.Linear(300, 100), t.ReLU(), t.Linear(100, 10)
-    )  # fmt: skip
-
-
 class _TorchTraining:
     """The recipe in PyTorch, an epoch at a time, from the weights of `model`."""
 
     def __init__(self, network: torch.nn.Module, model: nn.Graph, parts: data.Splits) -> None:
-        for theirs, ours in zip(network.parameters(), model.parameters.values(), strict=True):
-            theirs.data.copy_(torch.from_numpy(ours))
+        copy_weights(model, network)
         self.network, self.parts = network, parts
         self.optimizer = torch.optim.Adam(network.parameters(), fused=True)
 
@@ -62,8 +47,8 @@ def run(mnist: Path, epochs: int, json_path: Path | None) -> None:
     show()
     rows: list[dict[str, Any]] = []
     builders: list[tuple[str, nn.Graph, torch.nn.Module, tuple[int, int], float]] = [
-        ("LeNet-5", models.lenet5(seed=0), _torch_lenet5(), (32, 32), 0.002),
-        ("MLP 784-300-100-10", models.mlp(input_shape=(1, 28, 28), seed=0), _torch_mlp(), (28, 28), 0.001),
+        ("LeNet-5", models.lenet5(seed=0), torch_lenet5(), (32, 32), 0.002),
+        ("MLP 784-300-100-10", models.mlp(input_shape=(1, 28, 28), seed=0), torch_mlp(), (28, 28), 0.001),
     ]
     for name, model, network, size, lr in builders:
         parts = data.mnist(mnist, size=size)

@@ -18,6 +18,9 @@ constexpr int dot_rows = 3, dot_columns = 3;
 #endif
 constexpr int NR = NV * W;
 
+// Of a product's depth, what is summed at a time: its operands stay in the first-level cache.
+constexpr std::int64_t depth_block = 384;
+
 // The loops over a tile are unrolled by pragma: left to itself GCC 12 keeps the tile in memory at its ends.
 
 // c[m][j] (+)= Σ_k a[k·MR + m] · b[offset[k] + j] for M rows and V vectors. The last vector of b holds `last` readable

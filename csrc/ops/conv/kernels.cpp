@@ -64,7 +64,7 @@ void scatter_row(const ShiftedProduct& p, const float* values, std::int64_t m, s
   }
 }
 
-constexpr std::int64_t depth_block = 384, tiles_at_once = 4;
+constexpr std::int64_t tiles_at_once = 4;
 
 // Neighbouring columns of a tile whose numbers lie side by side.
 struct Run {

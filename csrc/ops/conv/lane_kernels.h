@@ -232,7 +232,8 @@ void lane_product(const LaneProduct& p, std::int64_t row_begin, std::int64_t row
   }
 }
 
-// Adds the products of some images to the sums of V panels and Q taps, which lie in memory in between.
+// Adds the products of a few images to the sums of V panels and Q taps, which lie in memory in between: sums of sums
+// have smaller errors than one long sum.
 template <int V, int Q>
 void lane_gradient_tile(const LaneOperands& images, std::int64_t count, std::int64_t left_image,
                         std::int64_t right_image, float* sums) {
@@ -240,7 +241,7 @@ void lane_gradient_tile(const LaneOperands& images, std::int64_t count, std::int
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 14
-    for (int q = 0; q < Q; ++q) sum[v][0][q] = load(sums + (q * V + v) * W);
+    for (int q = 0; q < Q; ++q) sum[v][0][q] = F{};
   }
   LaneOperands image = images;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -251,7 +252,10 @@ void lane_gradient_tile(const LaneOperands& images, std::int64_t count, std::int
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 14
-    for (int q = 0; q < Q; ++q) store(sums + (q * V + v) * W, sum[v][0][q]);
+    for (int q = 0; q < Q; ++q) {
+      float* total = sums + (q * V + v) * W;
+      store(total, load(total) + sum[v][0][q]);
+    }
   }
 }
 
@@ -270,22 +274,27 @@ void lane_gradient_panels(const LaneGradient& p, std::int64_t m, std::int64_t ro
   float* out = p.out + m * p.depth + tap_begin;
   for (std::int64_t i = 0; i < taps * V * W; ++i) sums[i] = 0.0f;
   if (p.accumulate) transpose(out, p.depth, rows, taps, sums, V * W);
-  // So many images that loading and storing the sums does not count; their part of `left` serves all taps.
-  const std::int64_t step = 256 / p.positions + 1, left_image = p.positions * W;
+  // Blocks of a part of an image or of several images, long enough for what it takes to add the sums not to count.
+  // Their part of `left` serves all taps.
+  const std::int64_t parts = (p.positions + depth_block - 1) / depth_block, left_image = p.positions * W;
+  const std::int64_t step = parts == 1 ? depth_block / p.positions : 1;
+  LaneOperands operands{};
+  operands.panel_floats = p.left_panel;
+  operands.count[0] = operands.count[1] = 1;
   for (std::int64_t image = 0; image < p.images; image += step) {
-    LaneOperands operands{};
-    operands.panel = p.left + m / W * p.left_panel + image * left_image;
-    operands.panel_floats = p.left_panel;
-    operands.source = p.right + image * p.right_image;
-    operands.offset = p.offset;
-    operands.count[0] = operands.count[1] = 1;
-    operands.count[2] = p.positions;
     const std::int64_t images = p.images - image < step ? p.images - image : step;
-    for (std::int64_t piece = 0; piece < pieces; ++piece) {
-      const std::int64_t tap = piece * taps / pieces, width = (piece + 1) * taps / pieces - tap;
-      operands.position = p.tap + tap_begin + tap;
-      lane_gradient_tile_of_width<V>(width, std::make_integer_sequence<int, lane_columns>())(
-          operands, images, left_image, p.right_image, sums + tap * V * W);
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const std::int64_t q = part * p.positions / parts;
+      operands.panel = p.left + m / W * p.left_panel + image * left_image + q * W;
+      operands.source = p.right + image * p.right_image;
+      operands.offset = p.offset + q;
+      operands.count[2] = (part + 1) * p.positions / parts - q;
+      for (std::int64_t piece = 0; piece < pieces; ++piece) {
+        const std::int64_t tap = piece * taps / pieces, width = (piece + 1) * taps / pieces - tap;
+        operands.position = p.tap + tap_begin + tap;
+        lane_gradient_tile_of_width<V>(width, std::make_integer_sequence<int, lane_columns>())(
+            operands, images, left_image, p.right_image, sums + tap * V * W);
+      }
     }
   }
   transpose(sums, V * W, taps, rows, out, p.depth);

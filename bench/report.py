@@ -1,0 +1,101 @@
+"""What a benchmark says: its table, the means, what changed since another run, and a chart."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HEADER = (
+    f"{'operator':46} {'shape':24} {'ours ms':>9} {'torch ms':>9} {'ratio':>6} {'ours':>8} {'torch':>8}  "
+    f"{'unit':8} {'share':>5}"
+)
+
+
+def line(row: dict[str, Any]) -> str:
+    """One row as text."""
+    errors = f"  error {row['error']:.1e}, torch {row['torch error']:.1e}" if "error" in row else ""
+    share = f"{row['share']:5.0%}" if "share" in row else "     "
+    return (
+        f"{row['operator']:46} {row['shape']:24} {row['ms']:9.3f} {row['torch ms']:9.3f} {row['ratio']:6.2f} "
+        f"{row['rate']:8.1f} {row['torch rate']:8.1f}  {row['unit']:8} {share}{errors}"
+    )
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """The operator, with its precision where it has several, or the network of a step."""
+    words = row["operator"].split()
+    whole = words[0] == "step" or (len(words) > 1 and words[1] in ("highest", "high", "medium"))
+    return " ".join(words[: 2 if whole else 1])
+
+
+def means(rows: list[dict[str, Any]]) -> Iterator[tuple[str, float, float, int]]:
+    """For each operator (and precision): its name, geometric mean and minimum of the ratios, and number of rows."""
+    for name in dict.fromkeys(_kind(row) for row in rows):
+        ratios = [row["ratio"] for row in rows if _kind(row) == name]
+        yield name, math.exp(sum(map(math.log, ratios)) / len(ratios)), min(ratios), len(ratios)
+
+
+def show(rows: Iterable[dict[str, Any]], peaks: dict[str, float]) -> list[dict[str, Any]]:
+    """Prints every row as it comes, with its share of the measured peak, and then the means; returns the rows."""
+    for unit, peak in peaks.items():
+        print(f"measured peak: {peak:.0f} {unit}")
+    print(f"\n{HEADER}")
+    shown = []
+    for row in rows:
+        if row["unit"] in peaks:
+            row["share"] = row["rate"] / peaks[row["unit"]]
+        shown.append(row)
+        print(line(row), flush=True)
+    print()
+    for name, mean, worst, count in means(shown):
+        print(f"{name:46} geometric mean {mean:5.2f}x, worst {worst:5.2f}x, {count} rows")
+    return shown
+
+
+def compare(rows: list[dict[str, Any]], path: Path) -> None:
+    """Prints how our times, and the ratios to PyTorch's, changed since the run in `path`, worst first.
+
+    Where the machine was slower as a whole both times grow, and the ratio stays.
+    """
+    before = {(row["operator"], row["shape"]): row for row in json.loads(path.read_text())["rows"] if "ms" in row}
+    pairs = [(row, before[key]) for row in rows if (key := (row["operator"], row["shape"])) in before]
+    print(f"\nsince {path.name}: {len(pairs)} of {len(rows)} rows are in both")
+    for row, old in sorted(pairs, key=lambda pair: pair[0]["ratio"] / pair[1]["ratio"]):
+        change = row["ratio"] / old["ratio"]
+        print(
+            f"{row['operator']:46} {row['shape']:24} {old['ms']:9.3f} -> {row['ms']:9.3f} ms   "
+            f"ratio {old['ratio']:5.2f} -> {row['ratio']:5.2f}   {change:5.2f}x"
+        )
+
+
+def chart(rows: list[dict[str, Any]]) -> Figure:
+    """Every row's ratio as a point and every operator's mean as a bar, on a logarithmic scale; 1 is PyTorch's time."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    found = sorted(means(rows), key=lambda each: each[1])
+    figure = Figure(figsize=(8, 1.2 + 0.26 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    for y, (name, mean, _, _) in enumerate(found):
+        axes.barh(y, mean - 1, left=1, height=0.62, color="tab:blue" if mean >= 1 else "tab:orange", alpha=0.65)
+        ratios = [row["ratio"] for row in rows if _kind(row) == name]
+        axes.plot(ratios, [y] * len(ratios), "o", color="black", markersize=2.5)
+        axes.annotate(f"{mean:.2f}", (1.0, y), xytext=(3, 0), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", va="center", fontsize=8)  # fmt: skip
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log")
+    ticks = [t for t in (0.25, 0.5, 1, 2, 4, 8, 16, 32) if min(r["ratio"] for r in rows) / 1.5 <= t]
+    axes.set_xticks([t for t in ticks if t <= 1.5 * max(r["ratio"] for r in rows)])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(range(len(found)), [name for name, *_ in found], fontsize=8)
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.set_xlabel("PyTorch's time / ours: rows (points), their geometric mean (bars and numbers); above 1 is faster")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
