@@ -78,6 +78,37 @@ inline void store(std::int32_t* p, I v, std::int64_t n) {
 }
 #endif
 
+// Lanes [first, last) of a vector, and a load of only those, zeros elsewhere: what lies outside is not touched.
+#if defined(__AVX512F__)
+typedef __mmask16 LaneMask;
+inline LaneMask lanes_between(std::int64_t first, std::int64_t last) {
+  return static_cast<LaneMask>(last > first ? ((1u << last) - 1) & ~((1u << first) - 1) : 0);
+}
+inline F load_lanes(const float* p, LaneMask mask) {
+  return (F)_mm512_maskz_loadu_ps(mask, p);
+}
+#else
+struct LaneMask {
+  I lanes;
+};
+inline LaneMask lanes_between(std::int64_t first, std::int64_t last) {
+  LaneMask mask;
+  for (int i = 0; i < W; ++i) mask.lanes[i] = i >= first && i < last ? -1 : 0;
+  return mask;
+}
+inline F load_lanes(const float* p, LaneMask mask) {
+#if defined(__AVX2__)
+  return (F)_mm256_maskload_ps(p, (__m256i)mask.lanes);
+#else
+  F v = {};
+  for (int i = 0; i < W; ++i) {
+    if (mask.lanes[i]) v[i] = p[i];
+  }
+  return v;
+#endif
+}
+#endif
+
 // x − 0 keeps the sign of a negative zero; x + 0 would not.
 inline F broadcast(float x) {
   return x - F{};
