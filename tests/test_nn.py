@@ -254,3 +254,18 @@ def test_fully_connected_as_convolution_gives_the_same_values() -> None:
             vector = ops.conv2d(window, weight.reshape(4, 3, 5, 5), bias)[0, :, 0, 0]
             np.testing.assert_array_equal(maps[0, :, i, j], vector)
             np.testing.assert_allclose(vector, ops.linear(window.reshape(1, 75), weight, bias)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_forward_pass_gets_the_memory_of_the_last_one() -> None:
+    """What layers keep for backward is dropped before new results are made, not after."""
+    model = nn.Sequential((3, 40, 40), nn.Conv2d(3, 8, 3, activation="relu"), nn.MaxPool2d(2), seed=0)
+    x = normal(8, 3, 40, 40)
+    addresses = set()
+    for _ in range(5):
+        y = model.forward(x, training=True)
+        addresses.add(model.value("conv2d1").ctypes.data)
+        del y
+    assert len(addresses) == 1
+    model.layers["conv2d1"].forget()
+    with pytest.raises(RuntimeError, match="backward needs a forward first"):
+        model.backward(np.zeros((8, 8, 19, 19), np.float32))

@@ -16,6 +16,8 @@ class Activation(Layer):
     ValueError for an unknown name.
     """
 
+    _remembered = ("_y",)
+
     def __init__(self, activation: str | tuple[str, float]) -> None:
         super().__init__()
         self.activation = activation
@@ -35,6 +37,8 @@ class Activation(Layer):
 
 class Maxout(Layer):
     """The largest of `pieces` neighbouring channels: `Linear(n, 2·c)` then `Maxout(2)` is the lecture's maxout."""
+
+    _remembered = ("_indices",)
 
     def __init__(self, pieces: int) -> None:
         super().__init__()
@@ -57,6 +61,8 @@ class Maxout(Layer):
 
 class Softmax(Layer):
     """Softmax over the channels. For training use `cross_entropy` on the logits before it instead."""
+
+    _remembered = ("_y",)
 
     def __init__(self) -> None:
         super().__init__()

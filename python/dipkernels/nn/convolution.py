@@ -16,6 +16,8 @@ from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
 class Conv2d(Layer):
     """y = activation(x ⋆ weight + bias); arguments as `ops.conv2d`, x (N, in_channels, H, W)."""
 
+    _remembered = ("_x", "_y")
+
     def __init__(
         self,
         in_channels: int,

@@ -143,6 +143,8 @@ class Graph:
                     f"forward: {name} must have shape (N, {', '.join(map(str, shape))}), got {np.shape(x)}"
                 )
         self._values = dict(zip(self.inputs, inputs, strict=True))
+        for layer in self.layers.values():
+            layer.forget()
         for name in self.order:
             arguments = [self._values[before] for before in self.predecessors[name]]
             self._values[name] = self.layers[name].forward(*arguments, training=training)

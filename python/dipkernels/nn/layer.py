@@ -20,6 +20,9 @@ class Layer:
     and `backward` overwrites the gradients. Subclasses implement `forward`, `backward` and `output_shape`.
     """
 
+    _remembered: tuple[str, ...] = ()
+    """The attributes in which `forward` keeps arrays for `backward`."""
+
     def __init__(self) -> None:
         self.parameters: dict[str, FloatArray] = {}
         self.gradients: dict[str, FloatArray] = {}
@@ -31,6 +34,11 @@ class Layer:
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         """Sets `gradients`, and returns dx of every input, or None where `input_gradient` is False and dx is costly."""
         raise NotImplementedError
+
+    def forget(self) -> None:
+        """Drops what the last `forward` kept, so that the next one can have its memory."""
+        for name in self._remembered:
+            setattr(self, name, None)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """The shape of y without the batch axis, from those of the inputs; ValueError where they do not fit."""

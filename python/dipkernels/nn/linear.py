@@ -13,6 +13,8 @@ from dipkernels.ops.backend import FloatArray
 class Linear(Layer):
     """y = activation(x·weightᵀ + bias), x (N, in_features), y (N, out_features)."""
 
+    _remembered = ("_x", "_y")
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True, activation: Activation = None) -> None:
         super().__init__()
         self.activation = activation

@@ -11,6 +11,8 @@ from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
 
 
 class _Pool2d(Layer):
+    _remembered: tuple[str, ...] = ("_x",)
+
     def __init__(
         self, kernel_size: Pair, stride: Pair | None = None, padding: Padding = 0, rounding: Rounding = "exact"
     ) -> None:
@@ -36,6 +38,7 @@ class _Pool2d(Layer):
 class MaxPool2d(_Pool2d):
     """The maxima of the windows. `indices` has their positions, as `MaxUnpool2d` takes them."""
 
+    _remembered = ("_x", "indices")
     indices: IndexArray | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
@@ -76,6 +79,7 @@ class SumPool2d(_Pool2d):
 class L2Pool2d(_Pool2d):
     """The roots of the sums of squares of the windows."""
 
+    _remembered = ("_x", "_y")
     _y: FloatArray | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:

@@ -12,6 +12,8 @@ from dipkernels.ops.geometry import Pair, pair
 class MaxUnpool2d(Layer):
     """Puts every element back to where `pool`, an earlier `MaxPool2d` of the same network, found its maximum."""
 
+    _remembered = ("_indices",)
+
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__()
         self.pool = pool
