@@ -23,6 +23,8 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "alexnet": ((1, 3, 35, 35), (9, 3, 11, 11), 4, 0, 1, 1, "exact"),
     "pointwise": ((2, 33, 7, 9), (20, 33, 1, 1), 1, 0, 1, 1, "exact"),
     "pointwise_stride": ((2, 5, 9, 9), (4, 5, 1, 1), 2, 0, 1, 1, "exact"),
+    # As large as its input, and not its input.
+    "pointwise_padded": ((2, 5, 3, 3), (4, 5, 1, 1), 2, 1, 1, 1, "exact"),
     "stride2": ((2, 4, 17, 19), (7, 4, 3, 3), 2, 1, 1, 1, "exact"),
     "stride_over_kernel": ((2, 3, 13, 13), (4, 3, 2, 2), 3, 0, 1, 1, "floor"),
     "mixed_stride": ((2, 3, 11, 12), (4, 3, 3, 2), (2, 5), 0, 1, 1, "exact"),

@@ -124,8 +124,8 @@ void forward_by_tiles(const Conv2d& p, const float* x, const float* weight, cons
   for (int64_t k = 0; k < depth; ++k) columns[k] = k;
   pack_groups(weight, p.groups, rows * depth, rows, depth, columns, packed);
 
-  // One tap, no padding, stride 1: x is its own padded copy, whose rows follow each other without a gap.
-  const bool as_is = p.taps() == 1 && input.channel == h.input * w.input && input.pitch == w.input;
+  // Rows of one tap follow each other without a gap.
+  const bool as_is = p.taps() == 1 && input.is_input(p.window);
   const int64_t image_floats = p.C * input.channel;
   const int64_t batch = as_is ? std::max<int64_t>(p.N, 1)
                               : std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
