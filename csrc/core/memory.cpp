@@ -65,9 +65,8 @@ void free_oldest() {
 
 void* allocate(std::size_t bytes) {
   const bool large = bytes >= 2 * huge_page;
-  const std::size_t alignment = large ? huge_page : 64;
-  void* memory = std::aligned_alloc(alignment, sanitized ? round_up(bytes, 64) : round_up(bytes, alignment));
-  if (!memory) throw std::bad_alloc();
+  void* memory = nullptr;
+  if (posix_memalign(&memory, large ? huge_page : 64, bytes) != 0) throw std::bad_alloc();
   if (large) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);  // only a wish
   return memory;
 }
