@@ -83,18 +83,17 @@ void backward_weight_by_lanes(const Conv2d& p, const float* dy, const float* x, 
   }
 }
 
-// Along the positions, row by row.
+// Along the positions, with the flat padded planes as vectors.
 void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const Axis &h = p.window.h, &w = p.window.w;
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
-  const int64_t dy_plane = h.output * w.output, x_image = p.C * input.channel;
-  const bool as_is = input.is_input(p.window);
-  const int64_t all = std::max<int64_t>(p.N, 1);
-  const int64_t batch = as_is ? all : std::clamp<int64_t>(scratch_floats / x_image, 1, all);
+  const int64_t dy_plane = h.output * input.pitch, x_image = p.C * input.channel, dy_image = p.K * dy_plane;
+  const int64_t batch = std::clamp<int64_t>(scratch_floats / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
 
-  static thread_local Scratch x_scratch;
-  float* x_planes = as_is ? nullptr : x_scratch.floats(batch * x_image);
+  static thread_local Scratch x_scratch, dy_scratch;
+  float* x_planes = x_scratch.floats(batch * x_image + slack);
+  float* dy_planes = dy_scratch.floats(batch * dy_image + slack);
   if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
 
   const ConvKernels& kernels = conv_kernels();
@@ -104,8 +103,14 @@ void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, f
   const int64_t column_step = divide_up(column_blocks, column_pieces) * kernels.dot_column_block;
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
-    parallel_for(as_is ? 0 : images * p.C, [&](int64_t plane) {
-      input.copy_channel(p.window, x + (first * p.C + plane) * h.input * w.input, x_planes + plane * input.channel);
+    parallel_for(images * (p.C + p.K), [&](int64_t task) {
+      if (task < images * p.C) {
+        input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_planes + task * input.channel);
+      } else {
+        task -= images * p.C;
+        kernels.copy_phase({h.output, w.output, 0, 0, 1, 1, h.output, input.pitch},
+                           dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
+      }
     });
     parallel_for(p.groups * row_blocks * column_pieces, [&](int64_t task) {
       const int64_t column = task % column_pieces * column_step;
@@ -113,12 +118,14 @@ void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, f
       const int64_t g = task / column_pieces / row_blocks;
       if (column >= depth) return;
       ShiftedDots dots{};
-      dots.left = dy + (first * p.K + g * rows) * dy_plane;
-      dots.right = (as_is ? x : x_planes) + g * p.group_channels() * input.channel;
-      dots.left_image = p.K * dy_plane;
+      dots.left = dy_planes + g * rows * dy_plane;
+      dots.right = x_planes + g * p.group_channels() * input.channel;
+      dots.left_image = dy_image;
       dots.right_image = x_image;
+      dots.left_plane = dy_plane;
       dots.offset = input.offsets.data();
       dots.depth = depth;
+      dots.rows = rows;
       dots.images = images;
       dots.pitch = input.pitch;
       dots.grid_h = h.output;

@@ -29,13 +29,12 @@ struct ShiftedProduct {
   ActivationSpec activation;
 };
 
-// dweight[m][k] (+)= Σ_{image, i, j} left[image·left_image + (m·grid_h + i)·grid_w + j] ·
-//                                    right[image·right_image + offset[k] + i·pitch + j]
+// dweight[m][k] (+)= Σ_{image, q} left[image·left_image + m·plane + q] · right[image·right_image + offset[k] + q]
 struct ShiftedDots {
   const float *left, *right;
-  std::int64_t left_image, right_image;
+  std::int64_t left_image, right_image, left_plane;
   const std::int64_t* offset;
-  std::int64_t depth;
+  std::int64_t depth, rows;
   std::int64_t images, pitch, grid_h, grid_w;
   float* out;  // rows × depth
   bool accumulate;
