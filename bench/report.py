@@ -96,6 +96,6 @@ def chart(rows: list[dict[str, Any]]) -> Figure:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(found)), [name for name, *_ in found], fontsize=8)
     axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_xlabel("PyTorch's time / ours: rows (points), their geometric mean (bars and numbers); above 1 is faster")
+    axes.set_xlabel("PyTorch's time over ours: points are shapes, bars and numbers their geometric mean")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
