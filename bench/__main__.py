@@ -12,10 +12,8 @@ from bench import contest, devices, machine, operators, peak, report, steps, tra
 def _operators(arguments: argparse.Namespace) -> None:
     machine.show()
     device = devices.Gpu() if arguments.device == "cuda" else devices.Cpu()
-    contests = [operators.convolutions(device), operators.linears(device), operators.memory_bound(device)]
-    if arguments.device == "cpu":
-        contests.append(steps.steps())
-    measured = contest.measure(device, itertools.chain(*contests), arguments.only)
+    contests = itertools.chain(operators.contests(device), steps.steps() if arguments.device == "cpu" else ())
+    measured = contest.measure(device, contests, arguments.only)
     peaks = peak.peaks(device)
     rows = report.show(measured, peaks)
     if arguments.compare is not None:

@@ -11,7 +11,6 @@ against PyTorch and cuDNN. It writes gpu_check.json and gpu_check.md, and ends w
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import os
 import re
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import contest, devices, machine, operators, report
+from bench import contest, devices, machine, operators, report, steps
 from dipkernels import data, models, nn, train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,18 +84,14 @@ def _training(rehearse: bool, mnist: Path | None) -> dict[str, Any]:
 
 def _torch_step(examples: data.Dataset, size: int) -> float:
     """Milliseconds of the same step in PyTorch, captured as a CUDA graph too."""
-    t = torch.nn
-    network = t.Sequential(
-        t.Conv2d(1, 6, 5), t.ReLU(), t.MaxPool2d(2), t.Conv2d(6, 16, 5), t.ReLU(), t.MaxPool2d(2), t.Flatten(),
-        t.Linear(400, 120), t.ReLU(), t.Linear(120, 100), t.ReLU(), t.Linear(100, 10),
-    ).cuda()  # fmt: skip
+    network = steps.torch_lenet5().cuda()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, fused=True)
     all_x, all_t = torch.from_numpy(examples.x).cuda(), torch.from_numpy(examples.t).cuda()
     order = torch.arange(size).cuda()
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=False)
-        t.functional.cross_entropy(network(all_x[order]), all_t[order]).backward()
+        torch.nn.functional.cross_entropy(network(all_x[order]), all_t[order]).backward()
         optimizer.step()
 
     stream = torch.cuda.Stream()
@@ -148,10 +143,7 @@ def main() -> None:
     checks["training LeNet-5"] = _training(arguments.rehearse, arguments.mnist)
     if arguments.rehearse:
         print("\na rehearsal: that these lines come is all they say")
-    contests = itertools.chain(
-        operators.convolutions(device), operators.linears(device), operators.memory_bound(device)
-    )
-    rows = report.show(contest.measure(device, contests, arguments.only), {})
+    rows = report.show(contest.measure(device, operators.contests(device), arguments.only), {})
     arguments.out.mkdir(parents=True, exist_ok=True)
     machine.write(arguments.out / "gpu_check.json", rows, checks)
     (arguments.out / "gpu_check.md").write_text(_markdown(checks, rows))

@@ -51,7 +51,7 @@ def _label(name: str, precision: str, device: Device) -> str:
     return name if len(device.precisions) == 1 else f"{name} {precision}"
 
 
-def convolutions(device: Device) -> Iterator[Contest]:
+def _convolutions(device: Device) -> Iterator[Contest]:
     for name, n, c, h, k, f, stride, padding, dilation, groups in (
         TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
     ):
@@ -91,7 +91,7 @@ def convolutions(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
-def linears(device: Device) -> Iterator[Contest]:
+def _linears(device: Device) -> Iterator[Contest]:
     sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]
     sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
     for n, i, o in [(4, 20, 10)] if isinstance(device, Rehearsal) else sizes:
@@ -112,7 +112,7 @@ def linears(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
-def memory_bound(device: Device) -> Iterator[Contest]:
+def _memory_bound(device: Device) -> Iterator[Contest]:
     toy, on_cuda = isinstance(device, Rehearsal), device.name == "cuda"
     pools = [(64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2)]
     for n, c, h, f, s in [(1, 2, 8, 2, 2)] if toy else pools:
@@ -175,3 +175,10 @@ def _optimizers(device: Device, label: str, data: list[Any]) -> Iterator[Contest
         lambda: ops.momentum_step(weights, gradients, one, 0.1), [momentum.step])  # fmt: skip
     yield Contest("adam_step", label, 28.0 * total, "GB/s",
         lambda: ops.adam_step(weights, gradients, one, two, 5), [adam.step])  # fmt: skip
+
+
+def contests(device: Device) -> Iterator[Contest]:
+    """One for every operator and shape of the table."""
+    yield from _convolutions(device)
+    yield from _linears(device)
+    yield from _memory_bound(device)

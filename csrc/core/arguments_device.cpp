@@ -145,11 +145,16 @@ bool is_contiguous(const Shape& shape, const Shape& strides) {
   return true;
 }
 
+Array new_array(DType dtype, const Shape& shape) {
+  DeviceArray array = cuda::make_device_array(dtype, shape);
+  void* data = array.data;
+  return Array(py::cast(std::move(array)), dtype, shape, data);
+}
+
 Array converted(Array& array, DType dtype) {
-  DeviceArray result = cuda::make_device_array(dtype, array.shape());
-  void* data = result.data;
-  cuda::convert(data, dtype, array.tensor().data, array.dtype(), array.count());
-  return Array(py::cast(std::move(result)), dtype, array.shape(), data);
+  Array result = new_array(dtype, array.shape());
+  cuda::convert(result.tensor().data, dtype, array.tensor().data, array.dtype(), array.count());
+  return result;
 }
 
 }  // namespace
@@ -222,17 +227,13 @@ Array Arguments::output(py::handle out, const char* name, const Shape& shape, DT
   const DType stored_dtype = dtype == DType::float32 ? storage_ : dtype;
   Array stored;
   if (out.is_none()) {
-    DeviceArray array = cuda::make_device_array(stored_dtype, shape);
-    void* data = array.data;
-    stored = Array(py::cast(std::move(array)), stored_dtype, shape, data);
+    stored = new_array(stored_dtype, shape);
   } else {
     stored = in_place(out, name, stored_dtype);
     check_shape(stored, name, shape);
   }
   if (stored_dtype == dtype) return stored;
-  DeviceArray wide = cuda::make_device_array(dtype, shape);
-  void* data = wide.data;
-  Array result(py::cast(std::move(wide)), dtype, shape, data);
+  Array result = new_array(dtype, shape);
   result.round_to(stored.object(), stored_dtype, stored.tensor().data);
   return result;
 }

@@ -9,9 +9,9 @@ namespace dip::cpu {
 // Throws std::bad_alloc. std::free() takes it back.
 void* allocate(std::size_t bytes);
 
-// Memory for a result. Fresh pages cost more than most kernels that write to them, so what
-// is given back is kept, up to a sixteenth of the machine's memory, and serves later results of about its size.
-// Call both with Python's global lock held, which is all that protects them. Throws std::bad_alloc.
+// Memory for a result. Fresh pages cost more than most kernels that write to them, so what is given back is kept, up to
+// a sixteenth of the machine's memory, and serves later results of about its size. Call both with Python's global lock
+// held, which is all that protects them. Throws std::bad_alloc.
 void* take_result_memory(std::size_t bytes);
 void give_result_memory_back(void* memory);
 

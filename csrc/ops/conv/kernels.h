@@ -1,4 +1,4 @@
-// What the convolution launcher in cpu.cpp asks of the vector kernels.
+// What the convolution launchers ask of the vector kernels.
 #pragma once
 
 #include "core/activation_kind.h"

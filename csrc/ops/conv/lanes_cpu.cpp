@@ -12,8 +12,6 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t pieces_wanted = 16;  // enough for the threads to share evenly
-
 // One axis of a product: position i meets with tap t the place i·step + shift[t] of the source.
 struct LaneAxis {
   int64_t step = 1;

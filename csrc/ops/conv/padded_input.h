@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/parallel.h"
 #include "ops/conv/kernels.h"
 #include "ops/conv/params.h"
 
@@ -11,7 +12,6 @@ namespace dip::cpu {
 
 constexpr std::int64_t scratch_floats = 2 << 20;  // 8 MB of padded planes at a time: they stay in the last-level cache
 constexpr std::int64_t slack = 64;                // floats a kernel may read past the last plane
-constexpr std::int64_t pieces_wanted = 16;        // enough for the threads to share evenly
 
 // Where the taps of one axis lie after splitting it into phases: tap t reads phase (t·dilation) mod stride at the
 // shift ⌊t·dilation / stride⌋.
@@ -73,6 +73,12 @@ struct PaddedInput {
       }
     }
   }
+
+  void copy_channels(const Window2d& window, const float* source, std::int64_t channels, float* to) const {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      copy_channel(window, source + c * window.h.input * window.w.input, to + c * channel);
+    }
+  }
 };
 
 // The inputs i of one axis that one phase of the backward pass computes, those with i·stride + phase − padding in
@@ -81,10 +87,9 @@ struct PhaseRange {
   std::int64_t phase, first, last;  // i in [first, last)
 
   PhaseRange(const Axis& axis, std::int64_t phase) : phase(phase) {
-    const auto divide_up = [&](std::int64_t a) { return (a + axis.stride - 1) / axis.stride; };
-    first = divide_up(std::max<std::int64_t>(0, axis.pad_start - phase));
+    first = divide_up(std::max<std::int64_t>(0, axis.pad_start - phase), axis.stride);
     const std::int64_t room = axis.input + axis.pad_start - phase;
-    last = std::max(first, room > 0 ? divide_up(room) : 0);
+    last = std::max(first, room > 0 ? divide_up(room, axis.stride) : 0);
   }
 
   std::int64_t size() const { return last - first; }

@@ -1,5 +1,6 @@
 // Convolution of groups of few channels, depthwise convolution above all: a tile of the product would stay nearly
-// empty, so every plane of results is computed by itself, from a padded copy that fits into the first-level cache.
+// empty, so every plane of results is computed by itself: in place for stride 1, else from a padded copy that fits into
+// the first-level cache.
 #include <algorithm>
 #include <vector>
 
@@ -41,10 +42,7 @@ void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const
     const int64_t image = task / p.groups, g = task % p.groups;
     static thread_local Scratch scratch;
     float* planes = scratch.floats(channels * input.channel + 2 * slack);
-    for (int64_t c = 0; c < channels; ++c) {
-      input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
-                         planes + c * input.channel);
-    }
+    input.copy_channels(p.window, x + (image * p.C + g * channels) * h.input * w.input, channels, planes);
     for (int64_t k = g * filters; k < (g + 1) * filters; ++k) {
       conv_kernels().shifted_row({weight + k * depth, planes, input.offsets.data(), depth, input.pitch, h.output,
                                   w.output, y + (image * p.K + k) * h.output * w.output, w.output, 1,
@@ -141,10 +139,7 @@ void backward_weight_by_rows(const Conv2d& p, const float* dy, const float* x, f
     float* planes = scratch.floats(channels * input.channel + 2 * slack);
     std::vector<double> sums(filters * depth);
     for (int64_t image = 0; image < p.N; ++image) {
-      for (int64_t c = 0; c < channels; ++c) {
-        input.copy_channel(p.window, x + (image * p.C + g * channels + c) * h.input * w.input,
-                           planes + c * input.channel);
-      }
+      input.copy_channels(p.window, x + (image * p.C + g * channels) * h.input * w.input, channels, planes);
       for (int64_t m = 0; m < filters; ++m) {
         conv_kernels().shifted_row_dots({dy + (image * p.K + g * filters + m) * h.output * w.output, planes,
                                          input.offsets.data(), depth, w.output, input.pitch, h.output, w.output,

@@ -5,6 +5,8 @@
 
 namespace dip::cpu {
 
+constexpr std::int64_t pieces_wanted = 16;  // of the work: enough for the threads to share evenly
+
 // One plane of results after the other: for groups of few channels.
 void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_by_rows(const Conv2d& p, const float* dy, const float* weight, float* dx);

@@ -11,7 +11,7 @@ from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
 from dipkernels.ops.precision import Precision, precision_or_current
 
 
-def _options(
+def convolution_options(
     op: str,
     stride: Pair,
     padding: Padding,
@@ -20,6 +20,7 @@ def _options(
     rounding: Rounding,
     precision: Precision | None,
 ) -> dict[str, Any]:
+    """What every convolution's geometry and precision are to the compiled modules."""
     return {
         "stride": pair(op, "stride", stride),
         "padding": padding_pairs(op, padding),
@@ -94,7 +95,7 @@ def conv2d(
         activation=name,
         alpha=alpha,
         out=out,
-        **_options("conv2d", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options("conv2d", stride, padding, dilation, groups, rounding, precision),
     )
 
 
@@ -130,7 +131,7 @@ def conv2d_backward_data(
         weight,
         list(input_size),
         out=out,
-        **_options("conv2d_backward_data", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options("conv2d_backward_data", stride, padding, dilation, groups, rounding, precision),
     )
 
 
@@ -166,7 +167,7 @@ def conv2d_backward_weight(
         x,
         list(weight_size),
         out=out,
-        **_options("conv2d_backward_weight", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options("conv2d_backward_weight", stride, padding, dilation, groups, rounding, precision),
     )
 
 

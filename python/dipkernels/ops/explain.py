@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dipkernels import _cpu
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+from dipkernels.ops.conv import convolution_options
+from dipkernels.ops.geometry import Padding, Pair, Rounding
 
 _OPERATORS = ("conv2d", "conv2d_backward_data", "conv2d_backward_weight")
 
@@ -42,14 +43,5 @@ def explain(
     """
     if op not in _OPERATORS:
         raise ValueError(f"explain: op must be one of {', '.join(_OPERATORS)}, got {op!r}")
-    return _cpu.conv2d_choice(
-        op,
-        list(x_size),
-        list(weight_size),
-        pair(op, "stride", stride),
-        padding_pairs(op, padding),
-        pair(op, "dilation", dilation),
-        groups,
-        rounding,
-        "highest",
-    )
+    options = convolution_options(op, stride, padding, dilation, groups, rounding, None)
+    return _cpu.conv2d_choice(op, list(x_size), list(weight_size), **options)
