@@ -8,9 +8,9 @@ import dipkernels
 from cases.conv import GEOMETRIES
 
 WAYS = {
-    "conv2d": {"rows", "tiles", "lanes"},
-    "conv2d_backward_data": {"rows", "tiles", "lanes"},
-    "conv2d_backward_weight": {"rows", "dots", "lanes"},
+    "conv2d": {"rows", "tiles", "lanes", "images"},
+    "conv2d_backward_data": {"rows", "tiles", "lanes", "images"},
+    "conv2d_backward_weight": {"rows", "dots", "lanes", "images"},
 }
 
 

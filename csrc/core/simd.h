@@ -133,6 +133,16 @@ inline F fma(F a, F b, F c) {
 #endif
 }
 
+// Keeps GCC from loading v anew for each of its uses: where every multiply-add has a load of its own, loads are the
+// limit.
+inline void hold(F& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__SSE__)
+  asm("" : "+x"(v));
+#endif
+}
+
 inline F sqrt(F v) {
 #if defined(__AVX512F__)
   return (F)_mm512_sqrt_ps((__m512)v);

@@ -47,6 +47,12 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "channels_wide_padding": ((1, 16, 3, 3), (16, 16, 3, 3), 2, 5, 1, 1, "exact"),
     "channels_row": ((1, 16, 1, 100), (35, 16, 1, 7), 1, (0, 3), 1, 1, "exact"),
     "channels_pixel": ((19, 16, 2, 2), (32, 16, 2, 2), 1, 0, 1, 1, "exact"),
+    # Few channels and many images, which are the vector then, in one and in several blocks.
+    "images": ((37, 3, 9, 11), (5, 3, 3, 4), 1, ((2, 0), (1, 3)), 1, 1, "exact"),
+    "images_stride": ((16, 2, 13, 12), (7, 2, 5, 2), (2, 3), (1, 0), 1, 1, "floor"),
+    "images_dilated": ((21, 6, 8, 9), (13, 6, 3, 2), 1, 2, (2, 3), 1, "exact"),
+    "images_groups": ((64, 6, 7, 6), (9, 2, 3, 3), 1, 1, 1, 3, "exact"),
+    "images_pixel": ((50, 12, 2, 2), (6, 12, 2, 2), 1, 0, 1, 1, "exact"),
     "empty_batch": ((0, 3, 8, 8), (4, 3, 3, 3), 1, 1, 1, 1, "exact"),
 }
 

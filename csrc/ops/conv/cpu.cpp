@@ -1,4 +1,8 @@
 // Convolution on the CPU: which way, and why.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "core/check.h"
 #include "core/parallel.h"
 #include "ops/conv/conv.h"
@@ -8,33 +12,67 @@
 namespace dip::cpu {
 namespace {
 
-enum class Way { rows, tiles, lanes, dots };
+enum class Way { rows, tiles, lanes, images, dots };
 
-struct Choice {
+struct Candidate {
   Way way;
-  double cost = 0.0, lanes_cost = 0.0;  // of the other way and of lanes, where they were compared
+  double cost;  // for one image and group, in multiply-adds of one lane
 };
+
+// The ways that were compared, the cheapest first.
+using Choice = std::vector<Candidate>;
 
 bool few_channels(const Conv2d& p) {
   return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
 }
 
-Choice cheaper(Way other, double cost, double lanes_cost) {
-  return {lanes_cost < cost ? Way::lanes : other, cost, lanes_cost};
+Choice cheapest_first(Choice choice) {
+  std::stable_sort(choice.begin(), choice.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  return choice;
 }
 
 Choice choose_forward(const Conv2d& p) {
-  return few_channels(p) ? Choice{Way::rows} : cheaper(Way::tiles, forward_tiles_cost(p), forward_lanes_cost(p));
+  if (few_channels(p)) return {{Way::rows, 0.0}};
+  return cheapest_first({{Way::tiles, forward_tiles_cost(p)},
+                         {Way::lanes, forward_lanes_cost(p)},
+                         {Way::images, forward_images_cost(p)}});
 }
 
 Choice choose_backward_data(const Conv2d& p) {
-  return few_channels(p) ? Choice{Way::rows}
-                         : cheaper(Way::tiles, backward_data_tiles_cost(p), backward_data_lanes_cost(p));
+  if (few_channels(p)) return {{Way::rows, 0.0}};
+  return cheapest_first({{Way::tiles, backward_data_tiles_cost(p)},
+                         {Way::lanes, backward_data_lanes_cost(p)},
+                         {Way::images, backward_data_images_cost(p)}});
 }
 
 Choice choose_backward_weight(const Conv2d& p) {
-  return few_channels(p) ? Choice{Way::rows}
-                         : cheaper(Way::dots, backward_weight_dots_cost(p), backward_weight_lanes_cost(p));
+  if (few_channels(p)) return {{Way::rows, 0.0}};
+  return cheapest_first({{Way::dots, backward_weight_dots_cost(p)},
+                         {Way::lanes, backward_weight_lanes_cost(p)},
+                         {Way::images, backward_weight_images_cost(p)}});
+}
+
+const char* name_of(Way way) {
+  switch (way) {
+    case Way::rows: return "rows";
+    case Way::tiles: return "tiles";
+    case Way::lanes: return "lanes";
+    case Way::images: return "images";
+    case Way::dots: return "dots";
+  }
+  return "";
+}
+
+const char* reason_of(Way way) {
+  switch (way) {
+    case Way::rows: return "groups of so few channels would leave tiles empty";
+    case Way::tiles: return "the columns of the result are the vector";
+    case Way::lanes: return "the channels of the result, or the filters, are the vector";
+    case Way::images: return "the images are the vector";
+    case Way::dots: return "the positions are the vector";
+  }
+  return "";
 }
 
 }  // namespace
@@ -43,38 +81,39 @@ std::string conv2d_choice(const std::string& op, const Conv2d& p) {
   const Choice choice = op == "conv2d"                 ? choose_forward(p)
                         : op == "conv2d_backward_data" ? choose_backward_data(p)
                                                        : choose_backward_weight(p);
-  const auto millions = [&](double cost) { return cost * static_cast<double>(p.N * p.groups) / 1e6; };
-  const std::string costs = message("; in millions of multiply-adds lanes cost ", millions(choice.lanes_cost), ", ",
-                                    op == "conv2d_backward_weight" ? "dots " : "tiles ", millions(choice.cost));
-  switch (choice.way) {
-    case Way::rows: return "rows: groups of so few channels would leave tiles empty";
-    case Way::tiles: return "tiles: the columns of the result are the vector" + costs;
-    case Way::lanes: return "lanes: the channels of the result, or the filters, are the vector" + costs;
-    case Way::dots: return "dots: the positions are the vector" + costs;
+  std::string text = message(name_of(choice[0].way), ": ", reason_of(choice[0].way));
+  if (choice.size() > 1) text += "; in millions of multiply-adds ";
+  for (std::size_t i = 0; choice.size() > 1 && i < choice.size(); ++i) {
+    if (std::isinf(choice[i].cost)) continue;
+    text += message(i > 0 ? ", " : "", name_of(choice[i].way), i > 0 ? " " : " cost ",
+                    choice[i].cost * static_cast<double>(p.N * p.groups) / 1e6);
   }
-  return "";
+  return text;
 }
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  switch (choose_forward(p).way) {
+  switch (choose_forward(p)[0].way) {
     case Way::rows: return forward_by_rows(p, x, weight, bias, y);
     case Way::lanes: return forward_by_lanes(p, x, weight, bias, y);
+    case Way::images: return forward_by_images(p, x, weight, bias, y);
     default: return forward_by_tiles(p, x, weight, bias, y);
   }
 }
 
 void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  switch (choose_backward_data(p).way) {
+  switch (choose_backward_data(p)[0].way) {
     case Way::rows: return backward_data_by_rows(p, dy, weight, dx);
     case Way::lanes: return backward_data_by_lanes(p, dy, weight, dx);
+    case Way::images: return backward_data_by_images(p, dy, weight, dx);
     default: return backward_data_by_tiles(p, dy, weight, dx);
   }
 }
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  switch (choose_backward_weight(p).way) {
+  switch (choose_backward_weight(p)[0].way) {
     case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
     case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
+    case Way::images: return backward_weight_by_images(p, dy, x, dweight);
     default: return backward_weight_by_dots(p, dy, x, dweight);
   }
 }

@@ -5,8 +5,9 @@
 // reads the padded planes in place, K·R·S times per byte copied. The price is that the flat index q = i·pitch + j also
 // runs over the few columns between the output's width and the pitch, whose results are dropped; where that price is
 // high, for small planes, packed_product copies just the columns of one tile, over all images. Where there are enough
-// filters to fill vectors, lane_kernels.h does without copies and padding. Groups of few channels, depthwise
-// convolution above all, would leave a tile empty: shifted_row takes them a row at a time.
+// filters to fill vectors, lane_kernels.h does without copies and padding; where there are few, but many images,
+// image_kernels.h fills vectors with those. Groups of few channels, depthwise convolution above all, would leave a tile
+// empty: shifted_row takes them a row at a time.
 //
 // Work: 2·N·K·O_h·O_w·(C/groups)·F_h·F_w floating-point operations for each of the three operators. Each tile of
 // outer_tile does MR·NV fused multiply-adds for MR + NV loads (24 for 11 with AVX-512), so the multiplier is the limit,
@@ -15,6 +16,7 @@
 
 #include "core/lane_tiles.h"
 #include "core/tiles.h"
+#include "ops/conv/image_kernels.h"
 #include "ops/conv/lane_kernels.h"
 
 namespace dip::cpu::DIP_ISA {
@@ -537,6 +539,12 @@ extern const ConvKernels conv_kernels = {MR,
                                          pack_lanes,
                                          lane_product,
                                          lane_gradient,
+                                         image_rows,
+                                         image_columns,
+                                         interleave,
+                                         image_product,
+                                         image_gradient,
+                                         sum_lanes,
                                          transpose,
                                          sum};
 

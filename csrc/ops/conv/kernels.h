@@ -72,6 +72,44 @@ struct LaneProduct {
   ActivationSpec activation;
 };
 
+// How rows × columns of sums are cut into tiles: nearly equal parts of the rows and pieces of the columns.
+struct ImageTiling {
+  std::int64_t parts, pieces;
+};
+
+// The same sums once more with the images as the vector: `source` has the numbers of as many images as a vector has
+// lanes side by side, and zeros where a tap of a tile misses the image to its left or right.
+struct ImageProduct {
+  ImageTiling tiling;
+  const float* packed;  // of each part of the rows [c, r, s][row]
+  const float* source;
+  const std::int64_t* offset;                    // of [c, r, s]
+  std::int64_t channels, tap_rows, tap_columns;  // extents of c, r and s
+  std::int64_t rows;
+  const TapRange *row_taps, *column_taps;  // for every i, and every j: which r and s meet the image
+  std::int64_t grid_w;                     // as many j
+  std::int64_t source_begin;               // the i to which `source` belongs
+  std::int64_t source_row, source_column;  // distances in `source` of i and j
+  std::int64_t sums_rows;                  // as many i at a time fit into the room for sums
+  std::int64_t channels_at_once;           // as many a tile adds up before it goes to the next i
+  std::int64_t images;
+  float* out;                         // of the first image
+  std::int64_t out_image, out_plane;  // distances in `out` of images and m
+  const float* bias;                  // may be null
+  ActivationSpec activation;
+};
+
+// sums[m][k] += Σ_q left[m][q] · right[tap[k] + offset[q]], lane by lane.
+struct ImageGradient {
+  ImageTiling tiling;  // of rows × depth
+  const float* left;
+  std::int64_t left_plane;
+  const float* right;
+  const std::int64_t *tap, *offset;  // `depth` and `positions` of them
+  std::int64_t depth, rows, positions;
+  float* sums;  // rows × depth vectors
+};
+
 // dweight[m][k] (+)= Σ_{image, q} left[panel of m][image, q][m] · right[image·right_image + offset[q] + tap[k]]: the
 // weight gradient with the filters as the vector.
 struct LaneGradient {
@@ -162,6 +200,15 @@ struct ConvKernels {
   // Rows [row_begin, row_end), two panels at most, of taps [tap_begin, tap_end).
   void (*lane_gradient)(const LaneGradient& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t tap_begin,
                         std::int64_t tap_end, float* sums);  // room for 2·lanes numbers a tap
+  std::int64_t image_rows;                                   // most rows of a tile whose vector is along the images
+  // Of so many rows.
+  int (*image_columns)(int rows);
+  // to[i][lane] = from[lane·image + i], zeros in the lanes beyond `images`.
+  void (*interleave)(const float* from, std::int64_t image, std::int64_t images, std::int64_t count, float* to);
+  // The grid's rows [grid_begin, grid_end); `sums` has room for a part of the rows × sums_rows × grid_w vectors.
+  void (*image_product)(const ImageProduct& p, std::int64_t grid_begin, std::int64_t grid_end, float* sums);
+  void (*image_gradient)(const ImageGradient& p);
+  void (*sum_lanes)(const float* vectors, std::int64_t count, float* out);
   // to[j·to_row + i] = from[i·from_row + j]
   void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                     std::int64_t to_row);

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/scratch.h"
 #include "ops/conv/kernels.h"
+#include "ops/conv/tap_axis.h"
 #include "ops/conv/ways.h"
 
 namespace dip::cpu {
@@ -12,34 +13,7 @@ namespace {
 
 using std::int64_t;
 
-// One axis of a product: position i meets with tap t the place i·step + shift[t] of the source.
-struct LaneAxis {
-  int64_t step = 1;
-  std::vector<int64_t> shift;
-  std::vector<TapRange> taps;  // for every position, which taps meet the source
-
-  LaneAxis(int64_t positions, int64_t step_, int64_t extent, std::vector<int64_t> shift_)
-      : step(step_), shift(std::move(shift_)), taps(positions, TapRange{0, 0}) {
-    for (int64_t i = 0; i < positions; ++i) {
-      const auto meets = [&](int64_t t) { return i * step + shift[t] >= 0 && i * step + shift[t] < extent; };
-      std::int32_t first = 0, last = static_cast<std::int32_t>(shift.size());
-      while (first < last && !meets(first)) ++first;
-      while (first < last && !meets(last - 1)) --last;
-      taps[i] = first < last ? TapRange{first, last} : TapRange{0, 0};
-    }
-  }
-
-  // How many pairs of a position and a tap meet the source.
-  int64_t meetings() const {
-    int64_t sum = 0;
-    for (const TapRange& range : taps) sum += range.last - range.first;
-    return sum;
-  }
-  int64_t positions() const { return static_cast<int64_t>(taps.size()); }
-  int64_t count() const { return static_cast<int64_t>(shift.size()); }
-};
-
-std::vector<int64_t> offsets_of(int64_t channels, int64_t plane, int64_t width, const LaneAxis& h, const LaneAxis& w) {
+std::vector<int64_t> offsets_of(int64_t channels, int64_t plane, int64_t width, const TapAxis& h, const TapAxis& w) {
   std::vector<int64_t> offsets;
   offsets.reserve(channels * h.count() * w.count());
   for (int64_t c = 0; c < channels; ++c) {
@@ -73,33 +47,6 @@ int64_t packed_floats(int64_t groups, int64_t rows, int64_t depth) {
   return groups * divide_up(rows, conv_kernels().lanes) * conv_kernels().lanes * depth;
 }
 
-LaneAxis forward_axis(const Axis& axis) {
-  std::vector<int64_t> shift;
-  for (int64_t t = 0; t < axis.kernel; ++t) shift.push_back(t * axis.dilation - axis.pad_start);
-  return LaneAxis(axis.output, axis.stride, axis.input, shift);
-}
-
-// The inputs of one axis that the same taps meet: every stride-th from `first`.
-struct LanePhase {
-  int64_t first;
-  std::vector<int64_t> taps;
-  LaneAxis axis;
-};
-
-LanePhase backward_phase(const Axis& axis, int64_t phase) {
-  // The inputs i with i + pad_start ≡ phase modulo the stride; i = first + n·stride.
-  const int64_t first = ((phase - axis.pad_start) % axis.stride + axis.stride) % axis.stride;
-  const int64_t positions = first < axis.input ? divide_up(axis.input - first, axis.stride) : 0;
-  std::vector<int64_t> taps, shift;
-  for (int64_t t = axis.kernel - 1; t >= 0; --t) {  // so that dy is read forwards
-    const int64_t from = first + axis.pad_start - t * axis.dilation;
-    if (from % axis.stride != 0) continue;
-    taps.push_back(t);
-    shift.push_back(from / axis.stride);  // exact
-  }
-  return {first, taps, LaneAxis(positions, 1, axis.output, shift)};
-}
-
 // Runs `product(image, group)` for all of them. A task uses two panels of the matrix for so many images that reading
 // the panels from memory does not count; neighbouring tasks read the same images.
 template <class Product>
@@ -130,7 +77,7 @@ void run_products(int64_t images, int64_t groups, int64_t grid_h, const Product&
 // the source serves that a tile fetches; a single panel makes one multiply-add of every broadcast, and loads become the
 // limit; and the results of a tile are transposed, which takes as long as 28 steps of its depth. The numbers were
 // measured on a Zen 5.
-double cost(int64_t rows, int64_t channels, const LaneAxis& h, const LaneAxis& w) {
+double cost(int64_t rows, int64_t channels, const TapAxis& h, const TapAxis& w) {
   const int64_t panels = divide_up(rows, conv_kernels().lanes);
   const double lanes = static_cast<double>(panels * conv_kernels().lanes) * (panels == 1 ? 1.2 : 1.0);
   const double depth = static_cast<double>(channels * h.meetings() * w.meetings());
@@ -148,7 +95,7 @@ double forward_lanes_cost(const Conv2d& p) {
 double backward_data_lanes_cost(const Conv2d& p) {
   double sum = 0.0;
   for (int64_t a = 0; a < p.window.h.stride; ++a) {
-    const LaneAxis h = backward_phase(p.window.h, a).axis;
+    const TapAxis h = backward_phase(p.window.h, a).axis;
     for (int64_t b = 0; b < p.window.w.stride; ++b) {
       sum += cost(p.group_channels(), p.group_filters(), h, backward_phase(p.window.w, b).axis);
     }
@@ -162,7 +109,7 @@ void forward_by_lanes(const Conv2d& p, const float* x, const float* weight, cons
   const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
   std::vector<int64_t> columns(depth);
   for (int64_t k = 0; k < depth; ++k) columns[k] = k;
-  const LaneAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
+  const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
   const std::vector<int64_t> offsets = offsets_of(channels, in_plane, w.input, h_axis, w_axis);
 
   static thread_local Scratch packed_scratch;
@@ -200,9 +147,9 @@ void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weigh
   const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
   static thread_local Scratch packed_scratch;
   for (int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
-    const LanePhase down = backward_phase(h, phase_h);
+    const TapPhase down = backward_phase(h, phase_h);
     for (int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
-      const LanePhase across = backward_phase(w, phase_w);
+      const TapPhase across = backward_phase(w, phase_w);
       if (down.axis.positions() == 0 || across.axis.positions() == 0) continue;
       std::vector<int64_t> columns;
       for (int64_t k = 0; k < filters; ++k) {

@@ -21,15 +21,23 @@ void forward_by_lanes(const Conv2d& p, const float* x, const float* weight, cons
 void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weight, float* dx);
 void backward_weight_by_lanes(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
+// The images as the vector: for few channels and filters. Backward data for stride 1 alone.
+void forward_by_images(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+void backward_data_by_images(const Conv2d& p, const float* dy, const float* weight, float* dx);
+void backward_weight_by_images(const Conv2d& p, const float* dy, const float* x, float* dweight);
+
 // Dot products along the positions: weight gradients of few filters.
 void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
 // What these cost for one image and group, in multiply-adds of one lane.
 double forward_tiles_cost(const Conv2d& p);
 double forward_lanes_cost(const Conv2d& p);
+double forward_images_cost(const Conv2d& p);
 double backward_data_tiles_cost(const Conv2d& p);
 double backward_data_lanes_cost(const Conv2d& p);
+double backward_data_images_cost(const Conv2d& p);
 double backward_weight_dots_cost(const Conv2d& p);
 double backward_weight_lanes_cost(const Conv2d& p);
+double backward_weight_images_cost(const Conv2d& p);
 
 }  // namespace dip::cpu

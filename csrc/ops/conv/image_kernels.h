@@ -1,0 +1,253 @@
+// Convolution with the images of the batch as the vector. Part of kernels.cpp.
+#pragma once
+
+#include <utility>
+
+#include "core/lane_tiles.h"
+#include "ops/conv/kernels.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+// A tile of R × Q sums, Q loaded vectors and a broadcast fill the registers.
+constexpr int image_registers = W == 16 ? 32 : 16, image_rows = W == 16 ? 8 : 6;
+
+constexpr int image_columns(int rows) {
+  const int most = (image_registers - 1) / (rows + 1);
+  return most < 8 ? most : 8;
+}
+
+// to[i][lane] = from[lane·image + i], zeros in the lanes beyond `images`.
+void interleave(const float* from, std::int64_t image, std::int64_t images, std::int64_t count, float* to) {
+  for (std::int64_t i = 0; i < count; i += W) {
+    const std::int64_t some = lanes_at(i, count);
+    F v[W];
+#pragma GCC unroll 16
+    for (int lane = 0; lane < W; ++lane) v[lane] = lane < images ? load_some(from + lane * image + i, some) : F{};
+    transpose_square(v);
+#pragma GCC unroll 16
+    for (int j = 0; j < W; ++j) {
+      if (j < some) store(to + (i + j) * W, v[j]);
+    }
+  }
+}
+
+// to[lane·image + i] = activation(from[i][lane] + bias)
+void finish_images(const float* from, std::int64_t count, float bias, const ActivationSpec& activation, float* to,
+                   std::int64_t image, std::int64_t images) {
+  for (std::int64_t i = 0; i < count; i += W) {
+    const std::int64_t some = lanes_at(i, count);
+    F v[W];
+#pragma GCC unroll 16
+    for (int j = 0; j < W; ++j) v[j] = j < some ? load(from + (i + j) * W) + bias : F{};
+    if (activation.kind != Activation::none) {
+      for (int j = 0; j < W; ++j) v[j] = activate(v[j], activation.kind, activation.alpha);
+    }
+    transpose_square(v);
+#pragma GCC unroll 16
+    for (int lane = 0; lane < W; ++lane) {
+      if (lane < images) store_some(to + lane * image + i, v[lane], some);
+    }
+  }
+}
+
+// What a tile of the product reads: its depth is three loops of `count`, the outer two of which move on by `step`.
+struct ImageOperands {
+  const float* weights;  // [depth][R]
+  const float* source;
+  const std::int64_t* offset;
+  std::int64_t count[3], step[2];
+  std::int64_t column;  // distance of the columns in `source`
+  bool accumulate;
+};
+
+// sums[i][j] (+)= Σ_k weights[k][i] · source[offset[k] + column j], rows of sums sums_row apart.
+template <int R, int Q>
+void image_tile(const ImageOperands& p, float* sums, std::int64_t sums_row) {
+  F sum[R][Q];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Q; ++j) sum[i][j] = p.accumulate ? load(sums + i * sums_row + j * W) : F{};
+  }
+  for (std::int64_t k0 = 0, a = 0; a < p.count[0]; ++a, k0 += p.step[0]) {
+    for (std::int64_t k1 = k0, b = 0; b < p.count[1]; ++b, k1 += p.step[1]) {
+      const float* weights = p.weights + k1 * R;
+      const std::int64_t* offset = p.offset + k1;
+      for (const std::int64_t* end = offset + p.count[2]; offset < end; ++offset, weights += R) {
+        F right[Q];
+#pragma GCC unroll 8
+        for (int j = 0; j < Q; ++j) right[j] = load(p.source + *offset + j * p.column);
+#pragma GCC unroll 8
+        for (int i = 0; i < R; ++i) {
+          const F left = broadcast(weights[i]);
+#pragma GCC unroll 8
+          for (int j = 0; j < Q; ++j) sum[i][j] = fma(left, right[j], sum[i][j]);
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+    for (int j = 0; j < Q; ++j) store(sums + i * sums_row + j * W, sum[i][j]);
+  }
+}
+
+// sums[i][t] += Σ_positions left[i][position] · right[tap[t] + position], lane by lane; rows of sums `depth` apart.
+template <int R, int T>
+void image_gradient_tile(const ImageGradient& p, std::int64_t row, std::int64_t first_tap) {
+  F sum[R][T];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) sum[i][t] = F{};
+  }
+  const float* right[T];
+#pragma GCC unroll 8
+  for (int t = 0; t < T; ++t) right[t] = p.right + p.tap[first_tap + t];
+  const float* left = p.left + row * p.left_plane;
+  for (std::int64_t q = 0; q < p.positions; ++q, left += W) {
+    const std::int64_t at = p.offset[q];
+    F b[T];
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) b[t] = load(right[t] + at);
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i) {
+      F a = load(left + i * p.left_plane);
+      hold(a);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) sum[i][t] = fma(a, b[t], sum[i][t]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t) {
+      float* total = p.sums + ((row + i) * p.depth + first_tap + t) * W;
+      store(total, load(total) + sum[i][t]);
+    }
+  }
+}
+
+using ImageTile = void (*)(const ImageOperands&, float*, std::int64_t);
+using ImageGradientTile = void (*)(const ImageGradient&, std::int64_t, std::int64_t);
+
+struct ImageTiles {
+  ImageTile product[8];
+  ImageGradientTile gradient[8];
+};
+
+template <int R, int... Q>
+constexpr ImageTiles image_tiles_of(std::integer_sequence<int, Q...>) {
+  constexpr int most = image_columns(R);
+  return {{image_tile<R, (Q < most ? Q + 1 : most)>...}, {image_gradient_tile<R, (Q < most ? Q + 1 : most)>...}};
+}
+
+template <int... R>
+const ImageTiles& image_tiles(std::int64_t rows, std::integer_sequence<int, R...>) {
+  static constexpr ImageTiles tiles[] = {image_tiles_of<R + 1>(std::make_integer_sequence<int, 8>())...};
+  return tiles[rows - 1];
+}
+
+const ImageTiles& image_tiles(std::int64_t rows) {
+  return image_tiles(rows, std::make_integer_sequence<int, image_rows>());
+}
+
+// Piece i of `count` in `pieces` nearly equal ones begins here.
+std::int64_t piece_begin(std::int64_t i, std::int64_t count, std::int64_t pieces) {
+  return i * count / pieces;
+}
+
+// The taps that any of these columns meets.
+TapRange union_of(const TapRange* taps, std::int64_t columns) {
+  TapRange all = taps[0];
+  for (std::int64_t q = 1; q < columns; ++q) {
+    if (taps[q].first < all.first) all.first = taps[q].first;
+    if (taps[q].last > all.last) all.last = taps[q].last;
+  }
+  return all;
+}
+
+// The sums of some rows, [row][i, j], for the lines [begin, end).
+void image_sums(const ImageProduct& p, std::int64_t m, std::int64_t rows, std::int64_t begin, std::int64_t end,
+                float* sums) {
+  const std::int64_t taps = p.tap_rows * p.tap_columns, sums_row = (end - begin) * p.grid_w * W;
+  for (std::int64_t piece = 0; piece < p.tiling.pieces; ++piece) {
+    const std::int64_t j = piece_begin(piece, p.grid_w, p.tiling.pieces);
+    const std::int64_t columns = piece_begin(piece + 1, p.grid_w, p.tiling.pieces) - j;
+    const TapRange s = union_of(p.column_taps + j, columns);
+    const ImageTile tile = image_tiles(rows).product[columns - 1];
+    for (std::int64_t c = 0; c < p.channels; c += p.channels_at_once) {
+      const std::int64_t channels = p.channels - c < p.channels_at_once ? p.channels - c : p.channels_at_once;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const TapRange r = p.row_taps[i];
+        const std::int64_t first = c * taps + r.first * p.tap_columns + s.first;
+        ImageOperands operands{p.packed + m * p.channels * taps + first * rows,
+                               p.source + (i - p.source_begin) * p.source_row + j * p.source_column,
+                               p.offset + first,
+                               {channels, r.last - r.first, s.last - s.first},
+                               {taps, p.tap_columns},
+                               p.source_column,
+                               c > 0};
+        // Loops without a gap between their steps are one.
+        if (operands.count[2] == p.tap_columns) {
+          operands.count[2] *= operands.count[1];
+          operands.count[1] = 1;
+          if (operands.count[2] == taps) {
+            operands.count[2] *= channels;
+            operands.count[0] = 1;
+          }
+        }
+        tile(operands, sums + ((i - begin) * p.grid_w + j) * W, sums_row);
+      }
+    }
+  }
+}
+
+void image_product(const ImageProduct& p, std::int64_t grid_begin, std::int64_t grid_end, float* sums) {
+  for (std::int64_t begin = grid_begin, end; begin < grid_end; begin = end) {
+    end = grid_end - begin < p.sums_rows ? grid_end : begin + p.sums_rows;
+    const std::int64_t count = (end - begin) * p.grid_w;
+    for (std::int64_t part = 0; part < p.tiling.parts; ++part) {
+      const std::int64_t m = piece_begin(part, p.rows, p.tiling.parts);
+      const std::int64_t rows = piece_begin(part + 1, p.rows, p.tiling.parts) - m;
+      image_sums(p, m, rows, begin, end, sums);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        finish_images(sums + row * count * W, count, p.bias ? p.bias[m + row] : 0.0f, p.activation,
+                      p.out + (m + row) * p.out_plane + begin * p.grid_w, p.out_image, p.images);
+      }
+    }
+  }
+}
+
+void image_gradient(const ImageGradient& p) {
+  for (std::int64_t part = 0; part < p.tiling.parts; ++part) {
+    const std::int64_t m = piece_begin(part, p.rows, p.tiling.parts);
+    const ImageTiles& tiles = image_tiles(piece_begin(part + 1, p.rows, p.tiling.parts) - m);
+    for (std::int64_t piece = 0; piece < p.tiling.pieces; ++piece) {
+      const std::int64_t tap = piece_begin(piece, p.depth, p.tiling.pieces);
+      tiles.gradient[piece_begin(piece + 1, p.depth, p.tiling.pieces) - tap - 1](p, m, tap);
+    }
+  }
+}
+
+// out[i] = Σ_lanes vectors[i][lane]
+void sum_lanes(const float* vectors, std::int64_t count, float* out) {
+  for (std::int64_t i = 0; i < count; i += W) {
+    const std::int64_t some = lanes_at(i, count);
+    F v[W];
+#pragma GCC unroll 16
+    for (int j = 0; j < W; ++j) v[j] = j < some ? load(vectors + (i + j) * W) : F{};
+    transpose_square(v);
+#pragma GCC unroll 4
+    for (int half = W / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+      for (int lane = 0; lane < half; ++lane) v[lane] += v[lane + half];
+    }
+    store_some(out + i, v[0], some);
+  }
+}
+
+}  // namespace
+}  // namespace dip::cpu::DIP_ISA
