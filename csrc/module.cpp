@@ -47,6 +47,7 @@ PYBIND11_MODULE(DIP_MODULE, m) {
 
   dip::bind_activation(m);
   dip::bind_conv(m);
+  dip::bind_conv_max_pool(m);
   dip::bind_dropout(m);
   dip::bind_linear(m);
   dip::bind_losses(m);

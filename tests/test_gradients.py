@@ -62,6 +62,26 @@ def test_conv2d(geometry: dict[str, Any]) -> None:
         np.testing.assert_allclose(kernel, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("images", [2, 17])
+def test_conv2d_max_pool2d(images: int) -> None:
+    """With 17 images by the kernel that has them as the vector."""
+    geometry: dict[str, Any] = {"padding": ((1, 0), (0, 2)), "pool_size": (2, 3), "rounding": "floor"}
+    x, weight, bias = (normal(*s).astype("f8") for s in [(images, 2, 5, 6), (3, 2, 2, 3), (3,)])
+    y, indices = reference.conv2d_max_pool2d(x, weight, bias, **geometry)
+    dy = normal(*y.shape, seed=1).astype("f8")
+    arrays = dy.astype("f4"), indices.astype("i4"), x.astype("f4"), weight.astype("f4")
+    oracle = reference.conv2d_max_pool2d_backward(dy, indices, x, weight, **geometry)
+    expected = (
+        differences(lambda v: (dy * reference.conv2d_max_pool2d(v, weight, bias, **geometry)[0]).sum(), x),
+        differences(lambda v: (dy * reference.conv2d_max_pool2d(x, v, bias, **geometry)[0]).sum(), weight),
+        differences(lambda v: (dy * reference.conv2d_max_pool2d(x, weight, v, **geometry)[0]).sum(), bias),
+    )
+    got = ops.conv2d_max_pool2d_backward(*arrays, **geometry)
+    for kernel, one, other in zip(got, oracle, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+        np.testing.assert_allclose(kernel, other, atol=1e-4)
+
+
 def test_linear() -> None:
     x, weight, bias, dy = (normal(*s, seed=i).astype("f8") for i, s in enumerate([(4, 5), (3, 5), (3,), (4, 3)]))
     got = ops.linear_backward(dy.astype("f4"), x.astype("f4"), weight.astype("f4"))

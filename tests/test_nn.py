@@ -259,13 +259,46 @@ def test_fully_connected_as_convolution_gives_the_same_values() -> None:
 def test_a_forward_pass_gets_the_memory_of_the_last_one() -> None:
     """What layers keep for backward is dropped before new results are made, not after."""
     model = nn.Sequential((3, 40, 40), nn.Conv2d(3, 8, 3, activation="relu"), nn.MaxPool2d(2), seed=0)
-    x = normal(8, 3, 40, 40)
-    addresses = set()
-    for _ in range(5):
-        y = model.forward(x, training=True)
-        addresses.add(model.value("conv2d1").ctypes.data)
-        del y
-    assert len(addresses) == 1
+    x = normal(32, 3, 40, 40)
+    for training, node in [(False, "conv2d1"), (True, "maxpool2d1")]:
+        addresses = set()
+        for _ in range(5):
+            y = model.forward(x, training=training)
+            addresses.add(model.value(node).ctypes.data)
+            del y
+        assert len(addresses) == 1
+    model.forward(x)
     model.layers["conv2d1"].forget()
     with pytest.raises(RuntimeError, match="backward needs a forward first"):
-        model.backward(np.zeros((8, 8, 19, 19), np.float32))
+        model.backward(np.zeros((32, 8, 19, 19), np.float32))
+
+
+@pytest.mark.parametrize("images", [3, 40])
+def test_convolution_and_pooling_are_one_in_training_alone(images: int) -> None:
+    model = models.lenet5(activation="tanh", seed=1)
+    x, dy = normal(images, 1, 32, 32), normal(images, 10)
+    y = model.forward(x)
+    dx = model.backward(dy, input_gradient=True)
+    gradients, indices = model.gradients, model.layers["pool1"].indices  # type: ignore[attr-defined]
+    assert model.value("conv1").shape == (images, 6, 28, 28)
+    np.testing.assert_allclose(model.forward(x, training=True), y, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(model.layers["pool1"].indices, indices)  # type: ignore[attr-defined]
+    with pytest.raises(KeyError, match=r"'conv1' has none; it has after a forward with training=False"):
+        model.value("conv1")
+    np.testing.assert_allclose(model.backward(dy, input_gradient=True), dx, atol=1e-5)
+    for name, gradient in model.gradients.items():
+        np.testing.assert_allclose(gradient, gradients[name], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_what_more_than_the_pooling_sees_is_kept_in_training() -> None:
+    def graph(outputs: list[str], stride: int) -> nn.Graph:
+        conv, pool = nn.Conv2d(2, 3, 3, activation="relu"), nn.MaxPool2d(2, stride, rounding="floor")
+        return nn.Graph({"x": (2, 9, 9)}, {"conv": (conv, ["x"]), "pool": (pool, ["conv"])}, outputs)
+
+    for model, kept in [(graph(["pool"], 2), False), (graph(["pool"], 1), True), (graph(["conv", "pool"], 2), True)]:
+        model.forward(normal(2, 2, 9, 9), training=True)
+        if kept:
+            assert model.value("conv").shape == (2, 3, 7, 7)
+        else:
+            with pytest.raises(KeyError, match="'conv' has none"):
+                model.value("conv")

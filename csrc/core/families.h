@@ -14,6 +14,7 @@ void bind_runtime(pybind11::module_& m);
 
 void bind_activation(pybind11::module_& m);
 void bind_conv(pybind11::module_& m);
+void bind_conv_max_pool(pybind11::module_& m);
 void bind_dropout(pybind11::module_& m);
 void bind_linear(pybind11::module_& m);
 void bind_losses(pybind11::module_& m);

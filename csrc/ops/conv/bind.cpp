@@ -3,18 +3,13 @@
 #include "core/families.h"
 #include "core/geometry.h"
 #include "ops/activation/spec.h"
+#include "ops/conv/call.h"
 #include "ops/conv/conv.h"
 
 namespace dip {
-namespace {
 
-struct Call {
-  Conv2d p;
-  Shape y_shape;
-};
-
-Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
-               Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
+ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
+                        Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
   check(x[1] >= 1 && weight[0] >= 1 && weight[1] >= 1, args.op(),
         ": x and weight must have at least one channel, got x ", to_string(x), " and weight ", to_string(weight));
   check(groups >= 1 && x[1] % groups == 0 && weight[0] % groups == 0, args.op(),
@@ -22,7 +17,7 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair 
         groups);
   check(weight[1] == x[1] / groups, args.op(), ": weight must have ", x[1] / groups, " channels (those of x, ", x[1],
         ", divided by groups=", groups, "), got shape ", to_string(weight));
-  Call call;
+  ConvCall call;
   call.p.N = x[0];
   call.p.C = x[1];
   call.p.K = weight[0];
@@ -33,13 +28,16 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair 
   return call;
 }
 
+namespace {
+
 py::object forward(py::object x_, py::object weight_, py::object bias_, Pair stride, Padding padding, Pair dilation,
                    std::int64_t groups, const std::string& activation, float alpha, const std::string& rounding,
                    const std::string& precision, py::object out) {
   const Arguments args("conv2d");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
   Array bias = args.optional_input(bias_, "bias", "K");
-  Call call = make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, rounding, precision);
+  ConvCall call =
+      make_conv_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, rounding, precision);
   if (bias.given()) args.check_shape(bias, "bias", {call.p.K});
   call.p.activation = make_activation(args.op(), activation, alpha);
   Array y = args.output(out, "out", call.y_shape);
@@ -62,7 +60,8 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   Array dy = args.input(dy_, "dy", "NKHW"), weight = args.input(weight_, "weight", "KCHW");
   check(x_shape.size() == 4, args.op(), ": x_shape must be (N, C, H, W), got ", to_string(x_shape));
   check(x_shape[0] >= 0, args.op(), ": x_shape must not be negative, got ", to_string(x_shape));
-  const Call call = make_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding, precision);
+  const ConvCall call =
+      make_conv_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
   Array dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
@@ -82,7 +81,8 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   const Arguments args("conv2d_backward_weight");
   Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
   check(weight_shape.size() == 4, args.op(), ": weight_shape must be (K, C, H, W), got ", to_string(weight_shape));
-  const Call call = make_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding, precision);
+  const ConvCall call =
+      make_conv_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
   Array dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
@@ -120,7 +120,8 @@ std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, Pai
   const Arguments args(op.c_str());
   check(x_shape.size() == 4 && x_shape[0] >= 0, args.op(), ": x_size must be (N, C, H, W), got ", to_string(x_shape));
   check(weight_shape.size() == 4, args.op(), ": weight_size must be (K, C, H, W), got ", to_string(weight_shape));
-  const Call call = make_call(args, x_shape, weight_shape, stride, padding, dilation, groups, rounding, precision);
+  const ConvCall call =
+      make_conv_call(args, x_shape, weight_shape, stride, padding, dilation, groups, rounding, precision);
   return backend::conv2d_choice(op, call.p);
 }
 

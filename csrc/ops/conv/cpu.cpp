@@ -77,6 +77,18 @@ const char* reason_of(Way way) {
 
 }  // namespace
 
+double forward_cost(const Conv2d& p) {
+  return choose_forward(p)[0].cost;
+}
+
+double backward_data_cost(const Conv2d& p) {
+  return choose_backward_data(p)[0].cost;
+}
+
+double backward_weight_cost(const Conv2d& p) {
+  return choose_backward_weight(p)[0].cost;
+}
+
 std::string conv2d_choice(const std::string& op, const Conv2d& p) {
   const Choice choice = op == "conv2d"                 ? choose_forward(p)
                         : op == "conv2d_backward_data" ? choose_backward_data(p)

@@ -32,23 +32,110 @@ void interleave(const float* from, std::int64_t image, std::int64_t images, std:
   }
 }
 
-// to[lane·image + i] = activation(from[i][lane] + bias)
-void finish_images(const float* from, std::int64_t count, float bias, const ActivationSpec& activation, float* to,
-                   std::int64_t image, std::int64_t images) {
+// to[lane·image + i] = v[i][lane] for the first `some` of i.
+inline void store_images(F (&v)[W], std::int64_t some, float* to, std::int64_t image, std::int64_t images) {
+  transpose_square(v);
+#pragma GCC unroll 16
+  for (int lane = 0; lane < W; ++lane) {
+    if (lane < images) store_some(to + lane * image, v[lane], some);
+  }
+}
+
+// Row m of the product's results: to[lane·image + i] = activation(from[i][lane] + bias).
+void finish_images(const ImageProduct& p, std::int64_t m, const float* from, std::int64_t begin, std::int64_t count) {
+  const F bias = broadcast(p.bias ? p.bias[m] : 0.0f);
+  float* to = p.out + m * p.out_plane + begin * p.grid_w;
   for (std::int64_t i = 0; i < count; i += W) {
     const std::int64_t some = lanes_at(i, count);
     F v[W];
 #pragma GCC unroll 16
     for (int j = 0; j < W; ++j) v[j] = j < some ? load(from + (i + j) * W) + bias : F{};
-    if (activation.kind != Activation::none) {
-      for (int j = 0; j < W; ++j) v[j] = activate(v[j], activation.kind, activation.alpha);
+    if (p.activation.kind != Activation::none) {
+      for (int j = 0; j < W; ++j) v[j] = activate(v[j], p.activation.kind, p.activation.alpha);
     }
-    transpose_square(v);
+    store_images(v, some, to + i, p.out_image, p.images);
+  }
+}
+
+// The same, and of every window the maximum and where it stands, by the rules of max_pool2d.
+void finish_windows(const ImageProduct& p, std::int64_t m, const float* from, std::int64_t begin, std::int64_t lines) {
+  const F bias = broadcast(p.bias ? p.bias[m] : 0.0f);
+  const std::int64_t columns = p.grid_w / p.pool_w, count = lines / p.pool_h * columns;
+  const std::int64_t at = m * p.out_plane + begin / p.pool_h * columns;
+  std::int64_t window = 0, column = 0;  // the first position of the next window, and its column among the windows
+  for (std::int64_t i = 0; i < count; i += W) {
+    const std::int64_t some = lanes_at(i, count);
+    F largest[W], positions[W];
+    for (int j = 0; j < W; ++j) {
+      largest[j] = positions[j] = F{};
+      if (j >= some) continue;
+      F best = broadcast(-__builtin_inff());
+      I best_at = broadcast(static_cast<std::int32_t>(begin * p.grid_w + window));
+      for (std::int64_t r = 0; r < p.pool_h; ++r) {
+        for (std::int64_t s = 0; s < p.pool_w; ++s) {
+          const std::int64_t position = window + r * p.grid_w + s;
+          const F value = activate(load(from + position * W) + bias, p.activation.kind, p.activation.alpha);
+          const I better = ~(I)(value <= best) & (I)(best == best);
+          best = better ? value : best;
+          best_at = better ? broadcast(static_cast<std::int32_t>(begin * p.grid_w + position)) : best_at;
+        }
+      }
+      largest[j] = best;
+      positions[j] = (F)best_at;
+      window += p.pool_w;
+      if (++column == columns) {
+        column = 0;
+        window += p.grid_w * p.pool_h - columns * p.pool_w;
+      }
+    }
+    store_images(largest, some, p.out + at + i, p.out_image, p.images);
+    store_images(positions, some, reinterpret_cast<float*>(p.indices) + at + i, p.out_image, p.images);
+  }
+}
+
+// The gradient of max pooling: dy to where the maxima stood, zeros elsewhere in the windows. False where an index lies
+// outside its window, which this way of pooling cannot serve.
+bool unpool_images(const ImageUnpooling& p) {
+  I lost = I{};
+  F sum = F{};
+  std::int64_t window = 0, column = 0;
+  float* to = p.to;  // where the next window begins
+  for (std::int64_t i = 0; i < p.windows_h * p.windows_w; i += W) {
+    const std::int64_t some = lanes_at(i, p.windows_h * p.windows_w);
+    F dy[W], index[W];
 #pragma GCC unroll 16
     for (int lane = 0; lane < W; ++lane) {
-      if (lane < images) store_some(to + lane * image + i, v[lane], some);
+      const bool there = lane < p.images;
+      dy[lane] = there ? load_some(p.dy + lane * p.image + i, some) : F{};
+      index[lane] = there ? load_some(reinterpret_cast<const float*>(p.indices) + lane * p.image + i, some) : F{};
+    }
+    transpose_square(dy);
+    transpose_square(index);
+    for (int j = 0; j < some; ++j) {
+      sum += dy[j];
+      I left = I{} - 1;  // lanes whose index has not been met
+      for (std::int64_t r = 0; r < p.pool_h; ++r) {
+        for (std::int64_t s = 0; s < p.pool_w; ++s) {
+          const I here = (I)index[j] == broadcast(static_cast<std::int32_t>(window + r * p.grid_w + s));
+          store(to + r * p.to_line + s * W, select(here, dy[j], F{}));
+          left &= ~here;
+        }
+      }
+      lost |= left;
+      window += p.pool_w;
+      to += p.pool_w * W;
+      if (++column == p.windows_w) {
+        column = 0;
+        window += p.grid_w * p.pool_h - p.windows_w * p.pool_w;
+        to += p.pool_h * p.to_line - p.windows_w * p.pool_w * W;
+      }
     }
   }
+  store(p.sum, load(p.sum) + sum);
+  for (int lane = 0; lane < W; ++lane) {
+    if (lane < p.images && lost[lane]) return false;
+  }
+  return true;
 }
 
 // What a tile of the product reads: its depth is three loops of `count`, the outer two of which move on by `step`.
@@ -106,9 +193,10 @@ void image_gradient_tile(const ImageGradient& p, std::int64_t row, std::int64_t 
   const float* right[T];
 #pragma GCC unroll 8
   for (int t = 0; t < T; ++t) right[t] = p.right + p.tap[first_tap + t];
-  const float* left = p.left + row * p.left_plane;
-  for (std::int64_t q = 0; q < p.positions; ++q, left += W) {
-    const std::int64_t at = p.offset[q];
+  const float* first_left = p.left + row * p.left_plane;
+  for (std::int64_t q = 0; q < p.positions; ++q) {
+    const float* left = first_left + p.left_offset[q];
+    const std::int64_t at = p.right_offset[q];
     F b[T];
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) b[t] = load(right[t] + at);
@@ -214,8 +302,11 @@ void image_product(const ImageProduct& p, std::int64_t grid_begin, std::int64_t 
       const std::int64_t rows = piece_begin(part + 1, p.rows, p.tiling.parts) - m;
       image_sums(p, m, rows, begin, end, sums);
       for (std::int64_t row = 0; row < rows; ++row) {
-        finish_images(sums + row * count * W, count, p.bias ? p.bias[m + row] : 0.0f, p.activation,
-                      p.out + (m + row) * p.out_plane + begin * p.grid_w, p.out_image, p.images);
+        if (p.indices) {
+          finish_windows(p, m + row, sums + row * count * W, begin, end - begin);
+        } else {
+          finish_images(p, m + row, sums + row * count * W, begin, count);
+        }
       }
     }
   }

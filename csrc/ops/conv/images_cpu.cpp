@@ -5,23 +5,18 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "core/scratch.h"
-#include "ops/conv/kernels.h"
-#include "ops/conv/tap_axis.h"
+#include "ops/conv/images.h"
 #include "ops/conv/ways.h"
 
 namespace dip::cpu {
-namespace {
 
 using std::int64_t;
 
-constexpr int64_t units_wanted = 4;  // of the work, each with its own copy of the source
+namespace {
+
 // Vectors that a tile goes over again and again, in the first-level cache; and sums, which it comes back to a few
 // times, in the second.
 constexpr int64_t held_at_most = 192, sums_at_most = 1024;
-// Measured on a Zen 4, in multiply-adds: what a number costs that is moved between images and vectors, what a sum costs
-// that is added to in memory, and a multiply-add of a tile, since its loads are not always in time.
-constexpr double cost_of_moving = 18.0, cost_of_sum = 4.0, cost_of_product = 1.1;
 
 struct Tiling : ImageTiling {
   double cost;  // in multiply-adds of a vector
@@ -78,62 +73,6 @@ int64_t gradient_lines(int64_t filters, const ImageTiling& tiling, int64_t colum
   return std::max<int64_t>(held_at_most / (divide_up(filters, tiling.parts) * columns), 1);
 }
 
-// One direction of the source as it is held: beginning with what the first tap of the first position meets.
-struct Held {
-  int64_t first, extent;
-
-  Held(const TapAxis& axis, int64_t positions) {
-    const auto [least, most] = std::minmax_element(axis.shift.begin(), axis.shift.end());
-    first = *least;
-    extent = (positions - 1) * axis.step + *most - *least + 1;
-  }
-};
-
-// The lines from `first` of a plane of so many images, with zeros around it where they are outside, to vectors.
-void interleave_lines(const float* plane, int64_t image, int64_t images, int64_t height, int64_t width, int64_t first,
-                      int64_t lines, const Held& columns, float* to) {
-  const ConvKernels& kernels = conv_kernels();
-  const int64_t W = kernels.lanes, line = columns.extent * W;
-  const int64_t begin = std::max<int64_t>(columns.first, 0), end = std::min(columns.first + columns.extent, width);
-  for (int64_t i = 0; i < lines; ++i, to += line) {
-    const int64_t y = first + i;
-    if (y < 0 || y >= height || begin >= end) {
-      std::fill(to, to + line, 0.0f);
-      continue;
-    }
-    float* inside = to + (begin - columns.first) * W;
-    std::fill(to, inside, 0.0f);
-    std::fill(inside + (end - begin) * W, to + line, 0.0f);
-    kernels.interleave(plane + y * width + begin, image, images, end - begin, inside);
-  }
-}
-
-// The blocks of images, and their pieces along the height, that are the units of work.
-struct Units {
-  int64_t blocks, pieces, height;
-
-  Units(int64_t images, int64_t groups, int64_t height_)
-      : blocks(divide_up(images, conv_kernels().lanes)),
-        pieces(std::min(height_, divide_up(units_wanted, std::max<int64_t>(blocks * groups, 1)))),
-        height(height_) {}
-
-  int64_t begin(int64_t piece) const { return piece * height / pieces; }
-  int64_t longest() const { return divide_up(height, pieces); }
-};
-
-double cost(const Conv2d& p, double products, int64_t source, int64_t results) {
-  const int64_t lanes = conv_kernels().lanes;
-  const double filled = static_cast<double>(p.N) / static_cast<double>(divide_up(p.N, lanes) * lanes);
-  return p.N == 0 ? 0.0
-                  : (cost_of_product * products + cost_of_moving * static_cast<double>(source + results)) / filled;
-}
-
-double product_cost(const Conv2d& p, int64_t rows, int64_t channels, const TapAxis& h, const TapAxis& w,
-                    int64_t source_plane) {
-  const double steps = static_cast<double>(channels * h.meetings());
-  return cost(p, steps * product_tiling(rows, w).cost, channels * source_plane, rows * h.positions() * w.positions());
-}
-
 // What a product reads and writes: images of `groups` × `channels` planes, and of `groups` × `rows`.
 struct Planes {
   const float* source;
@@ -142,195 +81,273 @@ struct Planes {
   int64_t rows;
 };
 
-// Where the elements of the matrix lie: of each group, of each row, and of each [c, r, s] of it.
-struct Matrix {
-  const float* weight;
-  int64_t group, row;
-  std::vector<int64_t> columns;
-};
-
-void product_by_images(int64_t images, const Planes& planes, const TapAxis& h, const TapAxis& w, const Matrix& matrix,
-                       const float* bias, const ActivationSpec& activation) {
+void product_by_images(int64_t images, const Planes& planes, const TapAxis& h, const TapAxis& w,
+                       const WeightMatrix& matrix, const float* bias, const ActivationSpec& activation) {
   const ConvKernels& kernels = conv_kernels();
-  const int64_t lanes = kernels.lanes, rows = planes.rows, depth = planes.channels * h.count() * w.count();
   const int64_t plane = planes.height * planes.width, out_plane = h.positions() * w.positions();
-  const Tiling tiling = product_tiling(rows, w);
   if (images == 0 || out_plane == 0) return;
-
-  static thread_local Scratch packed_scratch;
-  float* packed = packed_scratch.floats(planes.groups * rows * depth);
-  for (int64_t g = 0, at = 0; g < planes.groups; ++g) {
-    for (int64_t part = 0; part < tiling.parts; ++part) {
-      const int64_t begin = part * rows / tiling.parts, end = (part + 1) * rows / tiling.parts;
-      for (int64_t column : matrix.columns) {
-        for (int64_t m = begin; m < end; ++m) packed[at++] = matrix.weight[g * matrix.group + m * matrix.row + column];
-      }
-    }
-  }
-
   const Units units(images, planes.groups, h.positions());
-  const Held lines(h, units.longest()), columns(w, w.positions());
-  const int64_t held_line = columns.extent * lanes, held_plane = lines.extent * held_line;
-  std::vector<int64_t> offsets;
-  for (int64_t c = 0; c < planes.channels; ++c) {
-    for (int64_t r : h.shift) {
-      for (int64_t s : w.shift) {
-        offsets.push_back(c * held_plane + (r - lines.first) * held_line + (s - columns.first) * lanes);
-      }
-    }
-  }
-  const int64_t part_rows = divide_up(rows, tiling.parts);
-  // A tile that moves down one line meets most of what it met there before, if so few channels are still in the cache.
-  const int64_t tile_columns = divide_up(w.positions(), tiling.pieces);
-  const int64_t met = (lines.extent - (units.longest() - 1) * h.step) * (tile_columns * w.step + w.count());
-  const int64_t channels_at_once = std::clamp<int64_t>(held_at_most / met, 1, planes.channels);
-  const int64_t sums_rows = std::clamp<int64_t>(sums_at_most / (part_rows * w.positions()), 1, units.longest());
+  const HeldPlanes held(Held(h, units.longest()), Held(w, w.positions()));
+  static thread_local Scratch packed_scratch;
+  const PreparedProduct prepared(h, w, planes.groups, planes.rows, planes.channels, matrix, held, units.longest(), 1,
+                                 packed_scratch);
   parallel_for(units.blocks * planes.groups * units.pieces, [&](int64_t task) {
     const int64_t piece = task % units.pieces, g = task / units.pieces % planes.groups;
-    const int64_t first = task / units.pieces / planes.groups * lanes, some = std::min(lanes, images - first);
+    const int64_t first = task / units.pieces / planes.groups * kernels.lanes;
+    const int64_t some = std::min(kernels.lanes, images - first);
     const int64_t begin = units.begin(piece), end = units.begin(piece + 1);
     static thread_local Scratch held_scratch, sums_scratch;
-    float* held = held_scratch.floats(planes.channels * held_plane);
-    const float* source = planes.source + (first * planes.groups + g) * planes.channels * plane;
-    for (int64_t c = 0; c < planes.channels; ++c) {
-      interleave_lines(source + c * plane, planes.groups * planes.channels * plane, some, planes.height, planes.width,
-                       begin * h.step + lines.first, Held(h, end - begin).extent, columns, held + c * held_plane);
-    }
-    ImageProduct product{};
-    product.tiling = tiling;
-    product.packed = packed + g * rows * depth;
-    product.source = held;
-    product.offset = offsets.data();
-    product.channels = planes.channels;
-    product.tap_rows = h.count();
-    product.tap_columns = w.count();
-    product.rows = rows;
-    product.row_taps = h.taps.data();
-    product.column_taps = w.taps.data();
-    product.grid_w = w.positions();
-    product.source_begin = begin;
-    product.source_row = h.step * held_line;
-    product.source_column = w.step * lanes;
-    product.sums_rows = sums_rows;
-    product.channels_at_once = channels_at_once;
-    product.images = some;
-    product.out = planes.out + (first * planes.groups + g) * rows * out_plane;
-    product.out_image = planes.groups * rows * out_plane;
+    float* source = held_scratch.floats(planes.channels * held.plane);
+    held.interleave(planes.source + (first * planes.groups + g) * planes.channels * plane,
+                    planes.groups * planes.channels * plane, some, planes.channels, planes.height, planes.width,
+                    begin * h.step + held.lines.first, Held(h, end - begin).extent, source);
+    ImageProduct product = prepared.of(g, source, begin, some);
+    product.out = planes.out + (first * planes.groups + g) * planes.rows * out_plane;
+    product.out_image = planes.groups * planes.rows * out_plane;
     product.out_plane = out_plane;
-    product.bias = bias ? bias + g * rows : nullptr;
+    product.bias = bias ? bias + g * planes.rows : nullptr;
     product.activation = activation;
-    kernels.image_product(product, begin, end, sums_scratch.floats(part_rows * sums_rows * w.positions() * lanes));
+    kernels.image_product(product, begin, end, sums_scratch.floats(prepared.sums_floats()));
   });
 }
 
 }  // namespace
 
+double images_cost(int64_t images, double products, int64_t moved) {
+  const int64_t lanes = conv_kernels().lanes;
+  const double filled = static_cast<double>(images) / static_cast<double>(divide_up(images, lanes) * lanes);
+  return images == 0 ? 0.0 : (cost_of_product * products + cost_of_moving * static_cast<double>(moved)) / filled;
+}
+
+double image_product_steps(const TapAxis& h, const TapAxis& w, int64_t rows, int64_t channels) {
+  return static_cast<double>(channels * h.meetings()) * product_tiling(rows, w).cost;
+}
+
+double image_gradient_steps(const Conv2d& p) {
+  const int64_t filters = p.group_filters(), depth = p.group_channels() * p.taps(), width = p.window.w.output;
+  const Tiling tiling = gradient_tiling(filters, depth);
+  const double chunks = static_cast<double>(divide_up(p.window.h.output, gradient_lines(filters, tiling, width)));
+  return static_cast<double>(p.window.h.output * width) * tiling.cost +
+         cost_of_sum * chunks * static_cast<double>(filters * depth);
+}
+
+Held::Held(const TapAxis& axis, int64_t positions) {
+  const auto [least, most] = std::minmax_element(axis.shift.begin(), axis.shift.end());
+  first = *least;
+  extent = (positions - 1) * axis.step + *most - *least + 1;
+}
+
+HeldPlanes::HeldPlanes(const Held& lines_, const Held& columns_)
+    : lines(lines_), columns(columns_), line(columns_.extent * conv_kernels().lanes), plane(lines_.extent * line) {}
+
+std::vector<int64_t> HeldPlanes::offsets(int64_t channels, const TapAxis& h, const TapAxis& w) const {
+  std::vector<int64_t> offsets;
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t r : h.shift) {
+      for (int64_t s : w.shift) {
+        offsets.push_back(c * plane + (r - lines.first) * line + (s - columns.first) * conv_kernels().lanes);
+      }
+    }
+  }
+  return offsets;
+}
+
+void HeldPlanes::interleave(const float* planes, int64_t image, int64_t images, int64_t channels, int64_t height,
+                            int64_t width, int64_t first, int64_t count, float* to) const {
+  const ConvKernels& kernels = conv_kernels();
+  const int64_t begin = std::max<int64_t>(columns.first, 0), end = std::min(columns.first + columns.extent, width);
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t y = first + i;
+      float* row = to + c * plane + i * line;
+      if (y < 0 || y >= height || begin >= end) {
+        std::fill(row, row + line, 0.0f);
+        continue;
+      }
+      float *inside = row + (begin - columns.first) * kernels.lanes, *behind = inside + (end - begin) * kernels.lanes;
+      std::fill(row, inside, 0.0f);
+      kernels.interleave(planes + (c * height + y) * width + begin, image, images, end - begin, inside);
+      std::fill(behind, row + line, 0.0f);
+    }
+  }
+}
+
+WeightMatrix forward_matrix(const Conv2d& p, const float* weight) {
+  const int64_t depth = p.group_channels() * p.taps();
+  WeightMatrix matrix{weight, p.group_filters() * depth, depth, {}};
+  for (int64_t k = 0; k < depth; ++k) matrix.columns.push_back(k);
+  return matrix;
+}
+
+WeightMatrix backward_matrix(const Conv2d& p, const float* weight) {
+  const int64_t rows = p.group_channels(), filters = p.group_filters(), taps = p.taps();
+  WeightMatrix matrix{weight, filters * rows * taps, taps, {}};
+  for (int64_t k = 0; k < filters; ++k) {
+    for (int64_t t = taps - 1; t >= 0; --t) matrix.columns.push_back(k * rows * taps + t);  // as the phase has them
+  }
+  return matrix;
+}
+
+PreparedProduct::PreparedProduct(const TapAxis& h_, const TapAxis& w_, int64_t groups, int64_t rows_, int64_t channels_,
+                                 const WeightMatrix& matrix, const HeldPlanes& held, int64_t positions, int64_t pool_h,
+                                 Scratch& packed_scratch)
+    : h(h_),
+      w(w_),
+      rows(rows_),
+      channels(channels_),
+      tiling(product_tiling(rows_, w_)),
+      offsets(held.offsets(channels_, h_, w_)),
+      part_rows(divide_up(rows_, tiling.parts)),
+      source_line(held.line) {
+  float* to = packed_scratch.floats(groups * rows * static_cast<int64_t>(matrix.columns.size()));
+  packed = to;
+  for (int64_t g = 0; g < groups; ++g) {
+    for (int64_t part = 0; part < tiling.parts; ++part) {
+      const int64_t begin = part * rows / tiling.parts, end = (part + 1) * rows / tiling.parts;
+      for (int64_t column : matrix.columns) {
+        for (int64_t m = begin; m < end; ++m) *to++ = matrix.weight[g * matrix.group + m * matrix.row + column];
+      }
+    }
+  }
+  // A tile that moves down one line meets most of what it met there before, if so few channels are still in the cache.
+  const int64_t tile_columns = divide_up(w.positions(), tiling.pieces);
+  const int64_t met = Held(h, 1).extent * (tile_columns * w.step + w.count());
+  channels_at_once = std::clamp<int64_t>(held_at_most / met, 1, channels);
+  sums_rows = std::min(sums_at_most / (part_rows * w.positions()), positions) / pool_h * pool_h;
+  sums_rows = std::max(sums_rows, pool_h);
+}
+
+ImageProduct PreparedProduct::of(int64_t group, const float* source, int64_t source_begin, int64_t images) const {
+  ImageProduct product{};
+  product.tiling = tiling;
+  product.packed = packed + group * rows * static_cast<int64_t>(offsets.size());
+  product.source = source;
+  product.offset = offsets.data();
+  product.channels = channels;
+  product.tap_rows = h.count();
+  product.tap_columns = w.count();
+  product.rows = rows;
+  product.row_taps = h.taps.data();
+  product.column_taps = w.taps.data();
+  product.grid_w = w.positions();
+  product.source_begin = source_begin;
+  product.source_row = h.step * source_line;
+  product.source_column = w.step * conv_kernels().lanes;
+  product.sums_rows = sums_rows;
+  product.channels_at_once = channels_at_once;
+  product.images = images;
+  return product;
+}
+
+int64_t PreparedProduct::sums_floats() const {
+  return part_rows * sums_rows * w.positions() * conv_kernels().lanes;
+}
+
+PreparedGradient::PreparedGradient(const Conv2d& p, const HeldPlanes& held_x, int64_t left_line)
+    : tiling(gradient_tiling(p.group_filters(), p.group_channels() * p.taps())),
+      filters(p.group_filters()),
+      depth(p.group_channels() * p.taps()),
+      lines(gradient_lines(filters, tiling, p.window.w.output)),
+      taps(held_x.offsets(p.group_channels(), forward_axis(p.window.h), forward_axis(p.window.w))),
+      right_line(p.window.h.stride * held_x.line),
+      grid_w(p.window.w.output) {
+  const int64_t lanes = conv_kernels().lanes;
+  for (int64_t i = 0; i < lines; ++i) {
+    for (int64_t j = 0; j < grid_w; ++j) {
+      left_offsets.push_back(i * left_line + j * lanes);
+      right_offsets.push_back(i * right_line + j * p.window.w.stride * lanes);
+    }
+  }
+}
+
+void PreparedGradient::run(const float* left, int64_t left_plane, const float* right, int64_t count,
+                           float* sums) const {
+  conv_kernels().image_gradient({tiling, left, left_plane, right, taps.data(), left_offsets.data(),
+                                 right_offsets.data(), depth, filters, count * grid_w, sums});
+}
+
+void sum_shares(const float* partial, int64_t shares, int64_t count, float* dweight) {
+  constexpr int64_t grain = 512;
+  parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
+    double sum[grain] = {};
+    for (int64_t share = 0; share < shares; ++share) {
+      for (int64_t i = begin; i < end; ++i) sum[i - begin] += partial[share * count + i];
+    }
+    for (int64_t i = begin; i < end; ++i) dweight[i] = static_cast<float>(sum[i - begin]);
+  });
+}
+
 double forward_images_cost(const Conv2d& p) {
-  return product_cost(p, p.group_filters(), p.group_channels(), forward_axis(p.window.h), forward_axis(p.window.w),
-                      p.window.h.input * p.window.w.input);
+  const Axis &h = p.window.h, &w = p.window.w;
+  return images_cost(p.N, image_product_steps(forward_axis(h), forward_axis(w), p.group_filters(), p.group_channels()),
+                     p.group_channels() * h.input * w.input + p.group_filters() * h.output * w.output);
 }
 
 double backward_data_images_cost(const Conv2d& p) {
-  if (p.window.h.stride * p.window.w.stride != 1) return std::numeric_limits<double>::infinity();
-  return product_cost(p, p.group_channels(), p.group_filters(), backward_phase(p.window.h, 0).axis,
-                      backward_phase(p.window.w, 0).axis, p.window.h.output * p.window.w.output);
+  const Axis &h = p.window.h, &w = p.window.w;
+  if (h.stride * w.stride != 1) return std::numeric_limits<double>::infinity();
+  return images_cost(
+      p.N,
+      image_product_steps(backward_phase(h, 0).axis, backward_phase(w, 0).axis, p.group_channels(), p.group_filters()),
+      p.group_channels() * h.input * w.input + p.group_filters() * h.output * w.output);
 }
 
 double backward_weight_images_cost(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
-  const int64_t filters = p.group_filters(), depth = p.group_channels() * p.taps();
-  const Tiling tiling = gradient_tiling(filters, depth);
-  const double chunks = static_cast<double>(divide_up(h.output, gradient_lines(filters, tiling, w.output)));
-  return cost(p,
-              static_cast<double>(h.output * w.output) * tiling.cost +
-                  cost_of_sum * chunks * static_cast<double>(filters * depth),
-              p.group_channels() * h.input * w.input, filters * h.output * w.output);
+  return images_cost(p.N, image_gradient_steps(p),
+                     p.group_channels() * h.input * w.input + p.group_filters() * h.output * w.output);
 }
 
 void forward_by_images(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  const int64_t rows = p.group_filters(), depth = p.group_channels() * p.taps();
-  Matrix matrix{weight, rows * depth, depth, {}};
-  for (int64_t k = 0; k < depth; ++k) matrix.columns.push_back(k);
-  product_by_images(p.N, {x, p.groups, p.group_channels(), p.window.h.input, p.window.w.input, y, rows},
-                    forward_axis(p.window.h), forward_axis(p.window.w), matrix, bias, p.activation);
+  product_by_images(p.N, {x, p.groups, p.group_channels(), p.window.h.input, p.window.w.input, y, p.group_filters()},
+                    forward_axis(p.window.h), forward_axis(p.window.w), forward_matrix(p, weight), bias, p.activation);
 }
 
 // For stride 1.
 void backward_data_by_images(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  const int64_t rows = p.group_channels(), filters = p.group_filters(), taps = p.taps();
-  Matrix matrix{weight, filters * rows * taps, taps, {}};
-  for (int64_t k = 0; k < filters; ++k) {
-    for (int64_t t = taps - 1; t >= 0; --t) matrix.columns.push_back(k * rows * taps + t);  // as the phase has them
-  }
-  product_by_images(p.N, {dy, p.groups, filters, p.window.h.output, p.window.w.output, dx, rows},
-                    backward_phase(p.window.h, 0).axis, backward_phase(p.window.w, 0).axis, matrix, nullptr, {});
+  product_by_images(
+      p.N, {dy, p.groups, p.group_filters(), p.window.h.output, p.window.w.output, dx, p.group_channels()},
+      backward_phase(p.window.h, 0).axis, backward_phase(p.window.w, 0).axis, backward_matrix(p, weight), nullptr, {});
 }
 
 void backward_weight_by_images(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const Axis &h = p.window.h, &w = p.window.w;
   const ConvKernels& kernels = conv_kernels();
   const int64_t lanes = kernels.lanes, channels = p.group_channels(), filters = p.group_filters();
-  const int64_t depth = channels * p.taps(), in_plane = h.input * w.input, out_plane = h.output * w.output;
+  const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output, depth = channels * p.taps();
   const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
-  const Tiling tiling = gradient_tiling(filters, depth);
-
   const Units units(p.N, p.groups, h.output);
-  const int64_t chunk = gradient_lines(filters, tiling, w.output);
-  const Held lines(h_axis, units.longest()), columns(w_axis, w.output);
-  const int64_t held_line = columns.extent * lanes, held_plane = lines.extent * held_line;
-  std::vector<int64_t> taps, offsets;
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t r : h_axis.shift) {
-      for (int64_t s : w_axis.shift) {
-        taps.push_back(c * held_plane + (r - lines.first) * held_line + (s - columns.first) * lanes);
-      }
-    }
-  }
-
-  for (int64_t i = 0; i < chunk; ++i) {
-    for (int64_t j = 0; j < w.output; ++j) offsets.push_back(i * h.stride * held_line + j * w.stride * lanes);
-  }
+  const HeldPlanes held(Held(h_axis, units.longest()), Held(w_axis, w.output));
+  const PreparedGradient gradient(p, held, w.output * lanes);
 
   // A task adds up what it finds in several units; their number must not depend on that of the threads.
-  const int64_t shares = std::min(units.blocks * units.pieces, pieces_wanted);
+  const int64_t all = units.blocks * units.pieces, shares = std::min(all, pieces_wanted);
   static thread_local Scratch partial_scratch;
   float* partial = partial_scratch.floats(std::max<int64_t>(shares * p.K * depth, 1));
   parallel_for(shares * p.groups, [&](int64_t task) {
-    const int64_t share = task % shares, g = task / shares, all = units.blocks * units.pieces;
+    const int64_t share = task % shares, g = task / shares;
     static thread_local Scratch x_scratch, dy_scratch, sums_scratch;
-    float* x_held = x_scratch.floats(channels * held_plane);
-    float* dy_held = dy_scratch.floats(filters * chunk * w.output * lanes);
+    float* x_held = x_scratch.floats(channels * held.plane);
+    float* dy_held = dy_scratch.floats(filters * gradient.lines * w.output * lanes);
     float* sums = sums_scratch.floats(filters * depth * lanes);
     std::fill(sums, sums + filters * depth * lanes, 0.0f);
     for (int64_t unit = share * all / shares; unit < (share + 1) * all / shares; ++unit) {
       const int64_t piece = unit % units.pieces, first = unit / units.pieces * lanes;
       const int64_t some = std::min(lanes, p.N - first), begin = units.begin(piece), end = units.begin(piece + 1);
-      const float* x_planes = x + (first * p.C + g * channels) * in_plane;
-      for (int64_t c = 0; c < channels; ++c) {
-        interleave_lines(x_planes + c * in_plane, p.C * in_plane, some, h.input, w.input,
-                         begin * h.stride + lines.first, Held(h_axis, end - begin).extent, columns,
-                         x_held + c * held_plane);
-      }
-      for (int64_t i = begin; i < end; i += chunk) {
-        const int64_t positions = std::min(chunk, end - i) * w.output;
+      held.interleave(x + (first * p.C + g * channels) * in_plane, p.C * in_plane, some, channels, h.input, w.input,
+                      begin * h.stride + held.lines.first, Held(h_axis, end - begin).extent, x_held);
+      for (int64_t i = begin; i < end; i += gradient.lines) {
+        const int64_t count = std::min(gradient.lines, end - i), plane = count * w.output * lanes;
         for (int64_t m = 0; m < filters; ++m) {
           kernels.interleave(dy + (first * p.K + g * filters + m) * out_plane + i * w.output, p.K * out_plane, some,
-                             positions, dy_held + m * positions * lanes);
+                             count * w.output, dy_held + m * plane);
         }
-        kernels.image_gradient({tiling, dy_held, positions * lanes, x_held + (i - begin) * h.stride * held_line,
-                                taps.data(), offsets.data(), depth, filters, positions, sums});
+        gradient.run(dy_held, plane, x_held + (i - begin) * h.stride * held.line, count, sums);
       }
     }
     kernels.sum_lanes(sums, filters * depth, partial + (share * p.groups + g) * filters * depth);
   });
-  constexpr int64_t grain = 512;
-  parallel_ranges(p.K * depth, grain, [&](int64_t begin, int64_t end) {
-    double sum[grain] = {};
-    for (int64_t share = 0; share < shares; ++share) {
-      for (int64_t i = begin; i < end; ++i) sum[i - begin] += partial[share * p.K * depth + i];
-    }
-    for (int64_t i = begin; i < end; ++i) dweight[i] = static_cast<float>(sum[i - begin]);
-  });
+  sum_shares(partial, shares, p.K * depth, dweight);
 }
 
 }  // namespace dip::cpu

@@ -97,15 +97,30 @@ struct ImageProduct {
   std::int64_t out_image, out_plane;  // distances in `out` of images and m
   const float* bias;                  // may be null
   ActivationSpec activation;
+  // Where `indices` are wanted, max pooling follows: of every window pool_h × pool_w only the maximum goes to `out`,
+  // and where it stands in the plane of i and j to `indices`, which lie as `out` does.
+  std::int64_t pool_h, pool_w;
+  std::int32_t* indices;
 };
 
-// sums[m][k] += Σ_q left[m][q] · right[tap[k] + offset[q]], lane by lane.
+// Max pooling back, to vectors of images: to[i·to_line + j] for the windows of a plane grid_w wide.
+struct ImageUnpooling {
+  const float* dy;  // windows_h × windows_w
+  const std::int32_t* indices;
+  std::int64_t image, images;  // distance and number of the images
+  std::int64_t windows_h, windows_w, pool_h, pool_w, grid_w;
+  float* to;
+  std::int64_t to_line;
+  float* sum;  // (+)= Σ dy, lane by lane
+};
+
+// sums[m][k] += Σ_q left[m][left_offset[q]] · right[tap[k] + right_offset[q]], lane by lane.
 struct ImageGradient {
   ImageTiling tiling;  // of rows × depth
   const float* left;
   std::int64_t left_plane;
   const float* right;
-  const std::int64_t *tap, *offset;  // `depth` and `positions` of them
+  const std::int64_t *tap, *left_offset, *right_offset;  // `depth`, and `positions` of them
   std::int64_t depth, rows, positions;
   float* sums;  // rows × depth vectors
 };
@@ -207,6 +222,7 @@ struct ConvKernels {
   void (*interleave)(const float* from, std::int64_t image, std::int64_t images, std::int64_t count, float* to);
   // The grid's rows [grid_begin, grid_end); `sums` has room for a part of the rows × sums_rows × grid_w vectors.
   void (*image_product)(const ImageProduct& p, std::int64_t grid_begin, std::int64_t grid_end, float* sums);
+  bool (*unpool_images)(const ImageUnpooling& p);
   void (*image_gradient)(const ImageGradient& p);
   void (*sum_lanes)(const float* vectors, std::int64_t count, float* out);
   // to[j·to_row + i] = from[i·from_row + j]

@@ -40,4 +40,9 @@ double backward_weight_dots_cost(const Conv2d& p);
 double backward_weight_lanes_cost(const Conv2d& p);
 double backward_weight_images_cost(const Conv2d& p);
 
+// Of the cheapest way.
+double forward_cost(const Conv2d& p);
+double backward_data_cost(const Conv2d& p);
+double backward_weight_cost(const Conv2d& p);
+
 }  // namespace dip::cpu

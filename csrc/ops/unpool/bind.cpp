@@ -4,19 +4,13 @@
 #include "core/families.h"
 #include "core/geometry.h"
 #include "core/indices.h"
+#include "ops/unpool/check_indices.h"
 #include "ops/unpool/unpool.h"
 
 namespace dip {
-namespace {
 
-std::int64_t check_plane(const Arguments& args, Pair size) {
-  check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
-        args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
-  return size[0] * size[1];
-}
-
-void check_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
-                   Pair size) {
+void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
+                         Pair size) {
   backend::check_indices(indices, count, size[0] * size[1],
                          [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
                            Shape position(4);
@@ -28,6 +22,14 @@ void check_indices(const Arguments& args, const Shape& shape, const std::int32_t
                                           static_cast<std::int64_t>(value), ", outside the plane of ", size[0], " x ",
                                           size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
                          });
+}
+
+namespace {
+
+std::int64_t check_plane(const Arguments& args, Pair size) {
+  check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
+        args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
+  return size[0] * size[1];
 }
 
 // `op` and `name` say on whose behalf: max_unpool2d of x, or max_pool2d_backward of dy.
@@ -45,7 +47,7 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
   float* y_data = y.tensor().f32();
   {
     py::gil_scoped_release release;
-    check_indices(args, x.shape(), index_data, x.count(), size);
+    check_plane_indices(args, x.shape(), index_data, x.count(), size);
     if (planes > 0) backend::scatter_planes(planes, x.count() / planes, plane, x_data, index_data, y_data);
   }
   return y.object();
@@ -67,7 +69,7 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   float* dx_data = dx.tensor().f32();
   {
     py::gil_scoped_release release;
-    check_indices(args, indices.shape(), index_data, indices.count(), size);
+    check_plane_indices(args, indices.shape(), index_data, indices.count(), size);
     if (planes > 0) backend::gather_planes(planes, indices.count() / planes, plane, dy_data, index_data, dx_data);
   }
   return dx.object();

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from dipkernels import cuda
+from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.layer import Layer, Shape
+from dipkernels.nn.pooled_convolution import PooledConv2d, can_pool
+from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.ops.backend import FloatArray, to_host
+
+
+class _Step(NamedTuple):
+    """What is computed at once: the value of node `name`."""
+
+    name: str
+    layer: Layer
+    before: list[str]
 
 
 class Graph:
@@ -32,6 +43,8 @@ class Graph:
     ------
     ValueError
         A name that is missing or given twice, a cycle, a node that leads to no output, or shapes that do not fit.
+
+    In training a `Conv2d` and the `MaxPool2d` that alone follows it are computed by one kernel, with the same results.
 
     Source: lecture, multilayer perceptron as a finite acyclic graph; backpropagation in reverse topological order.
 
@@ -76,6 +89,9 @@ class Graph:
             except ValueError as error:
                 raise ValueError(f"Graph: node {name!r}: {error}") from None
         self._values: dict[str, FloatArray] = {}
+        self._single_steps = [_Step(name, self.layers[name], self.predecessors[name]) for name in self.order]
+        self._training_steps = self._fused_steps()
+        self._steps = self._single_steps
         self.initialize(seed, initializer)
 
     def _check_names(self) -> None:
@@ -94,6 +110,18 @@ class Graph:
         used = {name for before in self.predecessors.values() for name in before} | set(self.outputs)
         if self.layers.keys() - used:
             raise ValueError(f"Graph: {sorted(self.layers.keys() - used)} lead to no output")
+
+    def _fused_steps(self) -> list[_Step]:
+        seen_by = [name for before in self.predecessors.values() for name in before] + self.outputs
+        steps: dict[str, _Step] = {}
+        for step in self._single_steps:
+            before = steps.get(step.before[0])
+            if before and seen_by.count(before.name) == 1 and can_pool(before.layer, step.layer):
+                layer = PooledConv2d(cast("Conv2d", before.layer), cast("MaxPool2d", step.layer))
+                steps[step.name] = _Step(step.name, layer, steps.pop(before.name).before)
+            else:
+                steps[step.name] = step
+        return list(steps.values())
 
     def initialize(self, seed: int, initializer: str = "he_normal") -> None:
         """Draws all weights anew."""
@@ -143,16 +171,22 @@ class Graph:
                     f"forward: {name} must have shape (N, {', '.join(map(str, shape))}), got {np.shape(x)}"
                 )
         self._values = dict(zip(self.inputs, inputs, strict=True))
-        for layer in self.layers.values():
-            layer.forget()
-        for name in self.order:
-            arguments = [self._values[before] for before in self.predecessors[name]]
-            self._values[name] = self.layers[name].forward(*arguments, training=training)
+        for step in self._single_steps + self._training_steps:
+            step.layer.forget()
+        self._steps = self._training_steps if training else self._single_steps
+        for step in self._steps:
+            arguments = [self._values[before] for before in step.before]
+            self._values[step.name] = step.layer.forward(*arguments, training=training)
         results = tuple(self._values[name] for name in self.outputs)
         return results[0] if len(results) == 1 else results
 
     def value(self, name: str) -> FloatArray:
-        """What node or input `name` held in the last `forward`; KeyError where there is none."""
+        """What node or input `name` held in the last `forward`.
+
+        KeyError where there is none, as for a convolution that was pooled by the same kernel in training.
+        """
+        if name in self.layers and name not in self._values:
+            raise KeyError(f"value: node {name!r} has none; it has after a forward with training=False")
         return self._values[name]
 
     def backward(self, *dys: FloatArray, input_gradient: bool = False) -> Any:
@@ -167,14 +201,11 @@ class Graph:
         gradients: dict[str, FloatArray] = {}
         for name, dy in zip(self.outputs, dys, strict=True):
             gradients[name] = gradients[name] + dy if name in gradients else dy
-        for name in reversed(self.order):
+        for name, layer, before in reversed(self._steps):
             if name not in gradients:
                 continue
-            before = self.predecessors[name]
             wanted = input_gradient or any(each in self.layers for each in before)
-            for each, dx in zip(
-                before, self.layers[name].backward(gradients.pop(name), input_gradient=wanted), strict=True
-            ):
+            for each, dx in zip(before, layer.backward(gradients.pop(name), input_gradient=wanted), strict=True):
                 if dx is not None and (input_gradient or each in self.layers):
                     gradients[each] = gradients[each] + dx if each in gradients else dx
         if not input_gradient:

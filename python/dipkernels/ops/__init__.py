@@ -24,6 +24,10 @@ from dipkernels.ops.conv import (
     conv2d_backward_data,
     conv2d_backward_weight,
 )
+from dipkernels.ops.conv_max_pool import (
+    conv2d_max_pool2d,
+    conv2d_max_pool2d_backward,
+)
 from dipkernels.ops.dropout import (
     dropout,
     dropout_backward,
@@ -109,6 +113,8 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_data",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d",
+    "conv2d_max_pool2d_backward",
     "cross_entropy",
     "cross_entropy_with_grad",
     "dropout",

@@ -28,6 +28,10 @@ from dipkernels.reference.conv import (
     conv2d_backward_data,
     conv2d_backward_weight,
 )
+from dipkernels.reference.conv_max_pool import (
+    conv2d_max_pool2d,
+    conv2d_max_pool2d_backward,
+)
 from dipkernels.reference.dropout import (
     dropout,
     dropout_backward,
@@ -113,6 +117,8 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_data",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d",
+    "conv2d_max_pool2d_backward",
     "cross_entropy",
     "cross_entropy_with_grad",
     "dropout",

@@ -1,0 +1,119 @@
+// conv2d_max_pool2d and its gradients: arguments are checked here, once, for every backend; where the backend has no
+// kernel of its own for them, the operators they are made of run one after the other.
+#include "core/families.h"
+#include "ops/activation/spec.h"
+#include "ops/conv/call.h"
+#include "ops/conv/conv.h"
+#include "ops/conv_max_pool/conv_max_pool.h"
+#include "ops/max_pool/max_pool.h"
+#include "ops/unpool/check_indices.h"
+#include "ops/unpool/unpool.h"
+
+namespace dip {
+namespace {
+
+struct Call {
+  ConvCall conv;
+  Window2d pool;
+  Shape y_shape;
+};
+
+Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
+               Pair dilation, std::int64_t groups, Pair pool_size, const std::string& rounding,
+               const std::string& precision) {
+  Call call{make_conv_call(args, x, weight, stride, padding, dilation, groups, rounding, precision), {}, {}};
+  const Shape& shape = call.conv.y_shape;
+  call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1}, rounding);
+  std::int64_t plane = 0;
+  check(!__builtin_mul_overflow(shape[2], shape[3], &plane) && plane <= INT32_MAX, args.op(), ": a plane of ", shape[2],
+        " x ", shape[3], " has more elements than its int32 indices can name (2147483647); split it");
+  call.y_shape = {shape[0], shape[1], call.pool.h.output, call.pool.w.output};
+  return call;
+}
+
+py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weight_, py::object bias_, Pair stride,
+                                                  Padding padding, Pair dilation, std::int64_t groups,
+                                                  const std::string& activation, float alpha, Pair pool_size,
+                                                  const std::string& rounding, const std::string& precision) {
+  const Arguments args("conv2d_max_pool2d");
+  Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
+  Array bias = args.optional_input(bias_, "bias", "K");
+  Call call =
+      make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, pool_size, rounding, precision);
+  Conv2d& p = call.conv.p;
+  if (bias.given()) args.check_shape(bias, "bias", {p.K});
+  p.activation = make_activation(args.op(), activation, alpha);
+  Array y = args.output(py::none(), "y", call.y_shape);
+  Array indices = args.output(py::none(), "indices", call.y_shape, DType::int32);
+  if (y.count() > 0) {
+    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
+    float* y_data = y.tensor().f32();
+    std::int32_t* index_data = indices.tensor().i32();
+    const auto fused = [&] {
+      py::gil_scoped_release release;
+      return backend::conv2d_max_pool2d_forward(p, call.pool, x_data, weight_data, bias_data, y_data, index_data);
+    };
+    if (!fused()) {
+      Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
+      float* large_data = large.tensor().f32();
+      py::gil_scoped_release release;
+      backend::conv2d_forward(p, x_data, weight_data, bias_data, large_data);
+      backend::max_pool2d_forward(call.pool, p.N * p.K, large_data, y_data, index_data);
+    }
+  }
+  return py::make_tuple(y.object(), indices.object());
+}
+
+py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, py::object indices_, py::object x_,
+                                                               py::object weight_, Pair stride, Padding padding,
+                                                               Pair dilation, std::int64_t groups, Pair pool_size,
+                                                               bool input_gradient, const std::string& rounding,
+                                                               const std::string& precision) {
+  const Arguments args("conv2d_max_pool2d_backward");
+  Array dy = args.input(dy_, "dy", "NKHW"), indices = args.input(indices_, "indices", "NKHW", DType::int32);
+  Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
+  const Call call =
+      make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, pool_size, rounding, precision);
+  const Conv2d& p = call.conv.p;
+  args.check_shape(dy, "dy", call.y_shape);
+  args.check_shape(indices, "indices", call.y_shape);
+  Array dx, dweight = args.output(py::none(), "dweight", weight.shape());
+  Array dbias = args.output(py::none(), "dbias", {p.K});
+  if (input_gradient) dx = args.output(py::none(), "dx", x.shape());
+  const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32();
+  const std::int32_t* index_data = indices.tensor().i32();
+  float *dweight_data = dweight.tensor().f32(), *dbias_data = dbias.tensor().f32();
+  float* dx_data = input_gradient && dx.count() > 0 ? dx.tensor().f32() : nullptr;
+  const auto fused = [&] {
+    py::gil_scoped_release release;
+    return backend::conv2d_max_pool2d_backward(p, call.pool, dy_data, index_data, x_data, weight_data, dx_data,
+                                               dweight_data, dbias_data);
+  };
+  if (!fused()) {
+    Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
+    float* large_data = large.tensor().f32();
+    const Pair size = {call.pool.h.input, call.pool.w.input};
+    const std::int64_t planes = p.N * p.K, windows = call.pool.h.output * call.pool.w.output;
+    py::gil_scoped_release release;
+    check_plane_indices(args, call.y_shape, index_data, dy.count(), size);
+    if (planes > 0) backend::scatter_planes(planes, windows, size[0] * size[1], dy_data, index_data, large_data);
+    backend::conv2d_backward_weight(p, large_data, x_data, dweight_data);
+    backend::conv2d_backward_bias(p, large_data, dbias_data);
+    if (dx_data) backend::conv2d_backward_data(p, large_data, weight_data, dx_data);
+  }
+  return py::make_tuple(input_gradient ? dx.object() : py::none(), dweight.object(), dbias.object());
+}
+
+}  // namespace
+
+void bind_conv_max_pool(py::module_& m) {
+  using py::arg;
+  m.def("conv2d_max_pool2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"),
+        arg("dilation"), arg("groups"), arg("activation"), arg("alpha"), arg("pool_size"), arg("rounding"),
+        arg("precision"));
+  m.def("conv2d_max_pool2d_backward", backward, arg("dy"), arg("indices"), arg("x"), arg("weight"), arg("stride"),
+        arg("padding"), arg("dilation"), arg("groups"), arg("pool_size"), arg("input_gradient"), arg("rounding"),
+        arg("precision"));
+}
+
+}  // namespace dip

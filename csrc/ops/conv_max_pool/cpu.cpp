@@ -1,0 +1,143 @@
+// Convolution and max pooling in one pass on the CPU, with the images of the batch as the vector: what a window of
+// results is pooled to is all that is written, and backward all three gradients come from one copy of x and dy.
+#include <algorithm>
+#include <atomic>
+#include <optional>
+
+#include "ops/conv/images.h"
+#include "ops/conv/ways.h"
+#include "ops/conv_max_pool/conv_max_pool.h"
+
+namespace dip::cpu {
+
+using std::int64_t;
+
+namespace {
+
+// Measured on a Zen 4, in multiply-adds for each of the convolution's results: what pooling costs where they are in
+// vectors of images at hand, and as an operator of its own.
+constexpr double cost_of_pooling = 2.0, cost_of_max_pool2d = 20.0;
+
+bool is_cheaper(const Conv2d& p, double products, int64_t moved, double separately) {
+  const double results = static_cast<double>(p.group_filters() * p.window.h.output * p.window.w.output);
+  return images_cost(p.N, products, moved) + cost_of_pooling * results < separately + cost_of_max_pool2d * results;
+}
+
+}  // namespace
+
+bool conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, const float* x, const float* weight,
+                               const float* bias, float* y, std::int32_t* indices) {
+  const ConvKernels& kernels = conv_kernels();
+  const Axis &h = p.window.h, &w = p.window.w;
+  const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
+  const int64_t rows = p.group_filters(), channels = p.group_channels();
+  const int64_t in_plane = h.input * w.input, windows = pool.h.output * pool.w.output;
+  if (!is_cheaper(p, image_product_steps(h_axis, w_axis, rows, channels), channels * in_plane + 2 * rows * windows,
+                  forward_cost(p))) {
+    return false;
+  }
+  const Units units(p.N, p.groups, pool.h.output);
+  const int64_t longest = units.longest() * pool.h.kernel;
+  const HeldPlanes held(Held(h_axis, longest), Held(w_axis, w.output));
+  static thread_local Scratch packed_scratch;
+  const PreparedProduct prepared(h_axis, w_axis, p.groups, rows, channels, forward_matrix(p, weight), held, longest,
+                                 pool.h.kernel, packed_scratch);
+  parallel_for(units.blocks * p.groups * units.pieces, [&](int64_t task) {
+    const int64_t piece = task % units.pieces, g = task / units.pieces % p.groups;
+    const int64_t first = task / units.pieces / p.groups * kernels.lanes, some = std::min(kernels.lanes, p.N - first);
+    const int64_t begin = units.begin(piece) * pool.h.kernel, end = units.begin(piece + 1) * pool.h.kernel;
+    static thread_local Scratch held_scratch, sums_scratch;
+    float* source = held_scratch.floats(channels * held.plane);
+    held.interleave(x + (first * p.C + g * channels) * in_plane, p.C * in_plane, some, channels, h.input, w.input,
+                    begin * h.stride + held.lines.first, Held(h_axis, end - begin).extent, source);
+    ImageProduct product = prepared.of(g, source, begin, some);
+    product.out = y + (first * p.K + g * rows) * windows;
+    product.out_image = p.K * windows;
+    product.out_plane = windows;
+    product.bias = bias ? bias + g * rows : nullptr;
+    product.activation = p.activation;
+    product.pool_h = pool.h.kernel;
+    product.pool_w = pool.w.kernel;
+    product.indices = indices + (first * p.K + g * rows) * windows;
+    kernels.image_product(product, begin, end, sums_scratch.floats(prepared.sums_floats()));
+  });
+  return true;
+}
+
+bool conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, const float* dy, const std::int32_t* indices,
+                                const float* x, const float* weight, float* dx, float* dweight, float* dbias) {
+  const ConvKernels& kernels = conv_kernels();
+  const Axis &h = p.window.h, &w = p.window.w;
+  if (p.N == 0 || (dx && h.stride * w.stride != 1)) return false;
+  const int64_t lanes = kernels.lanes, filters = p.group_filters(), channels = p.group_channels();
+  const int64_t depth = channels * p.taps(), in_plane = h.input * w.input, windows = pool.h.output * pool.w.output;
+  const TapAxis h_forward = forward_axis(h), w_forward = forward_axis(w);
+  const TapAxis h_axis = backward_phase(h, 0).axis, w_axis = backward_phase(w, 0).axis;
+  const double product_steps = dx ? image_product_steps(h_axis, w_axis, channels, filters) : 0.0;
+  if (!is_cheaper(p, image_gradient_steps(p) + product_steps,
+                  channels * in_plane * (dx ? 2 : 1) + 2 * filters * windows,
+                  backward_weight_cost(p) + (dx ? backward_data_cost(p) : 0.0))) {
+    return false;
+  }
+
+  const HeldPlanes held_x(Held(h_forward, h.output), Held(w_forward, w.output));
+  // For dx with zeros beside it, as far as taps reach.
+  const Held reached = dx ? Held(w_axis, w.input) : Held(0, w.output);
+  const int64_t left = std::min<int64_t>(reached.first, 0);
+  const HeldPlanes held_dy(Held(0, h.output), Held(left, std::max(reached.first + reached.extent, w.output) - left));
+  const int64_t inside = -held_dy.columns.first * lanes;  // where the first column of dy is held
+  const PreparedGradient gradient(p, held_x, held_dy.line);
+  static thread_local Scratch packed_scratch;
+  std::optional<PreparedProduct> product_of_dy;
+  if (dx) {
+    product_of_dy.emplace(h_axis, w_axis, p.groups, channels, filters, backward_matrix(p, weight), held_dy, h.input, 1,
+                          packed_scratch);
+  }
+
+  const int64_t blocks = divide_up(p.N, lanes), shares = std::min(blocks, pieces_wanted);
+  static thread_local Scratch weight_scratch, bias_scratch;
+  float* weight_shares = weight_scratch.floats(shares * p.K * depth);
+  float* bias_shares = bias_scratch.floats(shares * p.K);
+  std::atomic<bool> lost{false};
+  parallel_for(shares * p.groups, [&](int64_t task) {
+    const int64_t share = task % shares, g = task / shares;
+    static thread_local Scratch x_scratch, dy_scratch, sums_scratch, bias_sums_scratch, product_scratch;
+    float* x_held = x_scratch.floats(channels * held_x.plane);
+    float* dy_held = dy_scratch.floats(filters * held_dy.plane);
+    float* sums = sums_scratch.floats(filters * depth * lanes);
+    float* bias_sums = bias_sums_scratch.floats(filters * lanes);
+    // Zeros once for all blocks: beside dy, and where windows leave out the end of the plane.
+    std::fill(dy_held, dy_held + filters * held_dy.plane, 0.0f);
+    std::fill(sums, sums + filters * depth * lanes, 0.0f);
+    std::fill(bias_sums, bias_sums + filters * lanes, 0.0f);
+    for (int64_t block = share * blocks / shares; block < (share + 1) * blocks / shares; ++block) {
+      const int64_t first = block * lanes, some = std::min(lanes, p.N - first);
+      held_x.interleave(x + (first * p.C + g * channels) * in_plane, p.C * in_plane, some, channels, h.input, w.input,
+                        held_x.lines.first, held_x.lines.extent, x_held);
+      for (int64_t m = 0; m < filters; ++m) {
+        const int64_t at = (first * p.K + g * filters + m) * windows;
+        const bool found = kernels.unpool_images(
+            {dy + at, indices + at, p.K * windows, some, pool.h.output, pool.w.output, pool.h.kernel, pool.w.kernel,
+             w.output, dy_held + m * held_dy.plane + inside, held_dy.line, bias_sums + m * lanes});
+        if (!found) lost.store(true, std::memory_order_relaxed);
+      }
+      for (int64_t i = 0; i < h.output; i += gradient.lines) {
+        gradient.run(dy_held + i * held_dy.line + inside, held_dy.plane, x_held + i * h.stride * held_x.line,
+                     std::min(gradient.lines, h.output - i), sums);
+      }
+      if (!dx) continue;
+      ImageProduct product = product_of_dy->of(g, dy_held, 0, some);
+      product.out = dx + (first * p.C + g * channels) * in_plane;
+      product.out_image = p.C * in_plane;
+      product.out_plane = in_plane;
+      kernels.image_product(product, 0, h.input, product_scratch.floats(product_of_dy->sums_floats()));
+    }
+    kernels.sum_lanes(sums, filters * depth, weight_shares + (share * p.groups + g) * filters * depth);
+    kernels.sum_lanes(bias_sums, filters, bias_shares + (share * p.groups + g) * filters);
+  });
+  sum_shares(weight_shares, shares, p.K * depth, dweight);
+  sum_shares(bias_shares, shares, p.K, dbias);
+  return !lost.load(std::memory_order_relaxed);
+}
+
+}  // namespace dip::cpu

@@ -1,0 +1,13 @@
+// Indices into planes, as max pooling gives them and whoever takes them must check.
+#pragma once
+
+#include "core/arguments.h"
+#include "core/geometry.h"
+
+namespace dip {
+
+// IndexError, on the GPU later, for one that is outside the plane of this size.
+void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
+                         Pair size);
+
+}  // namespace dip

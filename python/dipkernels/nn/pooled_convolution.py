@@ -1,0 +1,74 @@
+"""A convolutional layer and the max pooling after it, trained as one kernel."""
+
+from __future__ import annotations
+
+from dipkernels import ops
+from dipkernels.nn.convolution import Conv2d
+from dipkernels.nn.layer import Layer, Shape
+from dipkernels.nn.pooling import MaxPool2d
+from dipkernels.ops.activation import apply_activation_backward
+from dipkernels.ops.backend import FloatArray, IndexArray
+
+
+def can_pool(conv: Layer, pool: Layer) -> bool:
+    """Whether `PooledConv2d` can do the work of these two."""
+    return (
+        type(conv) is Conv2d
+        and type(pool) is MaxPool2d
+        and pool.stride == pool.kernel_size
+        and pool.padding == ((0, 0), (0, 0))
+    )
+
+
+class PooledConv2d(Layer):
+    """`pool` after `conv`: parameters, gradients and indices stay theirs, the large maps in between are not kept."""
+
+    _remembered = ("_x", "_y", "_indices")
+
+    def __init__(self, conv: Conv2d, pool: MaxPool2d) -> None:
+        super().__init__()
+        self.conv, self.pool = conv, pool
+        self._x: FloatArray | None = None
+        self._y: FloatArray | None = None
+        self._indices: IndexArray | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        conv = self.conv
+        (self._x,) = inputs
+        self._y, self._indices = ops.conv2d_max_pool2d(
+            self._x,
+            conv.parameters["weight"],
+            conv.parameters.get("bias"),
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            conv.activation,
+            self.pool.kernel_size,
+            rounding=self.pool.rounding,
+        )
+        self.pool.indices = self._indices
+        return self._y
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        conv = self.conv
+        dx, dweight, dbias = ops.conv2d_max_pool2d_backward(
+            apply_activation_backward(dy, self._saved(self._y), conv.activation),
+            self._saved(self._indices),
+            self._saved(self._x),
+            conv.parameters["weight"],
+            conv.stride,
+            conv.padding,
+            conv.dilation,
+            conv.groups,
+            self.pool.kernel_size,
+            input_gradient=input_gradient,
+            rounding=self.pool.rounding,
+        )
+        conv.gradients["weight"] = dweight
+        if "bias" in conv.parameters:
+            conv.gradients["bias"] = dbias
+        return (dx,)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return self.pool.output_shape(self.conv.output_shape(*shapes))
