@@ -266,7 +266,7 @@ def test_a_forward_pass_gets_the_memory_of_the_last_one() -> None:
             y = model.forward(x, training=training)
             addresses.add(model.value(node).ctypes.data)
             del y
-        assert len(addresses) == 1
+        assert len(addresses) <= 1 + training  # the maxima and their indices are equally large
     model.forward(x)
     model.layers["conv2d1"].forget()
     with pytest.raises(RuntimeError, match="backward needs a forward first"):

@@ -3,20 +3,7 @@
 from cases import activation, conv, conv_max_pool, dropout, linear, losses, max_pool, optimizers, pool, softmax, unpool
 from cases.case import Case
 
-ALL: list[Case] = [
-    case
-    for family in (
-        activation,
-        conv,
-        conv_max_pool,
-        dropout,
-        linear,
-        losses,
-        max_pool,
-        optimizers,
-        pool,
-        softmax,
-        unpool,
-    )
-    for case in family.CASES
-]
+_FAMILIES = (
+    activation, conv, conv_max_pool, dropout, linear, losses, max_pool, optimizers, pool, softmax, unpool,
+)  # fmt: skip
+ALL: list[Case] = [case for family in _FAMILIES for case in family.CASES]
