@@ -1,6 +1,8 @@
 // What is the same for the arrays of every backend.
 #include "core/arguments.h"
 
+#include <string_view>
+
 namespace dip {
 
 Array Arguments::input(py::handle object, const char* name, const char* layout, DType dtype) const {
@@ -17,12 +19,12 @@ Array Arguments::optional_input(py::handle object, const char* name, const char*
 }
 
 void Arguments::check_layout(const Shape& shape, const char* name, const char* layout) const {
-  const std::string axes = layout;
-  if (axes == "*") return;
+  const std::string_view axes = layout;
+  if (axes == "*" || shape.size() == axes.size()) return;
   std::string named;
   for (char axis : axes) named += (named.empty() ? "" : ", ") + std::string(1, axis);
-  check(shape.size() == axes.size(), op_, ": ", name, " must have ", axes.size(),
-        axes.size() == 1 ? " dimension (" : " dimensions (", named, "), got shape ", to_string(shape));
+  fail(op_, ": ", name, " must have ", axes.size(), axes.size() == 1 ? " dimension (" : " dimensions (", named,
+       "), got shape ", shape);
 }
 
 void Arguments::check_apart(Array& out, Array& in, const char* in_name, bool same_allowed) const {
@@ -35,8 +37,7 @@ void Arguments::check_apart(Array& out, Array& in, const char* in_name, bool sam
 }
 
 void Arguments::check_shape(const Array& array, const char* name, const Shape& expected) const {
-  check(array.shape() == expected, op_, ": ", name, " must have shape ", to_string(expected), ", got ",
-        to_string(array.shape()));
+  check(array.shape() == expected, op_, ": ", name, " must have shape ", expected, ", got ", array.shape());
 }
 
 }  // namespace dip

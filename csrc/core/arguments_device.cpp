@@ -223,7 +223,7 @@ Array Arguments::labels(py::handle object, const char* name, const char* layout)
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
-  element_count(shape, message(op_, ": ", name).c_str());  // refuses what no memory holds
+  element_count(shape, name, op_);  // refuses what no memory holds
   const DType stored_dtype = dtype == DType::float32 ? storage_ : dtype;
   Array stored;
   if (out.is_none()) {

@@ -20,8 +20,9 @@ std::string type_name(py::handle object) {
 }
 
 py::array as_array(py::handle object, const char* op, const char* name) {
-  check<TypeError>(py::isinstance<py::array>(object), op, ": ", name, " must be a numpy.ndarray, got ",
-                   type_name(object));
+  if (!py::isinstance<py::array>(object)) {
+    fail<TypeError>(op, ": ", name, " must be a numpy.ndarray, got ", type_name(object));
+  }
   const bool plain = Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
   check<TypeError>(plain || !py::hasattr(object, "mask"), op, ": ", name,
                    " is a masked array, whose mask would be lost; pass ", name, ".filled(value)");
@@ -90,7 +91,7 @@ Array Arguments::labels(py::handle object, const char* name, const char* layout)
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
-  element_count(shape, message(op_, ": ", name).c_str());  // refuses what no memory holds
+  element_count(shape, name, op_);  // refuses what no memory holds
   if (out.is_none()) {
     return Array(make_result(dtype, shape), dtype, shape);
   }

@@ -85,7 +85,7 @@ void set(const DeviceArray& array, py::handle object) {
   check<TypeError>(storage && storage->dtype == array.dtype, "set: array must be ", name_of(array.dtype), ", got ",
                    static_cast<std::string>(py::str(values.dtype())));
   const Shape shape(values.shape(), values.shape() + values.ndim());
-  check(shape == array.shape, "set: array must have shape ", to_string(array.shape), ", got ", to_string(shape));
+  check(shape == array.shape, "set: array must have shape ", array.shape, ", got ", shape);
   array.memory->use_in_current_stream();
   upload(array, values);
 }
@@ -107,30 +107,28 @@ py::array to_host(const DeviceArray& array) {
 }
 
 double item(const DeviceArray& array) {
-  check(array.count() == 1, "DeviceArray: only an array of one element is a number, got shape ",
-        to_string(array.shape));
+  check(array.count() == 1, "DeviceArray: only an array of one element is a number, got shape ", array.shape);
   return to_host(array).attr("item")().cast<double>();
 }
 
 DeviceArray reshape(const DeviceArray& array, Shape shape) {
   std::int64_t known = 1, unknown = -1;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
-    check(shape[axis] >= -1, "reshape: shape must not be negative, got ", to_string(shape));
+    check(shape[axis] >= -1, "reshape: shape must not be negative, got ", shape);
     if (shape[axis] != -1) {
-      check(!__builtin_mul_overflow(known, shape[axis], &known), "reshape: shape is too large, got ", to_string(shape));
+      check(!__builtin_mul_overflow(known, shape[axis], &known), "reshape: shape is too large, got ", shape);
       continue;
     }
-    check(unknown < 0, "reshape: only one extent of shape may be -1, got ", to_string(shape));
+    check(unknown < 0, "reshape: only one extent of shape may be -1, got ", shape);
     unknown = static_cast<std::int64_t>(axis);
   }
   if (unknown >= 0) {
-    check(known > 0 && array.count() % known == 0, "reshape: an array of shape ", to_string(array.shape),
-          " cannot become ", to_string(shape));
+    check(known > 0 && array.count() % known == 0, "reshape: an array of shape ", array.shape, " cannot become ",
+          shape);
     shape[unknown] = array.count() / known;
     known = array.count();
   }
-  check(known == array.count(), "reshape: an array of shape ", to_string(array.shape), " cannot become ",
-        to_string(shape));
+  check(known == array.count(), "reshape: an array of shape ", array.shape, " cannot become ", shape);
   return {array.memory, array.data, array.dtype, shape};
 }
 
@@ -164,7 +162,7 @@ DeviceArray slice(const DeviceArray& array, const py::slice& range) {
 }
 
 std::string repr(const DeviceArray& array) {
-  return message("DeviceArray(shape=", to_string(array.shape), ", dtype=", name_of(array.dtype),
+  return message("DeviceArray(shape=", array.shape, ", dtype=", name_of(array.dtype),
                  ", device=", array.memory->device(), ")");
 }
 

@@ -34,9 +34,11 @@ std::int64_t output_size(const char* op, const char* axis_name, const Axis& a, c
   const std::int64_t reach = a.input + a.pad_start + a.pad_end - span;
   check(reach >= 0, op, ": a window of ", span, " (kernel_size ", a.kernel, ", dilation ", a.dilation,
         ") does not fit into ", axis_name, " ", a.input, " with padding (", a.pad_start, ", ", a.pad_end, ")");
-  check(rounding != "exact" || reach % a.stride == 0, op, ": ", axis_name, " ", a.input, ", kernel_size ", a.kernel,
-        ", stride ", a.stride, ", padding (", a.pad_start, ", ", a.pad_end, "), dilation ", a.dilation,
-        " give the output size ", reach, "/", a.stride, " + 1, which is no whole number; ", remedies(a, reach));
+  if (rounding == "exact" && reach % a.stride != 0) {
+    fail(op, ": ", axis_name, " ", a.input, ", kernel_size ", a.kernel, ", stride ", a.stride, ", padding (",
+         a.pad_start, ", ", a.pad_end, "), dilation ", a.dilation, " give the output size ", reach, "/", a.stride,
+         " + 1, which is no whole number; ", remedies(a, reach));
+  }
   return reach / a.stride + 1;
 }
 

@@ -28,13 +28,14 @@ constexpr int spins_before_sleep = 4000;
 
 constexpr std::int64_t most_indices = 0xffffffff;
 
-// Nobody waits for a worker that has not begun: where other programs keep the cores busy, the caller does what is left
-// itself.
+// Every thread begins with a share of its own, the same in every job of so many indices: what it has written in one
+// operator it finds in its cache in the next. Then it helps the others. Nobody waits for a worker that has not begun:
+// where other programs keep the cores busy, the caller does what is left itself.
 class Pool {
  public:
-  explicit Pool(int threads) {
+  explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {
     for (int i = 1; i < threads; ++i) {
-      workers_.emplace_back([this] { work(); });
+      workers_.emplace_back([this, i] { work(i); });
     }
   }
 
@@ -53,15 +54,18 @@ class Pool {
     context_ = context;
     count_ = count;
     done_.store(0, std::memory_order_relaxed);
-    ++job_;
-    open_.store(std::uint64_t{job_} << 32 | static_cast<std::uint64_t>(count));
+    const std::uint32_t job = job_.load(std::memory_order_relaxed) + 1;
+    for (int i = 0; i < threads(); ++i) {
+      shares_[i].open.store(std::uint64_t{job} << 32 | static_cast<std::uint64_t>(begin_of(i + 1) - begin_of(i)));
+    }
+    job_.store(job);
     if (sleeping_.load() > 0) {
       {
         std::lock_guard<std::mutex> lock(mutex_);
       }  // who is about to sleep has either seen the job or waits by now
       wake_.notify_all();
     }
-    take();
+    take(0);
     for (int spins = 0; done_.load(std::memory_order_acquire) < count; ++spins) {
       if (spins < spins_before_sleep) {
         relax();
@@ -72,47 +76,65 @@ class Pool {
   }
 
  private:
+  // What is left of a thread's share of the current job: the job's number in the upper half, in the lower how many
+  // indices nobody has taken.
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> open{0};
+  };
+
   static std::uint64_t left(std::uint64_t open) { return open & most_indices; }
 
-  void take() {
-    std::uint64_t open = open_.load(std::memory_order_acquire);
-    while (left(open) > 0) {
-      // Who takes an index keeps the job from ending, so its task can be read; the job's number in the upper half
-      // keeps a late worker from taking an index of a later job by mistake.
-      if (!open_.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      task_(context_, count_ - static_cast<std::int64_t>(left(open)));
-      done_.fetch_add(1, std::memory_order_release);
-      open = open_.load(std::memory_order_acquire);
+  int threads() const { return static_cast<int>(shares_.size()); }
+  std::int64_t begin_of(int share) const {
+    // Without the product of the two, which may be too large.
+    return count_ / threads() * share + count_ % threads() * share / threads();
+  }
+
+  // Takes all it can get, its own share first.
+  void take(int self) {
+    for (int i = 0; i < threads(); ++i) {
+      const int share = self + i < threads() ? self + i : self + i - threads();
+      std::atomic<std::uint64_t>& place = shares_[share].open;
+      std::uint64_t open = place.load(std::memory_order_acquire);
+      while (left(open) > 0) {
+        // Who takes an index keeps the job from ending, so its task can be read; the job's number keeps a late worker
+        // from taking an index of a later job by mistake.
+        if (!place.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire))
+          continue;
+        task_(context_, begin_of(share + 1) - static_cast<std::int64_t>(left(open)));
+        done_.fetch_add(1, std::memory_order_release);
+        open = place.load(std::memory_order_acquire);
+      }
     }
   }
 
-  void work() {
-    for (;;) {
-      for (int spins = 0; left(open_.load(std::memory_order_acquire)) == 0 && !stop_; ++spins) {
+  void work(int self) {
+    for (std::uint32_t seen = 0;;) {
+      for (int spins = 0; job_.load(std::memory_order_acquire) == seen && !stop_; ++spins) {
         if (spins < spins_before_sleep) {
           relax();
           continue;
         }
         std::unique_lock<std::mutex> lock(mutex_);
         ++sleeping_;
-        wake_.wait(lock, [&] { return left(open_.load()) > 0 || stop_; });
+        wake_.wait(lock, [&] { return job_.load() != seen || stop_; });
         --sleeping_;
         spins = 0;
       }
       if (stop_) return;
-      take();
+      seen = job_.load(std::memory_order_acquire);
+      take(self);
     }
   }
 
+  std::vector<Share> shares_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  // What is left of the current job: its number in the upper half, in the lower how many indices nobody has taken.
-  std::atomic<std::uint64_t> open_{0};
+  std::atomic<std::uint32_t> job_{0};
   std::atomic<std::int64_t> done_{0};
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
-  std::uint32_t job_ = 0;
   Task task_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t count_ = 0;

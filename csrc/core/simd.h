@@ -160,6 +160,18 @@ inline F sqrt(F v) {
 inline F select(I mask, F yes, F no) {
   return mask ? yes : no;
 }
+// Whether a comparison holds in some lane.
+inline bool any(I mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__)
+  return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
+  bool some = false;
+  for (int i = 0; i < W; ++i) some |= mask[i] != 0;
+  return some;
+#endif
+}
 inline F larger(F a, F b) {
   return a > b ? a : b;
 }

@@ -26,20 +26,17 @@ std::int64_t size_of(DType dtype) {
   }
 }
 
-std::string to_string(const Shape& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  }
-  return text + (shape.size() == 1 ? ",)" : ")");
+std::ostream& operator<<(std::ostream& text, const Shape& shape) {
+  text << "(";
+  for (std::size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
+  return text << (shape.size() == 1 ? ",)" : ")");
 }
 
-std::int64_t element_count(const Shape& shape, const char* what) {
+std::int64_t element_count(const Shape& shape, const char* name, const char* op) {
   std::int64_t count = 1;
   for (std::int64_t extent : shape) {
     if (__builtin_mul_overflow(count, extent, &count) || count > INT64_MAX / 8) {
-      throw ValueError(std::string(what) + " of shape " + to_string(shape) +
-                       " holds more elements than 64-bit addresses reach");
+      fail(op, *op ? ": " : "", name, " of shape ", shape, " holds more elements than 64-bit addresses reach");
     }
   }
   return count;

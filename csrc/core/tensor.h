@@ -16,10 +16,8 @@ std::int64_t size_of(DType dtype);
 
 using Shape = std::vector<std::int64_t>;
 
-std::string to_string(const Shape& shape);
-
-// The product of the extents. Throws ValueError, naming `what`, when it does not fit into int64.
-std::int64_t element_count(const Shape& shape, const char* what);
+// The product of the extents. Throws ValueError, naming operator and array, when it does not fit into int64.
+std::int64_t element_count(const Shape& shape, const char* name, const char* op = "");
 
 struct Tensor {
   void* data = nullptr;

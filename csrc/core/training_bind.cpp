@@ -45,8 +45,7 @@ void bind_finish_step(py::object loss_, py::object logits_, py::object labels_, 
   args.check_shape(update, "update", {1});
   check(logits.given() == labels.given(), args.op(), ": logits and labels go together");
   if (logits.given()) {
-    check(logits.extent(1) >= 1, args.op(), ": logits must have at least one class, got shape ",
-          to_string(logits.shape()));
+    check(logits.extent(1) >= 1, args.op(), ": logits must have at least one class, got shape ", logits.shape());
     args.check_shape(logits, "logits", {rows, logits.extent(1)});
     args.check_shape(labels, "labels", {rows});
   }

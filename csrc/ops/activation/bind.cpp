@@ -55,8 +55,7 @@ void check_pieces(const Arguments& args, std::int64_t pieces) {
 py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pieces, py::object out) {
   const Arguments args("maxout");
   Array x = args.input(x_, "x", "*");
-  check(x.shape().size() >= 2, args.op(), ": x must have at least the dimensions (N, C), got shape ",
-        to_string(x.shape()));
+  check(x.shape().size() >= 2, args.op(), ": x must have at least the dimensions (N, C), got shape ", x.shape());
   check_pieces(args, pieces);
   check(x.extent(1) % pieces == 0, args.op(), ": pieces must divide the channels of x (", x.extent(1), "), got ",
         pieces);
@@ -77,8 +76,7 @@ py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pie
 py::object maxout_backward(py::object dy_, py::object indices_, std::int64_t pieces, py::object out) {
   const Arguments args("maxout_backward");
   Array dy = args.input(dy_, "dy", "*"), indices = args.input(indices_, "indices", "*", DType::int32);
-  check(dy.shape().size() >= 2, args.op(), ": dy must have at least the dimensions (N, C), got shape ",
-        to_string(dy.shape()));
+  check(dy.shape().size() >= 2, args.op(), ": dy must have at least the dimensions (N, C), got shape ", dy.shape());
   check_pieces(args, pieces);
   args.check_shape(indices, "indices", dy.shape());
   Shape shape = dy.shape();

@@ -11,12 +11,12 @@ namespace dip {
 ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
                         Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
   check(x[1] >= 1 && weight[0] >= 1 && weight[1] >= 1, args.op(),
-        ": x and weight must have at least one channel, got x ", to_string(x), " and weight ", to_string(weight));
+        ": x and weight must have at least one channel, got x ", x, " and weight ", weight);
   check(groups >= 1 && x[1] % groups == 0 && weight[0] % groups == 0, args.op(),
         ": groups must divide the channels of x (", x[1], ") and the filters of weight (", weight[0], "), got ",
         groups);
   check(weight[1] == x[1] / groups, args.op(), ": weight must have ", x[1] / groups, " channels (those of x, ", x[1],
-        ", divided by groups=", groups, "), got shape ", to_string(weight));
+        ", divided by groups=", groups, "), got shape ", weight);
   ConvCall call;
   call.p.N = x[0];
   call.p.C = x[1];
@@ -58,8 +58,8 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
                          py::object out) {
   const Arguments args("conv2d_backward_data");
   Array dy = args.input(dy_, "dy", "NKHW"), weight = args.input(weight_, "weight", "KCHW");
-  check(x_shape.size() == 4, args.op(), ": x_shape must be (N, C, H, W), got ", to_string(x_shape));
-  check(x_shape[0] >= 0, args.op(), ": x_shape must not be negative, got ", to_string(x_shape));
+  check(x_shape.size() == 4, args.op(), ": x_shape must be (N, C, H, W), got ", x_shape);
+  check(x_shape[0] >= 0, args.op(), ": x_shape must not be negative, got ", x_shape);
   const ConvCall call =
       make_conv_call(args, x_shape, weight.shape(), stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
@@ -80,7 +80,7 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
                            const std::string& precision, py::object out) {
   const Arguments args("conv2d_backward_weight");
   Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
-  check(weight_shape.size() == 4, args.op(), ": weight_shape must be (K, C, H, W), got ", to_string(weight_shape));
+  check(weight_shape.size() == 4, args.op(), ": weight_shape must be (K, C, H, W), got ", weight_shape);
   const ConvCall call =
       make_conv_call(args, x.shape(), weight_shape, stride, padding, dilation, groups, rounding, precision);
   args.check_shape(dy, "dy", call.y_shape);
@@ -118,8 +118,8 @@ py::object backward_bias(py::object dy_, py::object out) {
 std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, Pair stride, Padding padding,
                    Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision) {
   const Arguments args(op.c_str());
-  check(x_shape.size() == 4 && x_shape[0] >= 0, args.op(), ": x_size must be (N, C, H, W), got ", to_string(x_shape));
-  check(weight_shape.size() == 4, args.op(), ": weight_size must be (K, C, H, W), got ", to_string(weight_shape));
+  check(x_shape.size() == 4 && x_shape[0] >= 0, args.op(), ": x_size must be (N, C, H, W), got ", x_shape);
+  check(weight_shape.size() == 4, args.op(), ": weight_size must be (K, C, H, W), got ", weight_shape);
   const ConvCall call =
       make_conv_call(args, x_shape, weight_shape, stride, padding, dilation, groups, rounding, precision);
   return backend::conv2d_choice(op, call.p);

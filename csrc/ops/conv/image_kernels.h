@@ -57,11 +57,42 @@ void finish_images(const ImageProduct& p, std::int64_t m, const float* from, std
   }
 }
 
-// The same, and of every window the maximum and where it stands, by the rules of max_pool2d.
-void finish_windows(const ImageProduct& p, std::int64_t m, const float* from, std::int64_t begin, std::int64_t lines) {
-  const F bias = broadcast(p.bias ? p.bias[m] : 0.0f);
+// The maximum of a window of vectors and its position, by the rules of max_pool2d: the first one, or the first NaN.
+template <class Value>
+inline void largest_of(std::int64_t first, std::int64_t height, std::int64_t width, std::int64_t line,
+                       const Value& value, F& best, I& at) {
+  best = value(first);
+  at = broadcast(static_cast<std::int32_t>(first));
+  F sum = best;
+  for (std::int64_t r = 0; r < height; ++r) {
+    for (std::int64_t s = 0; s < width; ++s) {
+      const std::int64_t position = first + r * line + s;
+      const F other = value(position);
+      at = other > best ? broadcast(static_cast<std::int32_t>(position)) : at;
+      best = other > best ? other : best;
+      sum += other;
+    }
+  }
+  if (!any(sum != sum)) return;
+  // There is a NaN, or there are infinities of both signs.
+  best = value(first);
+  at = broadcast(static_cast<std::int32_t>(first));
+  for (std::int64_t r = 0; r < height; ++r) {
+    for (std::int64_t s = 0; s < width; ++s) {
+      const std::int64_t position = first + r * line + s;
+      const F other = value(position);
+      const I better = ~(I)(other <= best) & (I)(best == best);
+      best = better ? other : best;
+      at = better ? broadcast(static_cast<std::int32_t>(position)) : at;
+    }
+  }
+}
+
+// The same, and of every window the maximum and where it stands. `value` says what has become of a result.
+template <class Value>
+void finish_windows(const ImageProduct& p, std::int64_t m, std::int64_t begin, std::int64_t lines, const Value& value) {
   const std::int64_t columns = p.grid_w / p.pool_w, count = lines / p.pool_h * columns;
-  const std::int64_t at = m * p.out_plane + begin / p.pool_h * columns;
+  const std::int64_t to = m * p.out_plane + begin / p.pool_h * columns;
   std::int64_t window = 0, column = 0;  // the first position of the next window, and its column among the windows
   for (std::int64_t i = 0; i < count; i += W) {
     const std::int64_t some = lanes_at(i, count);
@@ -69,28 +100,34 @@ void finish_windows(const ImageProduct& p, std::int64_t m, const float* from, st
     for (int j = 0; j < W; ++j) {
       largest[j] = positions[j] = F{};
       if (j >= some) continue;
-      F best = broadcast(-__builtin_inff());
-      I best_at = broadcast(static_cast<std::int32_t>(begin * p.grid_w + window));
-      for (std::int64_t r = 0; r < p.pool_h; ++r) {
-        for (std::int64_t s = 0; s < p.pool_w; ++s) {
-          const std::int64_t position = window + r * p.grid_w + s;
-          const F value = activate(load(from + position * W) + bias, p.activation.kind, p.activation.alpha);
-          const I better = ~(I)(value <= best) & (I)(best == best);
-          best = better ? value : best;
-          best_at = better ? broadcast(static_cast<std::int32_t>(begin * p.grid_w + position)) : best_at;
-        }
+      I at;
+      if (p.pool_h == 2 && p.pool_w == 2) {
+        largest_of(window, 2, 2, p.grid_w, value, largest[j], at);
+      } else {
+        largest_of(window, p.pool_h, p.pool_w, p.grid_w, value, largest[j], at);
       }
-      largest[j] = best;
-      positions[j] = (F)best_at;
+      positions[j] = (F)(at + static_cast<std::int32_t>(begin * p.grid_w));
       window += p.pool_w;
       if (++column == columns) {
         column = 0;
         window += p.grid_w * p.pool_h - columns * p.pool_w;
       }
     }
-    store_images(largest, some, p.out + at + i, p.out_image, p.images);
-    store_images(positions, some, reinterpret_cast<float*>(p.indices) + at + i, p.out_image, p.images);
+    store_images(largest, some, p.out + to + i, p.out_image, p.images);
+    store_images(positions, some, reinterpret_cast<float*>(p.indices) + to + i, p.out_image, p.images);
   }
+}
+
+void finish_windows(const ImageProduct& p, std::int64_t m, const float* from, std::int64_t begin, std::int64_t lines) {
+  const F bias = broadcast(p.bias ? p.bias[m] : 0.0f);
+  const auto sum = [&](std::int64_t position) { return load(from + position * W) + bias; };
+  if (p.activation.kind == Activation::none) return finish_windows(p, m, begin, lines, sum);
+  if (p.activation.kind == Activation::relu) {
+    return finish_windows(p, m, begin, lines,
+                          [&](std::int64_t position) { return activate(sum(position), Activation::relu, 0.0f); });
+  }
+  finish_windows(p, m, begin, lines,
+                 [&](std::int64_t position) { return activate(sum(position), p.activation.kind, p.activation.alpha); });
 }
 
 // The gradient of max pooling: dy to where the maxima stood, zeros elsewhere in the windows. False where an index lies

@@ -75,8 +75,7 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
   const Arguments args("hinge_loss");
   const Reduction reduction = make_reduction(args.op(), reduction_name);
   Array scores = args.input(scores_, "scores", "NC"), target = args.labels(target_, "target", "N");
-  check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ",
-        to_string(scores.shape()));
+  check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ", scores.shape());
   args.check_shape(target, "target", {scores.extent(0)});
   check(std::isfinite(margin), args.op(), ": margin must be finite, got ", margin);
   check_labels(args, target.tensor().i64(), target.count(), scores.extent(1));
@@ -107,7 +106,7 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   Array target = args.labels(target_, "target", "*");
   Shape positions = probabilities.shape();
   check(positions.size() >= 2 && positions[1] >= 1, args.op(),
-        ": probabilities must have shape (N, C) or (N, C, ...) with at least one class, got ", to_string(positions));
+        ": probabilities must have shape (N, C) or (N, C, ...) with at least one class, got ", positions);
   const std::int64_t classes = positions[1], outer = positions[0];
   positions.erase(positions.begin() + 1);
   std::int64_t inner = 1;

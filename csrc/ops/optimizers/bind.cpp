@@ -76,8 +76,10 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
     device_step = args.in_place(step_, "step", DType::int64);
     args.check_shape(device_step, "step", {1});
   } else {
-    check<TypeError>(py::isinstance<py::int_>(step_), args.op(), ": step must be an int, got ",
-                     static_cast<std::string>(py::str(py::type::of(step_).attr("__name__"))));
+    if (!py::isinstance<py::int_>(step_)) {
+      fail<TypeError>(args.op(), ": step must be an int, got ",
+                      static_cast<std::string>(py::str(py::type::of(step_).attr("__name__"))));
+    }
     step = step_.cast<std::int64_t>();
   }
   check(step >= 1, args.op(), ": step must be at least 1, got ", step);

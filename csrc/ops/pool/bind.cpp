@@ -52,7 +52,7 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   Array x = reads_forward ? args.input(x_, "x", "NCHW") : Array();
   Array y = reads_forward ? args.input(y_, "y", "NCHW") : Array();
   check(x_shape.size() == 4 && x_shape[0] >= 0 && x_shape[1] >= 0, args.op(), ": input_size must be (N, C, H, W), got ",
-        to_string(x_shape));
+        x_shape);
   const Pool2d p = make_pool(args, kind, x_shape, kernel_size, stride, padding, count_include_pad, rounding);
   args.check_shape(dy, "dy", output_shape(x_shape, p));
   if (y.given()) args.check_shape(y, "y", dy.shape());

@@ -9,7 +9,7 @@ namespace {
 Softmax make_softmax(const Arguments& args, const Shape& shape, std::int64_t dim, bool logarithm) {
   const std::int64_t rank = static_cast<std::int64_t>(shape.size());
   check<IndexError>(dim >= -rank && dim < rank, args.op(), ": dim must be from ", -rank, " to ", rank - 1,
-                    " for shape ", to_string(shape), ", got ", dim);
+                    " for shape ", shape, ", got ", dim);
   if (dim < 0) dim += rank;
   Softmax p{1, shape[dim], 1, logarithm};
   for (std::int64_t axis = 0; axis < dim; ++axis) p.outer *= shape[axis];

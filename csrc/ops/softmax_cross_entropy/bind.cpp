@@ -19,7 +19,7 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   Array logits = args.input(logits_, "logits", "*");
   const Shape& shape = logits.shape();
   check(shape.size() >= 2 && shape[1] >= 1 && shape[1] <= INT32_MAX, args.op(),
-        ": logits must have shape (N, C) or (N, C, ...) with at least one class, got ", to_string(shape));
+        ": logits must have shape (N, C) or (N, C, ...) with at least one class, got ", shape);
   check(label_smoothing >= 0.0 && label_smoothing <= 1.0, args.op(), ": label_smoothing must be from 0 to 1, got ",
         label_smoothing);
   check(gamma >= 0.0 && std::isfinite(gamma), args.op(), ": gamma must be finite and at least 0, got ", gamma);

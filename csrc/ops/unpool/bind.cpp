@@ -11,17 +11,16 @@ namespace dip {
 
 void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
                          Pair size) {
-  backend::check_indices(indices, count, size[0] * size[1],
-                         [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
-                           Shape position(4);
-                           for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
-                             position[axis] = rest % shape[axis];
-                             rest /= shape[axis];
-                           }
-                           return message(op, ": indices", to_string(position), " is ",
-                                          static_cast<std::int64_t>(value), ", outside the plane of ", size[0], " x ",
-                                          size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
-                         });
+  backend::check_indices(
+      indices, count, size[0] * size[1], [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
+        Shape position(4);
+        for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
+          position[axis] = rest % shape[axis];
+          rest /= shape[axis];
+        }
+        return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value), ", outside the plane of ",
+                       size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
+      });
 }
 
 namespace {
@@ -57,8 +56,7 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   const Arguments args("max_unpool2d_backward");
   Array dy = args.input(dy_, "dy", "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
   check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
-        ": dy and indices must have the same N and C, got ", to_string(dy.shape()), " and ",
-        to_string(indices.shape()));
+        ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
   const Pair size = {dy.extent(2), dy.extent(3)};
   const std::int64_t plane = check_plane(args, size), planes = dy.extent(0) * dy.extent(1);
   Array dx = args.output(out, "out", indices.shape());
@@ -88,9 +86,9 @@ py::object upsample(const char* op, Upsample run, bool grow, py::object x_, Pair
     check(offset[axis] >= 0 && offset[axis] < scale[axis], args.op(),
           ": offset must be from 0 to scale_factor - 1, got (", offset[0], ", ", offset[1], ")");
     check(x.extent(2 + axis) >= 1, args.op(), ": ", name, " must have at least one row and column, got shape ",
-          to_string(x.shape()));
+          x.shape());
     check(grow || x.extent(2 + axis) % scale[axis] == 0, args.op(), ": scale_factor (", scale[0], ", ", scale[1],
-          ") must divide height and width of dy, got shape ", to_string(x.shape()));
+          ") must divide height and width of dy, got shape ", x.shape());
   }
   Shape shape = x.shape();
   for (int axis = 0; axis < 2; ++axis) {

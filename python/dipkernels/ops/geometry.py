@@ -17,7 +17,14 @@ Padding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
 Rounding: TypeAlias = Literal["exact", "floor"]
 
 
+def _is_sequence(value: Any) -> bool:
+    # The usual types first: asking for the abstract one takes longer than a small kernel.
+    return type(value) in (tuple, list) or (isinstance(value, Sequence) and not isinstance(value, str))
+
+
 def _integer(op: str, name: str, value: Any) -> int:
+    if type(value) is int and -(2**62) < value < 2**62:
+        return value
     if not isinstance(value, bool):
         try:
             number = operator.index(value)
@@ -36,7 +43,7 @@ def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     >>> pair("conv2d", "stride", 2)
     (2, 2)
     """
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if _is_sequence(value):
         if len(value) != 2:
             raise ValueError(f"{op}: {name} must be an int or a pair (height, width), got {value!r}")
         return _integer(op, name, value[0]), _integer(op, name, value[1])
@@ -50,7 +57,7 @@ def padding_pairs(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]
     >>> padding_pairs("conv2d", (1, 2))
     ((1, 1), (2, 2))
     """
-    if isinstance(value, Sequence) and len(value) == 2 and all(isinstance(side, Sequence) for side in value):
+    if _is_sequence(value) and len(value) == 2 and _is_sequence(value[0]) and _is_sequence(value[1]):
         return pair(op, "padding", value[0]), pair(op, "padding", value[1])
     vertical, horizontal = pair(op, "padding", value)
     return (vertical, vertical), (horizontal, horizontal)
