@@ -218,7 +218,7 @@ void image_tile(const ImageOperands& p, float* sums, std::int64_t sums_row) {
   }
 }
 
-// sums[i][t] += Σ_positions left[i][position] · right[tap[t] + position], lane by lane; rows of sums `depth` apart.
+// sums[i][t] (+)= Σ_positions left[i][position] · right[tap[t] + position], lane by lane; rows of sums `depth` apart.
 template <int R, int T>
 void image_gradient_tile(const ImageGradient& p, std::int64_t row, std::int64_t first_tap) {
   F sum[R][T];
@@ -250,7 +250,7 @@ void image_gradient_tile(const ImageGradient& p, std::int64_t row, std::int64_t 
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t) {
       float* total = p.sums + ((row + i) * p.depth + first_tap + t) * W;
-      store(total, load(total) + sum[i][t]);
+      store(total, p.accumulate ? load(total) + sum[i][t] : sum[i][t]);
     }
   }
 }

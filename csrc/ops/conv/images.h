@@ -88,8 +88,9 @@ struct PreparedGradient {
   // dy is held with lines left_line apart.
   PreparedGradient(const Conv2d& p, const HeldPlanes& held_x, std::int64_t left_line);
 
-  // Adds the products of `count` lines of dy, from `left` on, with x from `right` on.
-  void run(const float* left, std::int64_t left_plane, const float* right, std::int64_t count, float* sums) const;
+  // Sums the products of `count` lines of dy, from `left` on, with x from `right` on.
+  void run(const float* left, std::int64_t left_plane, const float* right, std::int64_t count, float* sums,
+           bool accumulate) const;
 };
 
 constexpr std::int64_t units_wanted = 4;  // of the work, each with its own copy of the source

@@ -260,10 +260,10 @@ PreparedGradient::PreparedGradient(const Conv2d& p, const HeldPlanes& held_x, in
   }
 }
 
-void PreparedGradient::run(const float* left, int64_t left_plane, const float* right, int64_t count,
-                           float* sums) const {
+void PreparedGradient::run(const float* left, int64_t left_plane, const float* right, int64_t count, float* sums,
+                           bool accumulate) const {
   conv_kernels().image_gradient({tiling, left, left_plane, right, taps.data(), left_offsets.data(),
-                                 right_offsets.data(), depth, filters, count * grid_w, sums});
+                                 right_offsets.data(), depth, filters, count * grid_w, sums, accumulate});
 }
 
 void sum_shares(const float* partial, int64_t shares, int64_t count, float* dweight) {
@@ -330,7 +330,6 @@ void backward_weight_by_images(const Conv2d& p, const float* dy, const float* x,
     float* x_held = x_scratch.floats(channels * held.plane);
     float* dy_held = dy_scratch.floats(filters * gradient.lines * w.output * lanes);
     float* sums = sums_scratch.floats(filters * depth * lanes);
-    std::fill(sums, sums + filters * depth * lanes, 0.0f);
     for (int64_t unit = share * all / shares; unit < (share + 1) * all / shares; ++unit) {
       const int64_t piece = unit % units.pieces, first = unit / units.pieces * lanes;
       const int64_t some = std::min(lanes, p.N - first), begin = units.begin(piece), end = units.begin(piece + 1);
@@ -342,7 +341,8 @@ void backward_weight_by_images(const Conv2d& p, const float* dy, const float* x,
           kernels.interleave(dy + (first * p.K + g * filters + m) * out_plane + i * w.output, p.K * out_plane, some,
                              count * w.output, dy_held + m * plane);
         }
-        gradient.run(dy_held, plane, x_held + (i - begin) * h.stride * held.line, count, sums);
+        const bool accumulate = unit > share * all / shares || i > begin;
+        gradient.run(dy_held, plane, x_held + (i - begin) * h.stride * held.line, count, sums, accumulate);
       }
     }
     kernels.sum_lanes(sums, filters * depth, partial + (share * p.groups + g) * filters * depth);

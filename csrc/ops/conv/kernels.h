@@ -114,7 +114,7 @@ struct ImageUnpooling {
   float* sum;  // (+)= Σ dy, lane by lane
 };
 
-// sums[m][k] += Σ_q left[m][left_offset[q]] · right[tap[k] + right_offset[q]], lane by lane.
+// sums[m][k] (+)= Σ_q left[m][left_offset[q]] · right[tap[k] + right_offset[q]], lane by lane.
 struct ImageGradient {
   ImageTiling tiling;  // of rows × depth
   const float* left;
@@ -123,6 +123,7 @@ struct ImageGradient {
   const std::int64_t *tap, *left_offset, *right_offset;  // `depth`, and `positions` of them
   std::int64_t depth, rows, positions;
   float* sums;  // rows × depth vectors
+  bool accumulate;
 };
 
 // dweight[m][k] (+)= Σ_{image, q} left[panel of m][image, q][m] · right[image·right_image + offset[q] + tap[k]]: the

@@ -23,6 +23,19 @@ bool is_cheaper(const Conv2d& p, double products, int64_t moved, double separate
   return images_cost(p.N, products, moved) + cost_of_pooling * results < separately + cost_of_max_pool2d * results;
 }
 
+// Zeros where unpooling writes nothing: beside dy, and where windows leave out the end of the plane.
+void clear_margins(const Window2d& pool, int64_t planes, const HeldPlanes& held, float* to) {
+  const int64_t lanes = conv_kernels().lanes, begin = -held.columns.first * lanes;
+  const int64_t end = begin + pool.w.output * pool.w.kernel * lanes, lines = pool.h.output * pool.h.kernel;
+  for (int64_t plane = 0; plane < planes; ++plane, to += held.plane) {
+    for (int64_t i = 0; i < lines; ++i) {
+      std::fill(to + i * held.line, to + i * held.line + begin, 0.0f);
+      std::fill(to + i * held.line + end, to + (i + 1) * held.line, 0.0f);
+    }
+    std::fill(to + lines * held.line, to + held.plane, 0.0f);
+  }
+}
+
 }  // namespace
 
 bool conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, const float* x, const float* weight,
@@ -106,9 +119,7 @@ bool conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, const flo
     float* dy_held = dy_scratch.floats(filters * held_dy.plane);
     float* sums = sums_scratch.floats(filters * depth * lanes);
     float* bias_sums = bias_sums_scratch.floats(filters * lanes);
-    // Zeros once for all blocks: beside dy, and where windows leave out the end of the plane.
-    std::fill(dy_held, dy_held + filters * held_dy.plane, 0.0f);
-    std::fill(sums, sums + filters * depth * lanes, 0.0f);
+    clear_margins(pool, filters, held_dy, dy_held);
     std::fill(bias_sums, bias_sums + filters * lanes, 0.0f);
     for (int64_t block = share * blocks / shares; block < (share + 1) * blocks / shares; ++block) {
       const int64_t first = block * lanes, some = std::min(lanes, p.N - first);
@@ -123,7 +134,7 @@ bool conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, const flo
       }
       for (int64_t i = 0; i < h.output; i += gradient.lines) {
         gradient.run(dy_held + i * held_dy.line + inside, held_dy.plane, x_held + i * h.stride * held_x.line,
-                     std::min(gradient.lines, h.output - i), sums);
+                     std::min(gradient.lines, h.output - i), sums, block > share * blocks / shares || i > 0);
       }
       if (!dx) continue;
       ImageProduct product = product_of_dy->of(g, dy_held, 0, some);
