@@ -302,3 +302,21 @@ def test_what_more_than_the_pooling_sees_is_kept_in_training() -> None:
         else:
             with pytest.raises(KeyError, match="'conv' has none"):
                 model.value("conv")
+
+
+def test_no_gradient_is_computed_that_nobody_needs() -> None:
+    """Those of the network's input, and of what only reshapes it, cost as much as a layer."""
+    model = nn.Sequential((1, 4, 4), nn.Flatten(), nn.Linear(16, 3), nn.Linear(3, 2))
+    asked = {}
+    for name, layer in model.layers.items():
+
+        def spy(dy: Any, *, input_gradient: bool = True, layer: Any = layer, name: str = name) -> Any:
+            asked[name] = input_gradient
+            return type(layer).backward(layer, dy, input_gradient=input_gradient)
+
+        layer.backward = spy  # type: ignore[method-assign]
+    model.forward(normal(2, 1, 4, 4), training=True)
+    model.backward(normal(2, 2))
+    assert asked == {"linear2": True, "linear1": False}
+    assert model.backward(normal(2, 2), input_gradient=True).shape == (2, 1, 4, 4)
+    assert asked == {"linear2": True, "linear1": True, "flatten1": True}

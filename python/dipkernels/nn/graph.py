@@ -92,6 +92,10 @@ class Graph:
         self._single_steps = [_Step(name, self.layers[name], self.predecessors[name]) for name in self.order]
         self._training_steps = self._fused_steps()
         self._steps = self._single_steps
+        self._trained: set[str] = set()  # nodes with parameters, or with such a node before them
+        for name in self.order:
+            if self.layers[name].parameters or not self._trained.isdisjoint(self.predecessors[name]):
+                self._trained.add(name)
         self.initialize(seed, initializer)
 
     def _check_names(self) -> None:
@@ -204,9 +208,9 @@ class Graph:
         for name, layer, before in reversed(self._steps):
             if name not in gradients:
                 continue
-            wanted = input_gradient or any(each in self.layers for each in before)
+            wanted = input_gradient or not self._trained.isdisjoint(before)
             for each, dx in zip(before, layer.backward(gradients.pop(name), input_gradient=wanted), strict=True):
-                if dx is not None and (input_gradient or each in self.layers):
+                if dx is not None and (input_gradient or each in self._trained):
                     gradients[each] = gradients[each] + dx if each in gradients else dx
         if not input_gradient:
             return None
