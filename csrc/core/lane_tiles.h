@@ -60,17 +60,19 @@ inline void lane_tile(const LaneOperands& p, F (&sum)[V][R][Q]) {
   }
 }
 
-// Exchanges halves of ever larger blocks: after the step of distance d every block of 2d × 2d is transposed.
-inline void transpose_square(F (&v)[W]) {
+// Exchanges halves of ever larger blocks: after the step of distance d every block of 2d × 2d is transposed. With half
+// as many vectors as lanes, the two halves of the vectors are transposed side by side.
+template <int N>
+inline void transpose_square(F (&v)[N]) {
 #pragma GCC unroll 4
-  for (int d = 1; d < W; d *= 2) {
+  for (int d = 1; d < N; d *= 2) {
     I low, high;
     for (int j = 0; j < W; ++j) {
       low[j] = j & d ? W + j - d : j;
       high[j] = j & d ? W + j : j + d;
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
+    for (int i = 0; i < N; ++i) {
       if (i & d) continue;
       const F a = v[i], b = v[i + d];
       v[i] = __builtin_shuffle(a, b, low);
@@ -90,6 +92,20 @@ inline void transpose_block(const float* from, std::int64_t from_row, std::int64
     for (int j = 0; j < columns; ++j) store(to + j * to_row, v[j]);
     return;
   }
+#if defined(__AVX512F__)
+  if (rows == W / 2 && columns == W) {  // as outer_tile's panels are wide
+    F half[W / 2];
+#pragma GCC unroll 8
+    for (int i = 0; i < W / 2; ++i) half[i] = load(from + i * from_row);
+    transpose_square(half);
+#pragma GCC unroll 8
+    for (int j = 0; j < W / 2; ++j) {
+      _mm256_storeu_ps(to + j * to_row, _mm512_castps512_ps256((__m512)half[j]));
+      _mm256_storeu_ps(to + (j + W / 2) * to_row, _mm512_extractf32x8_ps((__m512)half[j], 1));
+    }
+    return;
+  }
+#endif
 #pragma GCC unroll 16
   for (int i = 0; i < W; ++i) v[i] = i < rows ? load_some(from + i * from_row, columns) : F{};
   transpose_square(v);

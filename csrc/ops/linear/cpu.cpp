@@ -14,9 +14,17 @@ using std::int64_t;
 
 constexpr int64_t depth_block = 512;  // also keeps the rounding error of a sum over a large batch small
 
+// Whether forward transposes the weights, so that no sums of lanes are left to add: for many rows. Rows that lie 4096
+// bytes apart would drive each other out of the cache where ten of them are read at once.
+bool transposes_weights(const Linear& p) {
+  return p.N >= 256 || (p.N >= 32 && p.in % 1024 == 0);
+}
+
 // c (rows × columns) = a · b with a[m][k] = matrix[m·row_stride + k·column_stride] and b (depth × columns) contiguous.
+// `finish(row_begin, row_end, column_begin, column_end)` is called for results that are complete.
+template <class Finish>
 void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, const float* b, int64_t rows,
-              int64_t depth, int64_t columns, float* c) {
+              int64_t depth, int64_t columns, float* c, const Finish& finish) {
   const LinearKernels& kernels = linear_kernels();
   const int64_t panels = divide_up(rows, kernels.row_block);
   static thread_local Scratch packed_scratch;
@@ -32,24 +40,44 @@ void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, co
     const int64_t block = std::min(depth_block, depth - k0);
     parallel_for(panels, [&](int64_t panel) {
       const int64_t m0 = panel * kernels.row_block;
-      kernels.pack_rows(matrix + m0 * row_stride + k0 * column_stride, row_stride, a_offsets.data(),
-                        std::min(kernels.row_block, rows - m0), block, packed + m0 * block);
+      const float* from = matrix + m0 * row_stride + k0 * column_stride;
+      const int64_t some = std::min(kernels.row_block, rows - m0);
+      if (column_stride == 1 && some == kernels.row_block) {
+        kernels.transpose(from, row_stride, some, block, packed + m0 * block, some);
+      } else {
+        kernels.pack_rows(from, row_stride, a_offsets.data(), some, block, packed + m0 * block);
+      }
     });
     const PanelProduct product{packed, b + k0 * columns, b_offsets.data(), block, columns, c, k0 > 0};
     const int64_t row_step = 4 * kernels.row_block, column_step = 2 * kernels.column_block;
     const int64_t row_pieces = divide_up(rows, row_step), column_pieces = divide_up(columns, column_step);
     parallel_for(row_pieces * column_pieces, [&](int64_t task) {
       const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
-      kernels.panel_product(product, row, std::min(rows, row + row_step), column,
-                            std::min(columns, column + column_step));
+      const int64_t row_end = std::min(rows, row + row_step), column_end = std::min(columns, column + column_step);
+      kernels.panel_product(product, row, row_end, column, column_end);
+      if (k0 + block == depth) finish(row, row_end, column, column_end);
     });
   }
 }
+
+void nothing_more(int64_t, int64_t, int64_t, int64_t) {}
 
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
   const LinearKernels& kernels = linear_kernels();
+  if (transposes_weights(p)) {
+    static thread_local Scratch scratch;
+    float* transposed = scratch.floats(p.in * p.out);
+    parallel_ranges(p.in, 64, [&](int64_t begin, int64_t end) {
+      kernels.transpose(weight + begin, p.in, p.out, end - begin, transposed + begin * p.out, p.out);
+    });
+    const RowFinish finish{y, bias, p.out, p.activation};
+    return multiply(x, p.in, 1, transposed, p.N, p.in, p.out, y,
+                    [&](int64_t row, int64_t row_end, int64_t column, int64_t column_end) {
+                      kernels.finish_rows(finish, row, row_end, column, column_end);
+                    });
+  }
   const RowDots dots{x, weight, bias, y, p.in, p.out, p.activation};
   const int64_t row_step = 4 * kernels.dot_row_block, column_step = 16;
   const int64_t row_pieces = divide_up(p.N, row_step), column_pieces = divide_up(p.out, column_step);
@@ -60,11 +88,11 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
-  multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx);
+  multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx, nothing_more);
 }
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
-  multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight);
+  multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {

@@ -1,14 +1,27 @@
 // Linear layers on the CPU, compiled once for each instruction set.
 //
-// 2·N·I·O floating-point operations for each of the three products. Forward multiplies rows by rows, so both operands
-// are read as they lie and nothing is packed; the two gradients have one operand whose columns are wanted, which is
-// packed (N·O floats), while the larger one is read in place.
+// 2·N·I·O floating-point operations for each of the three products. Forward multiplies rows by rows, so for few rows
+// both operands are read as they lie and nothing is packed; for many the weights are transposed. The two gradients have
+// one operand whose columns are wanted, which is packed (N·O floats), while the larger one is read in place.
 #include "ops/linear/kernels.h"
 
+#include "core/lane_tiles.h"
 #include "core/tiles.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
+
+void finish_rows(const RowFinish& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                 std::int64_t column_end) {
+  const std::int64_t width = column_end - column_begin;
+  for (std::int64_t m = row_begin; m < row_end; ++m) {
+    float* row = p.y + m * p.out + column_begin;
+    if (p.bias) {
+      for (std::int64_t j = 0; j < width; ++j) row[j] += p.bias[column_begin + j];
+    }
+    if (p.activation.kind != Activation::none) finish_row(row, width, 0.0f, p.activation.kind, p.activation.alpha);
+  }
+}
 
 void row_dots(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
               std::int64_t column_end) {
@@ -23,14 +36,7 @@ void row_dots(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, st
       choose_dot_tile(rows, columns)(a, b, 1, 1, p.in, p.y + m0 * p.out + o, p.out, 1, false);
     }
   }
-  const std::int64_t width = column_end - column_begin;
-  for (std::int64_t m = row_begin; m < row_end; ++m) {
-    float* row = p.y + m * p.out + column_begin;
-    if (p.bias) {
-      for (std::int64_t j = 0; j < width; ++j) row[j] += p.bias[column_begin + j];
-    }
-    if (p.activation.kind != Activation::none) finish_row(row, width, 0.0f, p.activation.kind, p.activation.alpha);
-  }
+  finish_rows({p.y, p.bias, p.out, p.activation}, row_begin, row_end, column_begin, column_end);
 }
 
 void panel_product(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
@@ -69,6 +75,7 @@ void column_sums(const float* matrix, std::int64_t rows, std::int64_t row_stride
 
 }  // namespace
 
-extern const LinearKernels linear_kernels = {MR, NR, dot_rows, row_dots, pack_rows, panel_product, column_sums};
+extern const LinearKernels linear_kernels = {MR,          NR,        dot_rows,   row_dots, pack_rows, panel_product,
+                                             finish_rows, transpose, column_sums};
 
 }  // namespace dip::cpu::DIP_ISA

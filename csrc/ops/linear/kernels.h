@@ -23,6 +23,14 @@ struct PanelProduct {
   bool accumulate;
 };
 
+// Rows of results `out` apart: y = activation(y + bias); bias may be null.
+struct RowFinish {
+  float* y;
+  const float* bias;
+  std::int64_t out;
+  ActivationSpec activation;
+};
+
 struct LinearKernels {
   std::int64_t row_block, column_block, dot_row_block;
   void (*row_dots)(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
@@ -31,6 +39,11 @@ struct LinearKernels {
                     std::int64_t depth, float* packed);
   void (*panel_product)(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                         std::int64_t column_end);
+  void (*finish_rows)(const RowFinish& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
+                      std::int64_t column_end);
+  // to[j·to_row + i] = from[i·from_row + j]
+  void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
+                    std::int64_t to_row);
   void (*column_sums)(const float* matrix, std::int64_t rows, std::int64_t row_stride, std::int64_t columns,
                       float* sums);
 };
