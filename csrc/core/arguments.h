@@ -10,6 +10,7 @@
 
 #include "core/activation_kind.h"
 #include "core/check.h"
+#include "core/precision.h"
 #include "core/tensor.h"
 
 namespace dip {
@@ -102,6 +103,13 @@ class Arguments {
   void check_apart(Array& out, Array& in, const char* in_name, bool same_allowed = false) const;
 
   void check_shape(const Array& array, const char* name, const Shape& expected) const;
+
+  // What a product of these arguments takes to be as exact as was asked. Numbers of 16 bits have no more than 11
+  // significant ones, so Precision::medium multiplies them without an error.
+  Precision precision(const std::string& name) const {
+    const Precision asked = make_precision(op_, name);
+    return storage_ == DType::float32 ? asked : Precision::medium;
+  }
 
   // After the inputs: results are made where those live.
   Number number() const { return Number(); }

@@ -98,7 +98,7 @@ void copy_as(const Layout& layout, std::int64_t count, const void* from, void* t
 void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t count, const Shape& shape,
                   const Shape& strides) {
   check(shape.size() <= most_axes, "an array on the GPU that is not contiguous may have up to ", most_axes,
-        " dimensions, got shape ", to_string(shape));
+        " dimensions, got shape ", shape);
   Layout layout{static_cast<int>(shape.size()), {}, {}};
   for (int axis = 0; axis < layout.axes; ++axis) {
     layout.shape[axis] = shape[axis];

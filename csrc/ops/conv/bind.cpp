@@ -22,7 +22,7 @@ ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weig
   call.p.C = x[1];
   call.p.K = weight[0];
   call.p.groups = groups;
-  call.p.precision = make_precision(args.op(), precision);
+  call.p.precision = args.precision(precision);
   call.p.window = make_window(args.op(), {x[2], x[3]}, {weight[2], weight[3]}, stride, padding, dilation, rounding);
   call.y_shape = {x[0], weight[0], call.p.window.h.output, call.p.window.w.output};
   return call;

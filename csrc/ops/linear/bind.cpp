@@ -13,7 +13,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   Array x = args.input(x_, "x", "NI"), weight = args.input(weight_, "weight", "OI");
   Array bias = args.optional_input(bias_, "bias", "O");
   const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args.op(), activation, alpha),
-                 make_precision(args.op(), precision)};
+                 args.precision(precision)};
   args.check_shape(weight, "weight", {p.out, p.in});
   if (bias.given()) args.check_shape(bias, "bias", {p.out});
   Array y = args.output(out, "out", {p.N, p.out});
@@ -32,7 +32,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
 py::object backward_data(py::object dy_, py::object weight_, const std::string& precision, py::object out) {
   const Arguments args("linear_backward_data");
   Array dy = args.input(dy_, "dy", "NO"), weight = args.input(weight_, "weight", "OI");
-  const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}, make_precision(args.op(), precision)};
+  const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}, args.precision(precision)};
   args.check_shape(dy, "dy", {p.N, p.out});
   Array dx = args.output(out, "out", {p.N, p.in});
   args.check_apart(dx, dy, "dy");
@@ -49,7 +49,7 @@ py::object backward_data(py::object dy_, py::object weight_, const std::string& 
 py::object backward_weight(py::object dy_, py::object x_, const std::string& precision, py::object out) {
   const Arguments args("linear_backward_weight");
   Array dy = args.input(dy_, "dy", "NO"), x = args.input(x_, "x", "NI");
-  const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}, make_precision(args.op(), precision)};
+  const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}, args.precision(precision)};
   args.check_shape(dy, "dy", {p.N, p.out});
   Array dweight = args.output(out, "out", {p.out, p.in});
   args.check_apart(dweight, dy, "dy");

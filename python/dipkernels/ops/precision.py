@@ -11,7 +11,8 @@ Precision: TypeAlias = Literal["highest", "high", "medium"]
 """The least precision that will do; a backend may be more precise, and the CPU always multiplies in float32.
 
 "highest": float32. "high": numbers split in two, three products of 11-bit halves, an error near 2⁻²¹ of each product.
-"medium": one product of numbers rounded to 11 bits (TF32), an error near 2⁻¹¹.
+"medium": one product of numbers rounded to 11 bits (TF32), an error near 2⁻¹¹; none for float16 and bfloat16, which
+have no more bits, so they are always multiplied like this.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")
