@@ -83,7 +83,7 @@ double cost(int64_t rows, int64_t channels, const TapAxis& h, const TapAxis& w) 
   const double depth = static_cast<double>(channels * h.meetings() * w.meetings());
   const double taps = static_cast<double>(std::max<int64_t>(h.count() * w.count(), 1));
   const double positions = static_cast<double>(h.positions() * w.positions());
-  return lanes * (depth * (1.0 + 0.35 * static_cast<double>(w.step) / taps) + 28.0 * positions);
+  return lanes * (depth * (1.0 + 0.25 * static_cast<double>(w.step) / taps) + 28.0 * positions);
 }
 
 }  // namespace
