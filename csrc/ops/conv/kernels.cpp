@@ -318,7 +318,7 @@ template <int R, int V, int S>
 inline void plane_tile(const PlaneSum& p, const LaneMask* left, const LaneMask* right, std::int64_t i, std::int64_t j) {
   const std::int64_t columns = S > 0 ? S : p.tap_columns;
   F sum[R][V];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int o = 0; o < R; ++o) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[o][v] = F{};
@@ -326,12 +326,11 @@ inline void plane_tile(const PlaneSum& p, const LaneMask* left, const LaneMask* 
   for (std::int64_t c = 0; c < p.channels; ++c) {
     const float* plane = p.source + c * p.height * p.width + p.first_column + j;
     const float* weight = p.weight + c * p.tap_rows * columns;
-    // Row `step` of the source is tap row `step` of the first row of results, and `step` − 1 of the second.
+    // Row `step` of the source is tap row `step` of the first row of results, `step` − 1 of the second, and so on.
     for (std::int64_t step = 0; step < p.tap_rows + R - 1; ++step, weight += columns) {
       const std::int64_t row = p.first_row + i + step * p.dilation_h;
       if (row < 0 || row >= p.height) continue;
       const float* at = plane + row * p.width;
-      const bool first = step < p.tap_rows, second = R > 1 && step > 0;
 #pragma GCC unroll 3
       for (std::int64_t s = 0; s < columns; ++s, at += p.dilation_w) {
         F value[V];
@@ -341,21 +340,18 @@ inline void plane_tile(const PlaneSum& p, const LaneMask* left, const LaneMask* 
                      : v == V - 1 ? load_lanes(at + v * W, right[s])
                                   : load(at + v * W);
         }
-        if (first) {
-          const F scale = broadcast(weight[s]);
 #pragma GCC unroll 4
-          for (int v = 0; v < V; ++v) sum[0][v] = fma(value[v], scale, sum[0][v]);
-        }
-        if (second) {
-          const F scale = broadcast(weight[s - columns]);
+        for (int o = 0; o < R; ++o) {
+          if (step < o || step - o >= p.tap_rows) continue;
+          const F scale = broadcast(weight[s - o * columns]);
 #pragma GCC unroll 4
-          for (int v = 0; v < V; ++v) sum[R - 1][v] = fma(value[v], scale, sum[R - 1][v]);
+          for (int v = 0; v < V; ++v) sum[o][v] = fma(value[v], scale, sum[o][v]);
         }
       }
     }
   }
   const F bias = broadcast(p.bias);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int o = 0; o < R; ++o) {
     float* out = p.out + (i + o * p.dilation_h) * p.grid_w + j;
 #pragma GCC unroll 4
@@ -366,12 +362,13 @@ inline void plane_tile(const PlaneSum& p, const LaneMask* left, const LaneMask* 
   }
 }
 
-// The columns [j, j + V·W) of all rows: blocks of 2·dilation rows, each row with the one `dilation` below.
+// The columns [j, j + V·W) of all rows: blocks of R·dilation rows, each row with those `dilation` below.
 template <int V, int S>
 void plane_columns(const PlaneSum& p, const LaneMask* left, const LaneMask* right, std::int64_t j) {
+  constexpr int R = W == 16 ? 4 : 2;  // as many as the registers hold
   std::int64_t i = 0;
-  for (; i + 2 * p.dilation_h <= p.grid_h; i += 2 * p.dilation_h) {
-    for (std::int64_t row = i; row < i + p.dilation_h; ++row) plane_tile<2, V, S>(p, left, right, row, j);
+  for (; i + R * p.dilation_h <= p.grid_h; i += R * p.dilation_h) {
+    for (std::int64_t row = i; row < i + p.dilation_h; ++row) plane_tile<R, V, S>(p, left, right, row, j);
   }
   for (; i < p.grid_h; ++i) plane_tile<1, V, S>(p, left, right, i, j);
 }
