@@ -175,6 +175,15 @@ inline bool any(I mask) {
 inline F larger(F a, F b) {
   return a > b ? a : b;
 }
+// NaN stays NaN.
+inline F clamp(F v, float low, float high) {
+#if defined(__AVX512F__)
+  // Of a NaN and a number these instructions return what stands second.
+  return (F)_mm512_max_ps(_mm512_set1_ps(low), _mm512_min_ps(_mm512_set1_ps(high), (__m512)v));
+#else
+  return select(v > high, broadcast(high), select(v < low, broadcast(low), v));
+#endif
+}
 inline F abs(F v) {
   return (F)((I)v & 0x7fffffff);
 }
