@@ -91,6 +91,35 @@ def _convolutions(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
+def _pooled_convolutions(device: Device) -> Iterator[Contest]:
+    """As training has them: convolution, ReLU and max pooling 2×2, and the gradients of all three."""
+    layers = [("LeNet 1", 64, 1, 32, 6, 5), ("LeNet 2", 64, 6, 14, 16, 5), ("VGG 64", device.images, 64, 56, 64, 3)]
+    for name, n, c, h, k, f in [("LeNet 2", 2, 6, 14, 16, 5)] if isinstance(device, Rehearsal) else layers:
+        arrays = _normal(n, c, h, h), _normal(k, c, f, f) / f, _normal(k)
+        x, weight, bias = (device.ours(a) for a in arrays)
+        tx, tw, tb = (device.theirs(a).requires_grad_() for a in arrays)
+        size = h - f + 1
+        dy_data = _normal(n, k, size // 2, size // 2)
+        dy, tdy = device.ours(dy_data), device.theirs(dy_data)
+        work, shape = 2.0 * n * k * c * f * f * size**2, f"N{n} C{c} {h}x{h} K{k} F{f}"
+
+        def theirs(x: Any = tx, w: Any = tw, b: Any = tb) -> Any:
+            return F.max_pool2d(F.relu(F.conv2d(x, w, b)), 2)
+
+        def both(theirs: Any = theirs, dy: Any = tdy, w: Any = (tx, tw, tb)) -> Any:
+            return torch.autograd.grad(theirs(), w, dy)
+
+        def ours(x: Any = x, w: Any = weight, b: Any = bias) -> Any:
+            return ops.conv2d_max_pool2d(x, w, b, activation="relu", rounding="floor")
+
+        def ours_both(ours: Any = ours, dy: Any = dy, x: Any = x, w: Any = weight) -> Any:
+            y, indices = ours()
+            return ops.conv2d_max_pool2d_backward(ops.relu_backward(dy, y), indices, x, w, rounding="floor")
+
+        yield Contest(f"conv2d_max_pool2d {name}", shape, work, "GFLOP/s", ours, [theirs])
+        yield Contest(f"conv2d_max_pool2d and backward {name}", shape, 3 * work, "GFLOP/s", ours_both, [both])
+
+
 def _linears(device: Device) -> Iterator[Contest]:
     sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]
     sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
@@ -180,5 +209,6 @@ def _optimizers(device: Device, label: str, data: list[Any]) -> Iterator[Contest
 def contests(device: Device) -> Iterator[Contest]:
     """One for every operator and shape of the table."""
     yield from _convolutions(device)
+    yield from _pooled_convolutions(device)
     yield from _linears(device)
     yield from _memory_bound(device)

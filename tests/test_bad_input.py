@@ -152,6 +152,11 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         (f"unpool_index_{i}", lambda i=i: ops.max_unpool2d(zeros(1, 2, 1, 2), np.int32([[[[0, 1]], [[2, i]]]]), output_size=(2, 2)), IndexError, rf"indices\(0, 1, 0, 1\) is {i}, outside the plane of 2 x 2: it must be from 0 to 3")
         for i in (-1, 4, 100, 2**31 - 1, -(2**31))
     ],
+    ("pooled_conv_index", lambda: ops.conv2d_max_pool2d_backward(zeros(32, 1, 1, 1), np.full((32, 1, 1, 1), 4, np.int32), zeros(32, 1, 3, 3), zeros(1, 1, 2, 2)), IndexError, r"indices\(0, 0, 0, 0\) is 4.*from 0 to 3"),
+    ("pooled_conv_shape", lambda: ops.conv2d_max_pool2d_backward(zeros(1, 1, 2, 1), zeros(1, 1, 2, 1, dtype=np.int32), zeros(1, 1, 3, 3), zeros(1, 1, 2, 2)), ValueError, r"dy must have shape \(1, 1, 1, 1\), got \(1, 1, 2, 1\)"),
+    ("pooled_conv_size", lambda: ops.conv2d_max_pool2d(IMAGE, FILTER, pool_size=0), ValueError, "kernel_size along height must be at least 1, got 0"),
+    ("pooled_conv_no_fit", lambda: ops.conv2d_max_pool2d(IMAGE, FILTER, pool_size=4), ValueError, "no whole number"),
+    ("pooled_conv_bias", lambda: ops.conv2d_max_pool2d(IMAGE, FILTER, zeros(4)), ValueError, r"bias must have shape \(3,\)"),
     ("pool_backward_index", lambda: ops.max_pool2d_backward(zeros(1, 1, 1, 1), np.int32([[[[9]]]]), (3, 3)), IndexError, "from 0 to 8"),
     ("gather_index", lambda: ops.max_unpool2d_backward(zeros(1, 1, 2, 2), np.int32([[[[4]]]])), IndexError, "from 0 to 3"),
     ("index_int64", lambda: ops.max_unpool2d(zeros(1, 1, 1, 1), zeros(1, 1, 1, 1, dtype=np.int64), 2), TypeError, "indices must be int32, got int64"),

@@ -45,9 +45,10 @@ def windows(draw: Any, *, dilation: bool = True) -> dict[str, Any]:
 
 
 few_or_many = st.one_of(st.integers(1, 6), st.integers(15, 34))
+images = st.one_of(st.integers(0, 3), st.integers(15, 34))  # the vector of a convolution of few channels
 
 
-@given(windows(), st.integers(0, 3), st.integers(1, 3), few_or_many, few_or_many, seeds)
+@given(windows(), images, st.integers(1, 3), few_or_many, few_or_many, seeds)
 def test_conv2d_equals_oracle(window: dict[str, Any], n: int, groups: int, c: int, k: int, seed: int) -> None:
     kernel_size, size = window.pop("kernel_size"), window.pop("size")
     x, weight = integers(seed, n, c * groups, *size), integers(seed + 1, k * groups, c, *kernel_size)
@@ -61,6 +62,35 @@ def test_conv2d_equals_oracle(window: dict[str, Any], n: int, groups: int, c: in
         strict=True,
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+pool_sizes = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@given(windows(), images, st.integers(1, 3), st.integers(1, 3), few_or_many, pool_sizes, seeds)
+def test_conv2d_max_pool2d_equals_oracle(
+    window: dict[str, Any], n: int, groups: int, c: int, k: int, pool_size: tuple[int, int], seed: int
+) -> None:
+    kernel_size, size = window.pop("kernel_size"), window.pop("size")
+    x, weight, bias = (
+        integers(seed, *s) for s in [(n, c * groups, *size), (k * groups, c, *kernel_size), (k * groups,)]
+    )
+    geometry = {**window, "groups": groups, "pool_size": pool_size}
+    if (np.array(reference.conv2d(x[:0], weight, **window, groups=groups).shape[2:]) < pool_size).any():
+        with pytest.raises(ValueError, match="does not fit"):
+            ops.conv2d_max_pool2d(x, weight, bias, **geometry)
+        return
+    y, indices = ops.conv2d_max_pool2d(x, weight, bias, activation="relu", **geometry)
+    expected, expected_indices = reference.conv2d_max_pool2d(x, weight, bias, activation="relu", **geometry)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(indices, expected_indices)  # of many ties
+    dy = integers(seed + 1, *y.shape)
+    for got, other in zip(
+        ops.conv2d_max_pool2d_backward(dy, indices, x, weight, **geometry),
+        reference.conv2d_max_pool2d_backward(dy, indices, x, weight, **geometry),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, other)
 
 
 @given(st.integers(0, 30), sizes, sizes, seeds)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases import conv, max_pool, pool
+from cases import conv, conv_max_pool, max_pool, pool
 from cases.case import labels, normal
 from device_ops import ops
 from dipkernels import reference
@@ -42,6 +42,26 @@ def test_conv2d(label: str) -> None:
     ty.backward(tensor(dy))
     for got, expected in zip(ops.conv2d_backward(dy, x, weight, **geometry), (tx.grad, tw.grad, tb.grad), strict=True):
         close(got, expected, 50)
+
+
+@pytest.mark.parametrize("label", conv_max_pool.GEOMETRIES)
+def test_conv2d_max_pool2d(label: str) -> None:
+    x_shape, w_shape, stride, padding, dilation, groups, size, rounding = conv_max_pool.GEOMETRIES[label]
+    x, weight, bias = normal(*x_shape), normal(*w_shape, seed=1), normal(w_shape[0], seed=2)
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "pool_size": size}
+    geometry["rounding"] = rounding
+    tx, tw, tb = (tensor(a, grad=True) for a in (x, weight, bias))
+    (top, bottom), (left, right) = padding_pairs("", padding)
+    ty = F.relu(F.conv2d(F.pad(tx, (left, right, top, bottom)), tw, tb, stride, 0, dilation, groups))
+    ty, indices = F.max_pool2d(ty, size, return_indices=True)
+    y, got = ops.conv2d_max_pool2d(x, weight, bias, activation="relu", **geometry)
+    close(y, ty, 10)
+    np.testing.assert_array_equal(got, indices)
+    dy = normal(*y.shape, seed=3)
+    ty.backward(tensor(dy))
+    gradients = ops.conv2d_max_pool2d_backward(ops.relu_backward(dy, y), got, x, weight, **geometry)
+    for gradient, expected in zip(gradients, (tx.grad, tw.grad, tb.grad), strict=True):
+        close(gradient, expected, 50)
 
 
 def test_linear() -> None:

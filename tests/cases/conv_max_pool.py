@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.case import TINY, UNIT, Case, exact, normal
+from cases.case import TINY, UNIT, Case, exact, labels, normal
 from dipkernels import reference
 
 # label: x, weight, stride, padding, dilation, groups, pool_size, rounding
@@ -63,19 +63,16 @@ def _cases() -> list[Case]:
                 else f"{label}-{activation if isinstance(activation, str) else activation[0]}"
             )
             cases.append(Case("conv2d_max_pool2d", name, (x, weight), options, (_maxima_bound, exact)))
-        cases.append(
-            Case(
-                "conv2d_max_pool2d_backward",
-                label,
-                (dy, indices.astype(np.int32), x, weight),
-                geometry,
-                (
-                    _gradient_bound(0, depth // w_shape[1] * w_shape[0] // groups),
-                    _gradient_bound(1, windows),
-                    _gradient_bound(2, windows),
-                ),
-            )
+        bounds = (
+            _gradient_bound(0, depth // w_shape[1] * w_shape[0] // groups),
+            _gradient_bound(1, windows),
+            _gradient_bound(2, windows),
         )
+        arguments = dy, indices.astype(np.int32), x, weight
+        cases.append(Case("conv2d_max_pool2d_backward", label, arguments, geometry, bounds))
+        if label == "lenet2":  # indices that no pooling gives, outside their windows and several times the same
+            arguments = dy, labels(*y.shape, classes=100).astype(np.int32), x, weight
+            cases.append(Case("conv2d_max_pool2d_backward", "any_indices", arguments, geometry, bounds))
     return cases
 
 
