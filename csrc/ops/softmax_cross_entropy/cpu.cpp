@@ -9,9 +9,14 @@ namespace {
 double denominator(const SoftmaxCrossEntropy& p) {
   if (p.reduction != Reduction::mean) return 1.0;
   if (!p.labels) return static_cast<double>(p.outer * p.inner);
+  if (!p.weight) {
+    std::int64_t kept = 0;
+    for (std::int64_t i = 0; i < p.outer * p.inner; ++i) kept += p.labels[i] != p.ignore_index;
+    return static_cast<double>(kept);
+  }
   double sum = 0.0;
   for (std::int64_t i = 0; i < p.outer * p.inner; ++i) {
-    if (p.labels[i] != p.ignore_index) sum += p.weight ? p.weight[p.labels[i]] : 1.0;
+    if (p.labels[i] != p.ignore_index) sum += p.weight[p.labels[i]];
   }
   return sum;
 }

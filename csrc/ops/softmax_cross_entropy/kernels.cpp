@@ -89,16 +89,36 @@ void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t
   if (p.labels) gradient[label] -= label_weight * factor;
 }
 
-// n neighbouring positions whose classes lie `inner` apart, one a lane.
+// So many classes are copied from where they lie far apart, perhaps all in the same few places of a cache.
+constexpr std::int64_t most_held = 256;
+
+// n neighbouring positions whose classes lie `inner` apart, one a lane. Plain: the target of a position is 1 for its
+// label, and 0 for all others.
+template <bool plain>
 void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t position,
              std::int64_t distribution_at, std::int64_t n, float* losses, float* gradient) {
-  I label = broadcast(std::int32_t{-1}), kept = broadcast(std::int32_t{-1});
+  std::int32_t labels[W], keeps[W];
+  for (std::int64_t lane = 0; lane < W; ++lane) labels[lane] = keeps[lane] = -1;
   for (std::int64_t lane = 0; lane < n && p.labels; ++lane) {
-    label[lane] = static_cast<std::int32_t>(p.labels[position + lane]);
-    kept[lane] = p.labels[position + lane] == p.ignore_index ? 0 : -1;
+    labels[lane] = static_cast<std::int32_t>(p.labels[position + lane]);
+    keeps[lane] = p.labels[position + lane] == p.ignore_index ? 0 : -1;
   }
+  I label, kept;
+  __builtin_memcpy(&label, labels, sizeof label);
+  __builtin_memcpy(&kept, keeps, sizeof kept);
+
+  // The logits, and then their exponentials, are held here, or else stay where they are and go to the gradient's place.
+  alignas(64) float held[most_held * W];
+  const bool holds = p.classes <= most_held;
+  const float* from = holds ? held : z;
+  float* to = holds ? held : gradient;
+  const std::int64_t step = holds ? W : p.inner;
   F maximum = broadcast(-infinity);
-  for (std::int64_t c = 0; c < p.classes; ++c) maximum = larger(maximum, load_some(z + c * p.inner, n));
+  for (std::int64_t c = 0; c < p.classes; ++c) {
+    const F logit = load_some(z + c * p.inner, n);
+    maximum = larger(maximum, logit);
+    if (holds) store(held + c * W, logit);
+  }
   const F even = broadcast(p.smoothing / static_cast<float>(p.classes));
   // The weighted, smoothed target of class c in every lane.
   const auto target = [&](std::int64_t c) {
@@ -106,19 +126,24 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
                             : load_some(p.distribution + distribution_at + c * p.inner, n);
     return fma(hard, broadcast(1.0f - p.smoothing), even) * (p.weight ? p.weight[c] : 1.0f);
   };
-  F sum = {}, weighted = {}, weighted_z = {};
+  F sum = {}, weighted = plain ? broadcast(1.0f) : F{}, weighted_z = {};
   for (std::int64_t c = 0; c < p.classes; ++c) {
-    const F shifted = load_some(z + c * p.inner, n) - maximum, e = exp(shifted), t = target(c);
+    const F shifted = load_some(from + c * step, n) - maximum, e = exp(shifted);
     sum += e;
-    weighted += t;
-    // A zero target takes no part, even of a class with logit −∞.
-    weighted_z += p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted;
-    if (gradient) store_some(gradient + c * p.inner, e, n);
+    if (plain) {
+      weighted_z = select(label == static_cast<std::int32_t>(c), shifted, weighted_z);
+    } else {
+      const F t = target(c);
+      weighted += t;
+      // A zero target takes no part, even of a class with logit −∞.
+      weighted_z += p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted;
+    }
+    if (gradient) store_some(to + c * step, e, n);
   }
-  F value = {}, factor = broadcast(scale);
-  for (std::int64_t lane = 0; lane < n; ++lane) {
-    value[lane] = weighted[lane] * __builtin_logf(sum[lane]) - weighted_z[lane];
-    if (p.gamma > 0.0f && weighted[lane] > 0.0f) {
+  // A sum has the 1 that the largest logit contributes.
+  F value = weighted * log(sum) - weighted_z, factor = broadcast(scale);
+  for (std::int64_t lane = 0; lane < n && p.gamma > 0.0f; ++lane) {
+    if (weighted[lane] > 0.0f) {
       const Focal f = focal(value[lane] / weighted[lane], p.gamma);
       value[lane] = weighted[lane] * f.loss;
       factor[lane] *= f.factor;
@@ -129,8 +154,9 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
   if (!gradient) return;
   const F probability_scale = weighted * factor / sum;
   for (std::int64_t c = 0; c < p.classes; ++c) {
-    float* at = gradient + c * p.inner;
-    store_some(at, select(kept, load_some(at, n) * probability_scale - target(c) * factor, F{}), n);
+    const F e = load_some(to + c * step, n);
+    const F pull = plain ? select(label == static_cast<std::int32_t>(c), factor, F{}) : target(c) * factor;
+    store_some(gradient + c * p.inner, select(kept, e * probability_scale - pull, F{}), n);
   }
 }
 
@@ -142,9 +168,11 @@ void positions(const SoftmaxCrossEntropy& p, float scale, const float* logits, f
     }
     return;
   }
+  const bool plain = p.labels && !p.weight && p.smoothing == 0.0f;
   for (std::int64_t i = begin; i < end; i += W) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
-    columns(p, scale, logits + at, i, at, lanes_at(i, end), losses + i, gradient ? gradient + at : nullptr);
+    const auto run = plain ? columns<true> : columns<false>;
+    run(p, scale, logits + at, i, at, lanes_at(i, end), losses + i, gradient ? gradient + at : nullptr);
   }
 }
 
