@@ -163,8 +163,13 @@ void cover_fast(const LaneTiles& p, const Direction& along, const Direction& acr
   const std::int64_t longest = (along.count + pieces - 1) / pieces;
   const bool pairs = longest * 2 * V <= lane_sums && across.count > 1;
   // Short rows leave a tile too few sums to keep the multipliers busy.
-  if (longest * (pairs ? 2 : 1) * 2 <= lane_columns || along.source > 2) return cover_list<V>(p, along, across, third);
-  along.source == 1 ? cover<V, 1>(p, along, across, third) : cover<V, 2>(p, along, across, third);
+  if (longest * (pairs ? 2 : 1) * 2 <= lane_columns) return cover_list<V>(p, along, across, third);
+  switch (along.source) {
+    case 1: return cover<V, 1>(p, along, across, third);
+    case 2: return cover<V, 2>(p, along, across, third);
+    case 4: return cover<V, 4>(p, along, across, third);
+    default: return cover_list<V>(p, along, across, third);
+  }
 }
 
 // The first position after i with another range of taps.
