@@ -23,6 +23,7 @@ def _sum_bound(op: str, terms: int) -> Any:
 CASES = []
 for n, i, o in [
     (1, 1, 1),
+    (1, 2050, 37),
     (261, 530, 53),  # many rows: the weights are transposed
     (33, 1024, 18),
     (5, 784, 30),

@@ -88,6 +88,11 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
+  if (p.N == 1) {
+    return parallel_ranges(p.in, 1024, [&](int64_t begin, int64_t end) {
+      linear_kernels().row_product(dy, weight, p.out, p.in, dx, begin, end);
+    });
+  }
   multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx, nothing_more);
 }
 

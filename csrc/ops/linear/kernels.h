@@ -39,6 +39,9 @@ struct LinearKernels {
                     std::int64_t depth, float* packed);
   void (*panel_product)(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                         std::int64_t column_end);
+  // Of one row of the product, c[j] = Σ_k a[k] · b[k·columns + j] for j in [column_begin, column_end).
+  void (*row_product)(const float* a, const float* b, std::int64_t depth, std::int64_t columns, float* c,
+                      std::int64_t column_begin, std::int64_t column_end);
   void (*finish_rows)(const RowFinish& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                       std::int64_t column_end);
   // to[j·to_row + i] = from[i·from_row + j]
