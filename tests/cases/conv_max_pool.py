@@ -17,7 +17,7 @@ from dipkernels import reference
 GEOMETRIES: dict[str, tuple[Any, ...]] = {
     # One kernel for both: few channels, many images.
     "lenet1": ((32, 1, 32, 32), (6, 1, 5, 5), 1, 0, 1, 1, 2, "exact"),
-    "lenet2": ((19, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1, 2, "exact"),
+    "lenet2": ((31, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1, 2, "exact"),
     "padded": ((33, 3, 9, 12), (5, 3, 3, 4), 1, ((2, 0), (1, 3)), 1, 1, (3, 2), "floor"),
     "stride": ((16, 2, 13, 15), (7, 2, 5, 3), (1, 2), (1, 0), 1, 1, (1, 3), "floor"),
     "dilated": ((40, 6, 8, 9), (13, 6, 3, 2), 1, 2, (2, 3), 1, 2, "exact"),
