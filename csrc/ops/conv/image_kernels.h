@@ -17,14 +17,19 @@ constexpr int image_columns(int rows) {
   return most < 8 ? most : 8;
 }
 
+// v[i][lane] = from[lane·image + i] for the first `some` of i, zeros in the lanes beyond `images`.
+inline void load_images(const float* from, std::int64_t image, std::int64_t images, std::int64_t some, F (&v)[W]) {
+#pragma GCC unroll 16
+  for (int lane = 0; lane < W; ++lane) v[lane] = lane < images ? load_some(from + lane * image, some) : F{};
+  transpose_square(v);
+}
+
 // to[i][lane] = from[lane·image + i], zeros in the lanes beyond `images`.
 void interleave(const float* from, std::int64_t image, std::int64_t images, std::int64_t count, float* to) {
   for (std::int64_t i = 0; i < count; i += W) {
     const std::int64_t some = lanes_at(i, count);
     F v[W];
-#pragma GCC unroll 16
-    for (int lane = 0; lane < W; ++lane) v[lane] = lane < images ? load_some(from + lane * image + i, some) : F{};
-    transpose_square(v);
+    load_images(from + i, image, images, some, v);
 #pragma GCC unroll 16
     for (int j = 0; j < W; ++j) {
       if (j < some) store(to + (i + j) * W, v[j]);
@@ -140,14 +145,8 @@ bool unpool_images(const ImageUnpooling& p) {
   for (std::int64_t i = 0; i < p.windows_h * p.windows_w; i += W) {
     const std::int64_t some = lanes_at(i, p.windows_h * p.windows_w);
     F dy[W], index[W];
-#pragma GCC unroll 16
-    for (int lane = 0; lane < W; ++lane) {
-      const bool there = lane < p.images;
-      dy[lane] = there ? load_some(p.dy + lane * p.image + i, some) : F{};
-      index[lane] = there ? load_some(reinterpret_cast<const float*>(p.indices) + lane * p.image + i, some) : F{};
-    }
-    transpose_square(dy);
-    transpose_square(index);
+    load_images(p.dy + i, p.image, p.images, some, dy);
+    load_images(reinterpret_cast<const float*>(p.indices) + i, p.image, p.images, some, index);
     for (int j = 0; j < some; ++j) {
       sum += dy[j];
       I left = I{} - 1;  // lanes whose index has not been met

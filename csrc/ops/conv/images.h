@@ -108,6 +108,10 @@ struct Units {
   std::int64_t longest() const { return divide_up(height, pieces); }
 };
 
+// Forward, and of every window of the results the maximum and where it stands in its plane.
+void forward_pooled_by_images(const Conv2d& p, const Window2d& pool, const float* x, const float* weight,
+                              const float* bias, float* y, std::int32_t* indices);
+
 // dweight[i] = Σ_share partial[share][i]
 void sum_shares(const float* partial, std::int64_t shares, std::int64_t count, float* dweight);
 

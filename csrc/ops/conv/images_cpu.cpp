@@ -91,32 +91,45 @@ struct Planes {
   int64_t rows;
 };
 
+// The windows that max pooling makes of the results; without `indices` they stay as they are.
+struct Pooling {
+  int64_t height = 1, width = 1;
+  std::int32_t* indices = nullptr;
+};
+
 void product_by_images(int64_t images, const Planes& planes, const TapAxis& h, const TapAxis& w,
-                       const WeightMatrix& matrix, const float* bias, const ActivationSpec& activation) {
+                       const WeightMatrix& matrix, const float* bias, const ActivationSpec& activation,
+                       const Pooling& pool = {}) {
   const ConvKernels& kernels = conv_kernels();
-  const int64_t plane = planes.height * planes.width, out_plane = h.positions() * w.positions();
+  const int64_t plane = planes.height * planes.width, out_lines = h.positions() / pool.height;
+  const int64_t out_plane = out_lines * (w.positions() / pool.width);
   if (images == 0 || out_plane == 0) return;
-  const Units units(images, planes.groups, h.positions());
-  const HeldPlanes held(Held(h, units.longest()), Held(w, w.positions()));
+  const Units units(images, planes.groups, out_lines);
+  const int64_t longest = units.longest() * pool.height;
+  const HeldPlanes held(Held(h, longest), Held(w, w.positions()));
   static thread_local Scratch packed_scratch;
-  const PreparedProduct prepared(h, w, planes.groups, planes.rows, planes.channels, matrix, held, units.longest(), 1,
+  const PreparedProduct prepared(h, w, planes.groups, planes.rows, planes.channels, matrix, held, longest, pool.height,
                                  packed_scratch);
   parallel_for(units.blocks * planes.groups * units.pieces, [&](int64_t task) {
     const int64_t piece = task % units.pieces, g = task / units.pieces % planes.groups;
     const int64_t first = task / units.pieces / planes.groups * kernels.lanes;
     const int64_t some = std::min(kernels.lanes, images - first);
-    const int64_t begin = units.begin(piece), end = units.begin(piece + 1);
+    const int64_t begin = units.begin(piece) * pool.height, end = units.begin(piece + 1) * pool.height;
     static thread_local Scratch held_scratch, sums_scratch;
     float* source = held_scratch.floats(planes.channels * held.plane);
     held.interleave(planes.source + (first * planes.groups + g) * planes.channels * plane,
                     planes.groups * planes.channels * plane, some, planes.channels, planes.height, planes.width,
                     begin * h.step + held.lines.first, Held(h, end - begin).extent, source);
     ImageProduct product = prepared.of(g, source, begin, some);
-    product.out = planes.out + (first * planes.groups + g) * planes.rows * out_plane;
+    const int64_t out = (first * planes.groups + g) * planes.rows * out_plane;
+    product.out = planes.out + out;
     product.out_image = planes.groups * planes.rows * out_plane;
     product.out_plane = out_plane;
     product.bias = bias ? bias + g * planes.rows : nullptr;
     product.activation = activation;
+    product.pool_h = pool.height;
+    product.pool_w = pool.width;
+    product.indices = pool.indices ? pool.indices + out : nullptr;
     kernels.image_product(product, begin, end, sums_scratch.floats(prepared.sums_floats()));
   });
 }
@@ -317,6 +330,13 @@ double backward_weight_images_cost(const Conv2d& p) {
 void forward_by_images(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
   product_by_images(p.N, {x, p.groups, p.group_channels(), p.window.h.input, p.window.w.input, y, p.group_filters()},
                     forward_axis(p.window.h), forward_axis(p.window.w), forward_matrix(p, weight), bias, p.activation);
+}
+
+void forward_pooled_by_images(const Conv2d& p, const Window2d& pool, const float* x, const float* weight,
+                              const float* bias, float* y, std::int32_t* indices) {
+  product_by_images(p.N, {x, p.groups, p.group_channels(), p.window.h.input, p.window.w.input, y, p.group_filters()},
+                    forward_axis(p.window.h), forward_axis(p.window.w), forward_matrix(p, weight), bias, p.activation,
+                    {pool.h.kernel, pool.w.kernel, indices});
 }
 
 // For stride 1.

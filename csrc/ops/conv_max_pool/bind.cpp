@@ -24,9 +24,7 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair 
   Call call{make_conv_call(args, x, weight, stride, padding, dilation, groups, rounding, precision), {}, {}};
   const Shape& shape = call.conv.y_shape;
   call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1}, rounding);
-  std::int64_t plane = 0;
-  check(!__builtin_mul_overflow(shape[2], shape[3], &plane) && plane <= INT32_MAX, args.op(), ": a plane of ", shape[2],
-        " x ", shape[3], " has more elements than its int32 indices can name (2147483647); split it");
+  check_plane_size(args, shape[2], shape[3]);
   call.y_shape = {shape[0], shape[1], call.pool.h.output, call.pool.w.output};
   return call;
 }

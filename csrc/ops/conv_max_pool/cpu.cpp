@@ -40,40 +40,13 @@ void clear_margins(const Window2d& pool, int64_t planes, const HeldPlanes& held,
 
 bool conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, const float* x, const float* weight,
                                const float* bias, float* y, std::int32_t* indices) {
-  const ConvKernels& kernels = conv_kernels();
   const Axis &h = p.window.h, &w = p.window.w;
-  const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
   const int64_t rows = p.group_filters(), channels = p.group_channels();
-  const int64_t in_plane = h.input * w.input, windows = pool.h.output * pool.w.output;
-  if (!is_cheaper(p, image_product_steps(h_axis, w_axis, rows, channels), channels * in_plane + 2 * rows * windows,
-                  forward_cost(p))) {
+  if (!is_cheaper(p, image_product_steps(forward_axis(h), forward_axis(w), rows, channels),
+                  channels * h.input * w.input + 2 * rows * pool.h.output * pool.w.output, forward_cost(p))) {
     return false;
   }
-  const Units units(p.N, p.groups, pool.h.output);
-  const int64_t longest = units.longest() * pool.h.kernel;
-  const HeldPlanes held(Held(h_axis, longest), Held(w_axis, w.output));
-  static thread_local Scratch packed_scratch;
-  const PreparedProduct prepared(h_axis, w_axis, p.groups, rows, channels, forward_matrix(p, weight), held, longest,
-                                 pool.h.kernel, packed_scratch);
-  parallel_for(units.blocks * p.groups * units.pieces, [&](int64_t task) {
-    const int64_t piece = task % units.pieces, g = task / units.pieces % p.groups;
-    const int64_t first = task / units.pieces / p.groups * kernels.lanes, some = std::min(kernels.lanes, p.N - first);
-    const int64_t begin = units.begin(piece) * pool.h.kernel, end = units.begin(piece + 1) * pool.h.kernel;
-    static thread_local Scratch held_scratch, sums_scratch;
-    float* source = held_scratch.floats(channels * held.plane);
-    held.interleave(x + (first * p.C + g * channels) * in_plane, p.C * in_plane, some, channels, h.input, w.input,
-                    begin * h.stride + held.lines.first, Held(h_axis, end - begin).extent, source);
-    ImageProduct product = prepared.of(g, source, begin, some);
-    product.out = y + (first * p.K + g * rows) * windows;
-    product.out_image = p.K * windows;
-    product.out_plane = windows;
-    product.bias = bias ? bias + g * rows : nullptr;
-    product.activation = p.activation;
-    product.pool_h = pool.h.kernel;
-    product.pool_w = pool.w.kernel;
-    product.indices = indices + (first * p.K + g * rows) * windows;
-    kernels.image_product(product, begin, end, sums_scratch.floats(prepared.sums_floats()));
-  });
+  forward_pooled_by_images(p, pool, x, weight, bias, y, indices);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include "core/families.h"
 #include "core/geometry.h"
 #include "ops/max_pool/max_pool.h"
+#include "ops/unpool/check_indices.h"
 
 namespace dip {
 namespace {
@@ -27,9 +28,7 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
   const Window2d window =
       make_window(args.op(), {x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation, rounding);
   for (const Axis& axis : {window.h, window.w}) check_windows(args, axis);
-  std::int64_t plane = 0;
-  check(!__builtin_mul_overflow(x.extent(2), x.extent(3), &plane) && plane <= INT32_MAX, args.op(), ": a plane of ",
-        x.extent(2), " x ", x.extent(3), " has more elements than its int32 indices can name (2147483647); split it");
+  check_plane_size(args, x.extent(2), x.extent(3));
   const Shape shape = {x.extent(0), x.extent(1), window.h.output, window.w.output};
   Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
   args.check_apart(y, x, "x");

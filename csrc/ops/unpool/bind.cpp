@@ -9,6 +9,12 @@
 
 namespace dip {
 
+void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t width) {
+  std::int64_t plane = 0;
+  check(!__builtin_mul_overflow(height, width, &plane) && plane <= INT32_MAX, args.op(), ": a plane of ", height, " x ",
+        width, " has more elements than its int32 indices can name (2147483647); split it");
+}
+
 void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
                          Pair size) {
   backend::check_indices(

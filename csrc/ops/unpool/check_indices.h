@@ -6,6 +6,9 @@
 
 namespace dip {
 
+// ValueError for a plane with more elements than an int32 index can name.
+void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t width);
+
 // IndexError, on the GPU later, for one that is outside the plane of this size.
 void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
                          Pair size);

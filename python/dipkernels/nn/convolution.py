@@ -48,16 +48,18 @@ class Conv2d(Layer):
         self._x: FloatArray | None = None
         self._y: FloatArray | None = None
 
+    @property
+    def geometry(self) -> tuple[tuple[int, int], tuple[tuple[int, int], tuple[int, int]], tuple[int, int], int]:
+        """stride, padding, dilation and groups, as the operators take them."""
+        return self.stride, self.padding, self.dilation, self.groups
+
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         (self._x,) = inputs
         self._y = ops.conv2d(
             self._x,
             self.parameters["weight"],
             self.parameters.get("bias"),
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
+            *self.geometry,
             self.activation,
         )
         return self._y
@@ -65,11 +67,10 @@ class Conv2d(Layer):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x, weight = self._saved(self._x), self.parameters["weight"]
         dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
-        geometry = (self.stride, self.padding, self.dilation, self.groups)
-        self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *geometry)
+        self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *self.geometry)
         if "bias" in self.parameters:
             self.gradients["bias"] = ops.conv2d_backward_bias(dy)
-        return (ops.conv2d_backward_data(dy, weight, x.shape, *geometry) if input_gradient else None,)
+        return (ops.conv2d_backward_data(dy, weight, x.shape, *self.geometry) if input_gradient else None,)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         filters, channels = self.parameters["weight"].shape[:2]
