@@ -8,9 +8,9 @@
 namespace dip {
 
 enum class Precision {
-  highest,  // float32
-  high,     // float32 split in two: three products of 11-bit halves
-  medium,   // one product of numbers rounded to 11 bits (TF32)
+  highest,  // float32, or as exact
+  high,     // numbers split in two halves of 8 bits or more: three products
+  medium,   // one product of numbers rounded to 8 bits (bfloat16) or more (TF32)
 };
 
 // The least precision that will do; a backend may be more precise.

@@ -19,12 +19,15 @@ def set_num_threads(count: int) -> None:
 
 
 def isa() -> str:
-    """The instruction set in use: "baseline", "avx2" or "avx512"."""
+    """The instruction set in use: "baseline", "avx2", "avx512", "avx512_bf16" or "amx"."""
     return _cpu.isa()
 
 
 def available_isas() -> list[str]:
-    """The instruction sets of this machine, the best last."""
+    """The instruction sets of this machine that the CPU kernels have uses for, the best last.
+
+    "avx512_bf16" and "amx" are "avx512" with instructions for products of bfloat16 numbers.
+    """
     return _cpu.available_isas()
 
 

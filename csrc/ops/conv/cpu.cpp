@@ -12,7 +12,7 @@
 namespace dip::cpu {
 namespace {
 
-enum class Way { rows, tiles, lanes, images, dots };
+enum class Way { rows, tiles, lanes, images, dots, bf16 };
 
 struct Candidate {
   Way way;
@@ -36,21 +36,24 @@ Choice choose_forward(const Conv2d& p) {
   if (few_channels(p)) return {{Way::rows, 0.0}};
   return cheapest_first({{Way::tiles, forward_tiles_cost(p)},
                          {Way::lanes, forward_lanes_cost(p)},
-                         {Way::images, forward_images_cost(p)}});
+                         {Way::images, forward_images_cost(p)},
+                         {Way::bf16, forward_bf16_cost(p)}});
 }
 
 Choice choose_backward_data(const Conv2d& p) {
   if (few_channels(p)) return {{Way::rows, 0.0}};
   return cheapest_first({{Way::tiles, backward_data_tiles_cost(p)},
                          {Way::lanes, backward_data_lanes_cost(p)},
-                         {Way::images, backward_data_images_cost(p)}});
+                         {Way::images, backward_data_images_cost(p)},
+                         {Way::bf16, backward_data_bf16_cost(p)}});
 }
 
 Choice choose_backward_weight(const Conv2d& p) {
   if (few_channels(p)) return {{Way::rows, 0.0}};
   return cheapest_first({{Way::dots, backward_weight_dots_cost(p)},
                          {Way::lanes, backward_weight_lanes_cost(p)},
-                         {Way::images, backward_weight_images_cost(p)}});
+                         {Way::images, backward_weight_images_cost(p)},
+                         {Way::bf16, backward_weight_bf16_cost(p)}});
 }
 
 const char* name_of(Way way) {
@@ -60,6 +63,7 @@ const char* name_of(Way way) {
     case Way::lanes: return "lanes";
     case Way::images: return "images";
     case Way::dots: return "dots";
+    case Way::bf16: return "bf16";
   }
   return "";
 }
@@ -71,6 +75,7 @@ const char* reason_of(Way way) {
     case Way::lanes: return "the channels of the result, or the filters, are the vector";
     case Way::images: return "the images are the vector";
     case Way::dots: return "the positions are the vector";
+    case Way::bf16: return "products of bfloat16 numbers, where all are finite and no sum leaves float32";
   }
   return "";
 }
@@ -104,29 +109,44 @@ std::string conv2d_choice(const std::string& op, const Conv2d& p) {
 }
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  switch (choose_forward(p)[0].way) {
-    case Way::rows: return forward_by_rows(p, x, weight, bias, y);
-    case Way::lanes: return forward_by_lanes(p, x, weight, bias, y);
-    case Way::images: return forward_by_images(p, x, weight, bias, y);
-    default: return forward_by_tiles(p, x, weight, bias, y);
+  for (const Candidate& candidate : choose_forward(p)) {
+    switch (candidate.way) {
+      case Way::rows: return forward_by_rows(p, x, weight, bias, y);
+      case Way::lanes: return forward_by_lanes(p, x, weight, bias, y);
+      case Way::images: return forward_by_images(p, x, weight, bias, y);
+      case Way::bf16:
+        if (forward_by_bf16(p, x, weight, bias, y)) return;
+        break;
+      default: return forward_by_tiles(p, x, weight, bias, y);
+    }
   }
 }
 
 void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  switch (choose_backward_data(p)[0].way) {
-    case Way::rows: return backward_data_by_rows(p, dy, weight, dx);
-    case Way::lanes: return backward_data_by_lanes(p, dy, weight, dx);
-    case Way::images: return backward_data_by_images(p, dy, weight, dx);
-    default: return backward_data_by_tiles(p, dy, weight, dx);
+  for (const Candidate& candidate : choose_backward_data(p)) {
+    switch (candidate.way) {
+      case Way::rows: return backward_data_by_rows(p, dy, weight, dx);
+      case Way::lanes: return backward_data_by_lanes(p, dy, weight, dx);
+      case Way::images: return backward_data_by_images(p, dy, weight, dx);
+      case Way::bf16:
+        if (backward_data_by_bf16(p, dy, weight, dx)) return;
+        break;
+      default: return backward_data_by_tiles(p, dy, weight, dx);
+    }
   }
 }
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  switch (choose_backward_weight(p)[0].way) {
-    case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
-    case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
-    case Way::images: return backward_weight_by_images(p, dy, x, dweight);
-    default: return backward_weight_by_dots(p, dy, x, dweight);
+  for (const Candidate& candidate : choose_backward_weight(p)) {
+    switch (candidate.way) {
+      case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
+      case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
+      case Way::images: return backward_weight_by_images(p, dy, x, dweight);
+      case Way::bf16:
+        if (backward_weight_by_bf16(p, dy, x, dweight)) return;
+        break;
+      default: return backward_weight_by_dots(p, dy, x, dweight);
+    }
   }
 }
 

@@ -29,16 +29,25 @@ void backward_weight_by_images(const Conv2d& p, const float* dy, const float* x,
 // Dot products along the positions: weight gradients of few filters.
 void backward_weight_by_dots(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
+// Products of bfloat16 numbers, on processors that multiply them. False where the numbers forbid it: infinities, or
+// sums that would leave the range of float32.
+bool forward_by_bf16(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight, float* dx);
+bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, float* dweight);
+
 // What these cost for one image and group, in multiply-adds of one lane.
 double forward_tiles_cost(const Conv2d& p);
 double forward_lanes_cost(const Conv2d& p);
 double forward_images_cost(const Conv2d& p);
+double forward_bf16_cost(const Conv2d& p);
 double backward_data_tiles_cost(const Conv2d& p);
 double backward_data_lanes_cost(const Conv2d& p);
 double backward_data_images_cost(const Conv2d& p);
+double backward_data_bf16_cost(const Conv2d& p);
 double backward_weight_dots_cost(const Conv2d& p);
 double backward_weight_lanes_cost(const Conv2d& p);
 double backward_weight_images_cost(const Conv2d& p);
+double backward_weight_bf16_cost(const Conv2d& p);
 
 // Of the cheapest way.
 double forward_cost(const Conv2d& p);

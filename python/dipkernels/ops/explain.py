@@ -24,6 +24,8 @@ def explain(
 ) -> str:
     """Which of its kernels a convolution uses on the CPU, by the name that csrc/ops/conv/ways.h has, and why.
 
+    It is that for the precision which `dipkernels.precision` has set.
+
     Parameters
     ----------
     op
@@ -38,8 +40,8 @@ def explain(
     ValueError
         Another operator, or sizes that do not fit together.
 
-    >>> explain("conv2d", (16, 64, 56, 56), (64, 64, 3, 3), padding=1).partition(":")[0]
-    'lanes'
+    >>> explain("conv2d", (64, 1, 32, 32), (6, 1, 5, 5)).partition(":")[0]
+    'images'
     """
     if op not in _OPERATORS:
         raise ValueError(f"explain: op must be one of {', '.join(_OPERATORS)}, got {op!r}")

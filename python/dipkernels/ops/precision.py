@@ -8,11 +8,16 @@ from contextvars import ContextVar
 from typing import Literal, TypeAlias
 
 Precision: TypeAlias = Literal["highest", "high", "medium"]
-"""The least precision that will do; a backend may be more precise, and the CPU always multiplies in float32.
+"""The least precision that will do; a backend may be more precise where that is no slower.
 
-"highest": float32. "high": numbers split in two, three products of 11-bit halves, an error near 2⁻²¹ of each product.
-"medium": one product of numbers rounded to 11 bits (TF32), an error near 2⁻¹¹; none for float16 and bfloat16, which
-have no more bits, so they are always multiplied like this.
+"highest": float32, or products that are as exact. "high": numbers split in two, three products of their halves, with an
+error of at most 3·2⁻¹⁶ of each product (2⁻²⁰ on GPUs). "medium": one product of numbers rounded to bfloat16, with an
+error of at most 2⁻⁷ (2⁻¹⁰ on GPUs, where they are rounded to TF32). Arrays of float16 and bfloat16 lose nothing: their
+products are exact in TF32.
+
+The CPU has faster ways for "medium" where it multiplies bfloat16 numbers (AVX512-BF16 on AMD's processors, AMX on
+Intel's), and for "high" and even "highest" on AMX; `explain` tells. They take numbers below 2⁻¹²⁶ for zeros, for
+"medium" alone; where infinities, NaN or a range beyond float32's rule them out, float32 is multiplied instead.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")

@@ -1,0 +1,529 @@
+// Convolution out of bfloat16 products: both operands are split into planes of bfloat16 numbers and laid out as the
+// instructions want them, the zero padding included, so that every tap reads the source at a constant shift.
+//
+// Forward, and backward to the data, the left operand is the source with 32 channels of a pixel side by side, the right
+// one the weights, and the rows of a tile are positions of the result. For the gradient of the weights the depth runs
+// along the positions: the left operand is x, plane by plane, a channel a row, and the right one dy.
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "core/bf16.h"
+#include "core/parallel.h"
+#include "core/scratch.h"
+#include "ops/conv/tap_axis.h"
+#include "ops/conv/ways.h"
+
+namespace dip::cpu {
+namespace {
+
+using std::int64_t;
+
+constexpr int64_t packed_at_most = 3 << 19;  // bytes of the source at a time: they stay in the second-level caches
+constexpr int64_t rows_at_once = 224;        // of the result, which use a part of the weights one after the other
+constexpr int64_t pieces_at_once = 12;       // of the positions, which stay in the first-level cache for all taps
+
+std::uint16_t* halves(Scratch& scratch, int64_t count) {
+  return reinterpret_cast<std::uint16_t*>(scratch.floats(divide_up(std::max<int64_t>(count, 1), 2)));
+}
+
+// One axis of a packed source. For a step of s it is split into s phases, every s-th place each, so that neighbouring
+// positions meet neighbouring cells. The padding behind a line is that before the next one.
+struct PackedAxis {
+  int64_t first = 0, step = 1, cells = 1, phases = 1;
+  int64_t overhang = 0;  // cells that a last line would have and that the next one provides
+  int64_t extent;
+
+  PackedAxis(const std::vector<const TapAxis*>& axes, int64_t extent_) : step(axes[0]->step), extent(extent_) {
+    int64_t last = 0, positions = 1;
+    bool some = false;
+    for (const TapAxis* axis : axes) {
+      positions = std::max(positions, axis->positions());
+      for (int64_t shift : axis->shift) {
+        const int64_t end = (axis->positions() - 1) * step + shift + 1;
+        first = some ? std::min(first, shift) : shift;
+        last = some ? std::max(last, end) : end;
+        some = true;
+      }
+    }
+    phases = step;
+    const int64_t full = some ? divide_up(last - first, step) : 1;
+    int64_t least_lead = full, data = 0;
+    for (int64_t phase = 0; phase < phases; ++phase) {
+      const int64_t begin = first + phase;
+      least_lead = std::min(least_lead, begin < 0 ? divide_up(-begin, step) : 0);
+      data = std::max(data, std::min(full, begin < extent ? divide_up(extent - begin, step) : 0));
+    }
+    cells = std::max({positions, data, full - least_lead});
+    overhang = std::max<int64_t>(full - cells, 0);
+  }
+
+  // The place of the source in a cell.
+  int64_t place(int64_t phase, int64_t cell) const { return first + phase + cell * step; }
+  int64_t phase_of(int64_t shift) const { return (shift - first) % step; }
+  int64_t cell_of(int64_t shift) const { return (shift - first) / step; }
+};
+
+// Images packed one after the other, for each phase on its own.
+struct PackedImages {
+  PackedAxis h, w;
+  int64_t image, phase;  // distances in cells
+  int64_t images;
+
+  PackedImages(const PackedAxis& h_, const PackedAxis& w_, int64_t images_)
+      : h(h_), w(w_), image(h_.cells * w_.cells), images(images_) {
+    phase = images * image + tail();
+  }
+
+  // Zeros behind the last image: its padding, and as much as a tile may read beyond.
+  int64_t tail() const { return (h.overhang + 1) * w.cells + w.overhang + bf16_depth; }
+  int64_t cells() const { return h.phases * w.phases * phase; }
+  int64_t cell_of(int64_t h_shift, int64_t w_shift) const {
+    return (h.phase_of(h_shift) * w.phases + w.phase_of(w_shift)) * phase + h.cell_of(h_shift) * w.cells +
+           w.cell_of(w_shift);
+  }
+  std::vector<int64_t> taps(const TapAxis& h_axis, const TapAxis& w_axis) const {
+    std::vector<int64_t> cells;
+    for (int64_t r : h_axis.shift) {
+      for (int64_t s : w_axis.shift) cells.push_back(cell_of(r, s));
+    }
+    return cells;
+  }
+};
+
+// Packs `count` channels from each of `lines` planes on; `pack` is pack_pixels or pack_row. The ranges of all tasks are
+// merged: a maximum is the same in any order.
+struct PackedSource {
+  const float* source;      // the first image's first plane
+  int64_t image, channels;  // distance of the images; channels of a group
+  int64_t groups, height, width;
+};
+
+class Ranges {
+ public:
+  explicit Ranges(int64_t tasks) : ranges_(tasks) {}
+  Bf16Range& of(int64_t task) { return ranges_[task]; }
+  Bf16Range merged() const {
+    Bf16Range all;
+    for (const Bf16Range& range : ranges_) all.include(range);
+    return all;
+  }
+
+ private:
+  std::vector<Bf16Range> ranges_;
+};
+
+// Packs all images of `layout`, `together` channels at a time: to[group][channels / together][plane][cell][together].
+Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int64_t together, int planes,
+                      std::uint16_t* to) {
+  const Bf16Kernels& kernels = bf16_kernels();
+  const auto pack = together == 1 ? kernels.pack_row : kernels.pack_pixels;
+  const int64_t blocks = divide_up(from.channels, together), plane = layout.cells() * together;
+  const int64_t lines_a_task = divide_up(256, together);
+  const int64_t lines = layout.images * layout.h.cells, pieces = divide_up(lines, lines_a_task);
+  Ranges ranges(from.groups * blocks * pieces);
+  parallel_for(from.groups * blocks * pieces, [&](int64_t task) {
+    const int64_t piece = task % pieces, block = task / pieces % blocks, g = task / pieces / blocks;
+    const int64_t begin = piece * lines_a_task, end = std::min(lines, begin + lines_a_task);
+    std::uint16_t* block_to = to + (g * blocks + block) * planes * plane;
+    for (int64_t phase = 0; phase < layout.h.phases * layout.w.phases; ++phase) {
+      const int64_t a = phase / layout.w.phases, b = phase % layout.w.phases;
+      for (int64_t line = begin; line < end; ++line) {
+        const int64_t n = line / layout.h.cells, y = layout.h.place(a, line % layout.h.cells);
+        const float* channel =
+            from.source + n * from.image + (g * from.channels + block * together) * from.height * from.width;
+        pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from.height * from.width,
+              std::min(together, from.channels - block * together), from.width, layout.w.place(b, 0), layout.w.step,
+              layout.w.cells, layout.h.step * from.width,
+              block_to + (phase * layout.phase + line * layout.w.cells) * together, plane, planes},
+             ranges.of(task));
+      }
+      if (end < lines) continue;
+      pack({nullptr, 0, 0, 0, 0, 1, layout.tail(), 0,
+            block_to + (phase * layout.phase + lines * layout.w.cells) * together, plane, planes},
+           ranges.of(task));
+    }
+  });
+  return ranges.merged();
+}
+
+// A matrix of weights for every tap, whose rows are those of the results: weight[group + row·r + channel·c + tap].
+struct TapWeights {
+  const float* weight;
+  int64_t group, row, channel;
+  int64_t groups, rows, channels;
+  std::vector<int64_t> taps;
+};
+
+// to[plane][group][rows / 32][channels / 32][tap][32 × 32]
+Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
+  const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
+  const int64_t taps = static_cast<int64_t>(from.taps.size()), tile = bf16_depth * bf16_columns;
+  Ranges ranges(from.groups * row_blocks * blocks);
+  parallel_for(from.groups * row_blocks * blocks, [&](int64_t task) {
+    const int64_t block = task % blocks, row_block = task / blocks % row_blocks, g = task / blocks / row_blocks;
+    const int64_t rows = std::min(bf16_columns, from.rows - row_block * bf16_columns);
+    const int64_t channels = std::min(bf16_depth, from.channels - block * bf16_depth);
+    const float* first =
+        from.weight + g * from.group + row_block * bf16_columns * from.row + block * bf16_depth * from.channel;
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      float values[bf16_columns][bf16_depth];
+      for (int64_t row = 0; row < rows; ++row) {
+        const float* at = first + row * from.row + from.taps[tap];
+        for (int64_t c = 0; c < channels; ++c) values[row][c] = at[c * from.channel];
+      }
+      const Bf16Run all{0, 0, channels};
+      bf16_kernels().pack_columns({values[0], bf16_depth, rows, &all, 1, to + (task * taps + tap) * tile,
+                                   from.groups * row_blocks * blocks * taps * tile, planes},
+                                  ranges.of(task));
+    }
+  });
+  return ranges.merged();
+}
+
+int64_t weights_halves(int64_t groups, int64_t rows, int64_t channels, int64_t taps, int planes) {
+  return planes * groups * divide_up(rows, bf16_columns) * divide_up(channels, bf16_depth) * taps * bf16_depth *
+         bf16_columns;
+}
+
+// Results that the same taps lead to: position (i, j) goes to out[i·row + j·column] of its plane.
+struct Part {
+  TapAxis h, w;
+  std::vector<int64_t> taps;  // columns of the weights
+  int64_t first, row, column;
+};
+
+// The positions of some images, as rows of a product.
+struct Positions {
+  std::vector<int64_t> from, to;  // in the packed source; in the results, or −1 for a place between images and lines
+  int64_t column;
+
+  Positions(const Part& part, const PackedImages& layout, int64_t out_image, bool evenly) : column(part.column) {
+    const int64_t height = part.h.positions(), width = part.w.positions();
+    for (int64_t n = 0; n < layout.images; ++n) {
+      for (int64_t i = 0; i < (evenly ? layout.h.cells : height); ++i) {
+        for (int64_t j = 0; j < (evenly ? layout.w.cells : width); ++j) {
+          const bool inside = i < height && j < width;
+          from.push_back((n * layout.image + i * layout.w.cells + j) * bf16_depth);
+          to.push_back(inside ? n * out_image + i * part.row + j * part.column : -1);
+        }
+      }
+    }
+    while (!to.empty() && to.back() < 0) {
+      to.pop_back();
+      from.pop_back();
+    }
+    // A tile that is not full reads on.
+    for (int64_t i = 0; evenly && i < bf16_depth; ++i) from.push_back(from.empty() ? 0 : from.back() + bf16_depth);
+  }
+
+  int64_t count() const { return static_cast<int64_t>(to.size()); }
+
+  std::vector<Bf16Run> runs(int64_t begin, int64_t end) const {
+    std::vector<Bf16Run> found;
+    for (int64_t q = begin; q < end; ++q) {
+      if (to[q] < 0) continue;
+      if (!found.empty() && found.back().row + found.back().count == q - begin &&
+          found.back().at + found.back().count * column == to[q]) {
+        ++found.back().count;
+      } else {
+        found.push_back({q - begin, to[q], 1});
+      }
+    }
+    return found;
+  }
+};
+
+// What a product reads and writes: images of groups × channels planes, and of groups × rows.
+struct Planes {
+  const float* source;
+  int64_t channels, height, width;
+  float* out;
+  int64_t rows, out_plane;
+};
+
+bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Part>& parts, TapWeights weights,
+                     const float* bias, const ActivationSpec& activation) {
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const Bf16Split split = bf16_split(p.precision);
+  const int64_t row_blocks = divide_up(planes.rows, bf16_columns), blocks = divide_up(planes.channels, bf16_depth);
+  const int64_t tile = bf16_depth * bf16_columns;
+  static thread_local Scratch weight_scratch, source_scratch;
+  std::vector<int64_t> packed_at;  // of each part
+  int64_t packed_halves = 0, most_taps = 1;
+  std::vector<const TapAxis*> h_axes, w_axes;
+  for (const Part& part : parts) {
+    packed_at.push_back(packed_halves);
+    const int64_t taps = static_cast<int64_t>(part.taps.size());
+    packed_halves += weights_halves(p.groups, planes.rows, planes.channels, taps, split.planes);
+    most_taps = std::max(most_taps, taps);
+    h_axes.push_back(&part.h);
+    w_axes.push_back(&part.w);
+  }
+  std::uint16_t* packed = halves(weight_scratch, packed_halves);
+  Bf16Range weight_range;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    weights.taps = parts[i].taps;
+    weight_range.include(pack_weights(weights, split.planes, packed + packed_at[i]));
+  }
+
+  const PackedAxis h(h_axes, planes.height), w(w_axes, planes.width);
+  const int64_t image_halves = p.groups * blocks * split.planes * PackedImages(h, w, 1).cells() * bf16_depth;
+  const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, std::max<int64_t>(p.N, 1));
+  const int64_t in_image = p.groups * planes.channels * planes.height * planes.width;
+  const int64_t out_image = p.groups * planes.rows * planes.out_plane;
+  std::vector<Positions> positions;
+  for (int64_t first = 0, images = 0; first < p.N; first += batch) {
+    const int64_t before = images;
+    images = std::min(batch, p.N - first);
+    const PackedImages layout(h, w, images);
+    std::uint16_t* source = halves(source_scratch, p.groups * blocks * split.planes * layout.cells() * bf16_depth);
+    const Bf16Range range = pack_images(
+        {planes.source + first * in_image, in_image, planes.channels, p.groups, planes.height, planes.width}, layout,
+        bf16_depth, split.planes, source);
+    if (!bf16_can_multiply(range, weight_range, planes.channels * most_taps, split.planes)) return false;
+    if (images != before) {
+      positions.clear();
+      for (const Part& part : parts) positions.emplace_back(part, layout, out_image, tiles.evenly);
+    }
+    const int64_t plane = layout.cells() * bf16_depth;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Part& part = parts[i];
+      const Positions& rows = positions[i];
+      const int64_t taps = static_cast<int64_t>(part.taps.size());
+      const std::vector<int64_t> cells = layout.taps(part.h, part.w);
+      std::vector<Bf16Step> steps;
+      for (int64_t block = 0; block < blocks; ++block) {
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * tile});
+        }
+      }
+      // Neighbouring tasks read the same part of the source.
+      const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
+      const int64_t most = std::max(tiles.rows, rows_at_once / tiles.rows * tiles.rows);
+      const int64_t piece = std::min(most, divide_up(divide_up(rows.count(), tiles.rows), wanted) * tiles.rows);
+      const int64_t pieces = divide_up(rows.count(), std::max(piece, tiles.rows));
+      parallel_for(pieces * p.groups * row_blocks, [&](int64_t task) {
+        const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
+        const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
+        const int64_t columns = std::min(bf16_columns, planes.rows - row_block * bf16_columns);
+        static thread_local Scratch sums_scratch;
+        float* sums = sums_scratch.floats((piece + tiles.rows) * bf16_columns);
+        for (int64_t q = begin; q < end; q += tiles.rows) {
+          tiles.product({source + g * blocks * split.planes * plane, rows.from.data() + q, plane,
+                         packed + packed_at[i] + (g * row_blocks + row_block) * blocks * taps * tile,
+                         p.groups * row_blocks * blocks * taps * tile, steps.data(), static_cast<int64_t>(steps.size()),
+                         sums + (q - begin) * bf16_columns, false},
+                        std::min(tiles.rows, end - q), columns, split.products);
+        }
+        const std::vector<Bf16Run> runs = rows.runs(begin, end);
+        const int64_t k = g * planes.rows + row_block * bf16_columns;
+        bf16_kernels().finish({sums, end - begin, columns, runs.data(), static_cast<int64_t>(runs.size()),
+                               bias ? bias + k : nullptr, activation,
+                               planes.out + first * out_image + k * planes.out_plane + part.first, planes.out_plane,
+                               part.column});
+      });
+    }
+  }
+  return true;
+}
+
+std::vector<Part> forward_parts(const Conv2d& p) {
+  Part part{forward_axis(p.window.h), forward_axis(p.window.w), {}, 0, p.window.w.output, 1};
+  for (int64_t tap = 0; tap < p.taps(); ++tap) part.taps.push_back(tap);
+  return {part};
+}
+
+std::vector<Part> backward_parts(const Conv2d& p) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  std::vector<Part> parts;
+  for (int64_t a = 0; a < h.stride; ++a) {
+    for (int64_t b = 0; b < w.stride; ++b) {
+      const TapPhase rows = backward_phase(h, a), columns = backward_phase(w, b);
+      if (rows.axis.positions() * columns.axis.positions() == 0) continue;
+      Part part{rows.axis, columns.axis, {}, rows.first * w.input + columns.first, h.stride * w.input, w.stride};
+      for (int64_t r : rows.taps) {
+        for (int64_t s : columns.taps) part.taps.push_back(r * w.kernel + s);
+      }
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
+// Measured on a Zen 4, in multiply-adds of one float32 lane: what it costs to pack a number of the source and of the
+// weights, a plane each, and to bring a result to its place; and how much more where numbers of the source are
+// gathered.
+constexpr double cost_of_source = 10.0, cost_of_weight = 24.0, cost_of_result = 12.0, cost_of_gathering = 4.0;
+
+bool is_possible(const Conv2d& p) {
+  return bf16_tiles() && bf16_split(p.precision).planes <= bf16_tiles()->most_planes && p.N > 0;
+}
+
+// What the steps cost of `rows` × `columns` of sums, in tiles, each as deep as 32 numbers.
+double steps_cost(double rows, int64_t most_rows, int64_t columns, int products) {
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const int64_t whole = columns / bf16_columns, rest = columns % bf16_columns;
+  const double cost = static_cast<double>(whole) * tiles.step_cost(most_rows, bf16_columns, products) +
+                      (rest > 0 ? tiles.step_cost(most_rows, rest, products) : 0.0);
+  return rows / static_cast<double>(most_rows) * cost;
+}
+
+double packing_cost(const TapAxis& w, int64_t numbers, int planes) {
+  return (w.step > 2 ? cost_of_gathering : 1.0) * cost_of_source * static_cast<double>(numbers * planes);
+}
+
+double product_cost(const Conv2d& p, const std::vector<Part>& parts, int64_t rows, int64_t channels, int64_t height,
+                    int64_t width) {
+  const Bf16Split split = bf16_split(p.precision);
+  const int64_t blocks = divide_up(channels, bf16_depth), depth = blocks * bf16_depth;
+  double cost = packing_cost(parts[0].w, depth * height * width, split.planes);
+  cost += cost_of_weight * static_cast<double>(rows * p.taps() * depth * split.planes) / static_cast<double>(p.N);
+  for (const Part& part : parts) {
+    double positions = static_cast<double>(part.h.positions() * part.w.positions());
+    cost += cost_of_result * positions * static_cast<double>(rows);
+    if (bf16_tiles()->evenly) {
+      positions = static_cast<double>(PackedAxis({&part.h}, height).cells * PackedAxis({&part.w}, width).cells);
+    }
+    cost += steps_cost(positions, bf16_tiles()->rows, rows, split.products) *
+            static_cast<double>(blocks * static_cast<int64_t>(part.taps.size()));
+  }
+  return cost;
+}
+
+constexpr double impossible = std::numeric_limits<double>::infinity();
+
+// Of a tile's rows, each a channel: nearly equal parts, but halves of tiles where rows must be even.
+int64_t gradient_channels(const Conv2d& p) {
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const int64_t nearly = divide_up(p.group_channels(), divide_up(p.group_channels(), tiles.rows));
+  return tiles.evenly ? divide_up(nearly, tiles.rows / 2) * (tiles.rows / 2) : nearly;
+}
+
+}  // namespace
+
+double forward_bf16_cost(const Conv2d& p) {
+  if (!is_possible(p)) return impossible;
+  return product_cost(p, forward_parts(p), p.group_filters(), p.group_channels(), p.window.h.input, p.window.w.input);
+}
+
+double backward_data_bf16_cost(const Conv2d& p) {
+  if (!is_possible(p)) return impossible;
+  const std::vector<Part> parts = backward_parts(p);
+  return product_cost(p, parts, p.group_channels(), p.group_filters(), p.window.h.output, p.window.w.output);
+}
+
+double backward_weight_bf16_cost(const Conv2d& p) {
+  if (!is_possible(p)) return impossible;
+  const Axis &h = p.window.h, &w = p.window.w;
+  const Bf16Split split = bf16_split(p.precision);
+  const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
+  const int64_t positions = PackedAxis({&h_axis}, h.input).cells * PackedAxis({&w_axis}, w.input).cells;
+  const int64_t channels = gradient_channels(p), blocks = divide_up(p.group_channels(), channels);
+  const double steps = steps_cost(static_cast<double>(blocks * channels), channels, p.group_filters(), split.products);
+  return steps * static_cast<double>(p.taps() * positions) / bf16_depth +
+         packing_cost(w_axis, p.group_channels() * h.input * w.input, split.planes) +
+         packing_cost(w_axis, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.planes);
+}
+
+bool forward_by_bf16(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const int64_t channels = p.group_channels(), rows = p.group_filters();
+  return product_by_bf16(
+      p, {x, channels, h.input, w.input, y, rows, h.output * w.output}, forward_parts(p),
+      {weight, rows * channels * p.taps(), channels * p.taps(), p.taps(), p.groups, rows, channels, {}}, bias,
+      p.activation);
+}
+
+bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const int64_t rows = p.group_channels(), channels = p.group_filters();
+  return product_by_bf16(p, {dy, channels, h.output, w.output, dx, rows, h.input * w.input}, backward_parts(p),
+                         {weight, rows * channels * p.taps(), p.taps(), rows * p.taps(), p.groups, rows, channels, {}},
+                         nullptr, {});
+}
+
+bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const Bf16Kernels& kernels = bf16_kernels();
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const Bf16Split split = bf16_split(p.precision);
+  const int64_t channels = p.group_channels(), filters = p.group_filters(), taps = p.taps();
+  const int64_t in_image = p.C * h.input * w.input, out_plane = h.output * w.output;
+  const int64_t tile = bf16_depth * bf16_columns;
+  const int64_t channel_step = gradient_channels(p), channel_blocks = divide_up(channels, channel_step);
+  const int64_t filter_blocks = divide_up(filters, bf16_columns);
+  const Part part = forward_parts(p)[0];
+  const PackedAxis packed_h({&part.h}, h.input), packed_w({&part.w}, w.input);
+  const int64_t cells = packed_h.cells * packed_w.cells;
+  const int64_t image_halves =
+      split.planes * (p.C * packed_h.phases * packed_w.phases + p.groups * filter_blocks * bf16_columns) * cells;
+  const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, p.N);
+  const int64_t row_channels = p.groups * channels + tiles.rows;  // the last tile reads on
+  const int64_t tile_sums = tiles.rows * bf16_columns, tiles_of_sums = p.groups * filter_blocks * channel_blocks;
+
+  static thread_local Scratch x_scratch, dy_scratch, sums_scratch;
+  float* sums = sums_scratch.floats(tiles_of_sums * taps * tile_sums);
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const int64_t images = std::min(batch, p.N - first);
+    const PackedImages layout(packed_h, packed_w, images);
+    const Positions positions(part, layout, p.K * out_plane, true);
+    const int64_t plane = layout.cells(), pieces = divide_up(positions.count(), bf16_depth);
+    std::uint16_t* x_packed = halves(x_scratch, row_channels * split.planes * plane);
+    std::uint16_t* dy_packed = halves(dy_scratch, split.planes * p.groups * filter_blocks * pieces * tile);
+    Bf16Range x_range = pack_images({x + first * in_image, in_image, channels, p.groups, h.input, w.input}, layout, 1,
+                                    split.planes, x_packed);
+    const int64_t dy_plane = p.groups * filter_blocks * pieces * tile;
+    Ranges dy_ranges(p.groups * filter_blocks * pieces);
+    parallel_ranges(p.groups * filter_blocks * pieces, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t task = begin; task < end; ++task) {
+        const int64_t q = task % pieces * bf16_depth, block = task / pieces % filter_blocks;
+        const int64_t g = task / pieces / filter_blocks;
+        const int64_t some = std::min(bf16_columns, filters - block * bf16_columns);
+        const std::vector<Bf16Run> runs = positions.runs(q, std::min(positions.count(), q + bf16_depth));
+        kernels.pack_columns(
+            {dy + ((first * p.groups + g) * filters + block * bf16_columns) * out_plane, out_plane, some, runs.data(),
+             static_cast<int64_t>(runs.size()), dy_packed + task * tile, dy_plane, split.planes},
+            dy_ranges.of(task));
+      }
+    });
+    if (!bf16_can_multiply(x_range, dy_ranges.merged(), p.N * out_plane, split.planes)) return false;
+    std::vector<Bf16Step> steps;
+    for (int64_t piece = 0; piece < pieces; ++piece) steps.push_back({piece * bf16_depth, piece * tile});
+    std::vector<int64_t> rows;
+    for (int64_t c = 0; c < std::max(channel_step, tiles.rows); ++c) rows.push_back(c * split.planes * plane);
+    const std::vector<int64_t> tap_cells = layout.taps(part.h, part.w);
+    const int64_t tap_pieces = std::min(taps, divide_up(pieces_wanted, tiles_of_sums));
+    parallel_for(tiles_of_sums * tap_pieces, [&](int64_t piece) {
+      const int64_t task = piece / tap_pieces, tap_begin = piece % tap_pieces * taps / tap_pieces;
+      const int64_t tap_end = (piece % tap_pieces + 1) * taps / tap_pieces;
+      const int64_t c = task % channel_blocks * channel_step, k = task / channel_blocks;
+      const int64_t g = k / filter_blocks;
+      const int64_t some = std::min(channel_step, channels - c);
+      if (some <= 0) return;
+      for (int64_t begin = 0; begin < pieces; begin += pieces_at_once) {
+        for (int64_t tap = tap_begin; tap < tap_end; ++tap) {
+          tiles.product(
+              {x_packed + (g * channels + c) * split.planes * plane + tap_cells[tap], rows.data(), plane,
+               dy_packed + k * pieces * tile, dy_plane, steps.data() + begin, std::min(pieces_at_once, pieces - begin),
+               sums + (task * taps + tap) * tile_sums, first > 0 || begin > 0},
+              some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
+        }
+      }
+    });
+  }
+  parallel_for(tiles_of_sums, [&](int64_t task) {
+    const int64_t c = task % channel_blocks * channel_step, k = task / channel_blocks % filter_blocks * bf16_columns;
+    const int64_t g = task / channel_blocks / filter_blocks;
+    for (int64_t m = 0; m < std::min(bf16_columns, filters - k); ++m) {
+      float* to = dweight + ((g * filters + k + m) * channels + c) * taps;
+      for (int64_t i = 0; i < std::min(channel_step, channels - c); ++i) {
+        const float* from = sums + task * taps * tile_sums + i * bf16_columns + m;
+        for (int64_t tap = 0; tap < taps; ++tap) *to++ = from[tap * tile_sums];
+      }
+    }
+  });
+  return true;
+}
+
+}  // namespace dip::cpu
