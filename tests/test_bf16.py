@@ -183,6 +183,33 @@ def test_numbers_that_cannot_be_split_are_multiplied_in_float32(op: str, unfit: 
 
 
 @every_set
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("exponent", [-56, 63])
+def test_products_beyond_float32_are_multiplied_in_float32(op: str, exponent: int, bf16: Any) -> None:
+    if bf16 == "medium":  # a product that leaves float32 does so either way
+        return
+    args, options, _ = arguments(op, "same")
+    scaled = [np.ldexp(a, exponent) if isinstance(a, np.ndarray) else a for a in args]
+    got = getattr(ops, op)(*scaled, **options, precision=bf16)
+    dipkernels.set_isa("avx512")
+    np.testing.assert_array_equal(got, getattr(ops, op)(*scaled, **options, precision=bf16))
+
+
+@every_set
+def test_medium_rounds_to_nearest_even(bf16: Any) -> None:
+    if bf16 != "medium":
+        return
+    x = normal(16, 64, 5, 7)
+    x.view(np.uint32)[...] &= np.uint32(0xFFFFFFFF << 15 & 0xFFFFFFFF)  # nine bits: half of them are ties
+    bits = x.view(np.uint32)
+    expected = ((bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+    assert (expected != x).any()
+    identity = np.eye(64, dtype=np.float32)[:, :, None, None]
+    np.testing.assert_array_equal(ops.conv2d(x, identity, precision="medium"), expected)
+    np.testing.assert_array_equal(ops.conv2d_backward_data(x, identity, x.shape, precision="medium"), expected)
+
+
+@every_set
 def test_zeros_can_be_split(bf16: Any) -> None:
     (x, weight), options, _ = arguments("conv2d", "same")
     x[:, ::2] = 0
