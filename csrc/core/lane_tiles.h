@@ -32,15 +32,17 @@ struct LaneOperands {
 };
 
 // sum[v][i][j] += Σ_k panel v [k] · source[offset[k] + i·row + column j], where the columns lie Step apart, or, where
-// that is 0, at `position`.
+// that is 0, at `position`. Always inlined: else the sums would pass through memory.
 template <int V, int R, int Q, int Step>
-inline void lane_tile(const LaneOperands& p, F (&sum)[V][R][Q]) {
+[[gnu::always_inline]] inline void lane_tile(const LaneOperands& p, F (&sum)[V][R][Q]) {
   for (std::int64_t k0 = 0, a = 0; a < p.count[0]; ++a, k0 += p.step[0]) {
     for (std::int64_t k1 = k0, b = 0; b < p.count[1]; ++b, k1 += p.step[1]) {
       const float* matrix = p.panel + k1 * W;
       const std::int64_t* offset = p.offset + k1;
       for (const std::int64_t* end = offset + p.count[2]; offset < end; ++offset, matrix += W) {
         const float* at = p.source + *offset;
+        const std::int64_t* position = p.position;
+        asm("" : "+r"(position));  // else GCC keeps positions in vector registers, whence they take longer than from memory
         __builtin_prefetch(at + p.ahead);
         F left[V];
 #pragma GCC unroll 2
@@ -50,7 +52,7 @@ inline void lane_tile(const LaneOperands& p, F (&sum)[V][R][Q]) {
           const float* next = at + i * p.row;
 #pragma GCC unroll 14
           for (int j = 0; j < Q; ++j) {
-            const F right = broadcast(next[Step > 0 ? j * Step : p.position[j]]);
+            const F right = broadcast(next[Step > 0 ? j * Step : position[j]]);
 #pragma GCC unroll 2
             for (int v = 0; v < V; ++v) sum[v][i][j] = fma(left[v], right, sum[v][i][j]);
           }

@@ -12,7 +12,7 @@
 namespace dip::cpu {
 namespace {
 
-enum class Way { rows, tiles, lanes, images, dots, bf16 };
+enum class Way { rows, tiles, lanes, images, dots, bf16, winograd };
 
 struct Candidate {
   Way way;
@@ -37,7 +37,8 @@ Choice choose_forward(const Conv2d& p) {
   return cheapest_first({{Way::tiles, forward_tiles_cost(p)},
                          {Way::lanes, forward_lanes_cost(p)},
                          {Way::images, forward_images_cost(p)},
-                         {Way::bf16, forward_bf16_cost(p)}});
+                         {Way::bf16, forward_bf16_cost(p)},
+                         {Way::winograd, forward_winograd_cost(p)}});
 }
 
 Choice choose_backward_data(const Conv2d& p) {
@@ -45,7 +46,8 @@ Choice choose_backward_data(const Conv2d& p) {
   return cheapest_first({{Way::tiles, backward_data_tiles_cost(p)},
                          {Way::lanes, backward_data_lanes_cost(p)},
                          {Way::images, backward_data_images_cost(p)},
-                         {Way::bf16, backward_data_bf16_cost(p)}});
+                         {Way::bf16, backward_data_bf16_cost(p)},
+                         {Way::winograd, backward_data_winograd_cost(p)}});
 }
 
 Choice choose_backward_weight(const Conv2d& p) {
@@ -64,6 +66,7 @@ const char* name_of(Way way) {
     case Way::images: return "images";
     case Way::dots: return "dots";
     case Way::bf16: return "bf16";
+    case Way::winograd: return "winograd";
   }
   return "";
 }
@@ -76,6 +79,7 @@ const char* reason_of(Way way) {
     case Way::images: return "the images are the vector";
     case Way::dots: return "the positions are the vector";
     case Way::bf16: return "products of bfloat16 numbers, where all are finite and no sum leaves float32";
+    case Way::winograd: return "a quarter of the products, where all results are finite";
   }
   return "";
 }
@@ -117,6 +121,9 @@ void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const 
       case Way::bf16:
         if (forward_by_bf16(p, x, weight, bias, y)) return;
         break;
+      case Way::winograd:
+        if (forward_by_winograd(p, x, weight, bias, y)) return;
+        break;
       default: return forward_by_tiles(p, x, weight, bias, y);
     }
   }
@@ -130,6 +137,9 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
       case Way::images: return backward_data_by_images(p, dy, weight, dx);
       case Way::bf16:
         if (backward_data_by_bf16(p, dy, weight, dx)) return;
+        break;
+      case Way::winograd:
+        if (backward_data_by_winograd(p, dy, weight, dx)) return;
         break;
       default: return backward_data_by_tiles(p, dy, weight, dx);
     }

@@ -18,6 +18,7 @@
 #include "core/tiles.h"
 #include "ops/conv/image_kernels.h"
 #include "ops/conv/lane_kernels.h"
+#include "ops/conv/winograd_kernels.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -543,6 +544,10 @@ extern const ConvKernels conv_kernels = {MR,
                                          unpool_images,
                                          image_gradient,
                                          sum_lanes,
+                                         winograd_weights,
+                                         winograd_input,
+                                         winograd_product,
+                                         winograd_output,
                                          transpose,
                                          sum};
 

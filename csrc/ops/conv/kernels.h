@@ -141,6 +141,39 @@ struct LaneGradient {
   bool accumulate;
 };
 
+// A row of tiles of Winograd's convolution: from six lines of pixels, each a vector of channels, `line` apart, to
+// to[point·to_point + tile·to_tile].
+struct WinogradInput {
+  const float* source;
+  std::int64_t line, tiles;
+  float* to;
+  std::int64_t to_tile, to_point;
+};
+
+// sums[point][tile][panels · lanes] = Σ_c weights[point·weights_point][panel][c] · source[point·source_point +
+// position[tile] + c], for one panel or two.
+struct WinogradProduct {
+  const float* weights;
+  std::int64_t weights_point, panels, channels;
+  const float* source;
+  std::int64_t source_point, tiles;
+  const std::int64_t *offset, *position;  // 0, 1, 2, … `channels`; and of as many tiles as lane_columns
+  float* sums;
+};
+
+// The results of a row of tiles, 4 × 4 each, of which the plane has `height` × `width`.
+struct WinogradOutput {
+  const float* sums;
+  std::int64_t sums_tile, sums_point, tiles;
+  std::int64_t rows;  // filters of the panel
+  const float* bias;  // may be null
+  ActivationSpec activation;
+  std::int64_t height, width;
+  float* out;
+  std::int64_t out_plane;
+  float* lines;  // room for 16 vectors a tile
+};
+
 // One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
 // out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
 struct ShiftedRow {
@@ -226,6 +259,10 @@ struct ConvKernels {
   bool (*unpool_images)(const ImageUnpooling& p);
   void (*image_gradient)(const ImageGradient& p);
   void (*sum_lanes)(const float* vectors, std::int64_t count, float* out);
+  void (*winograd_weights)(const float* taps, std::int64_t channels, float* to, std::int64_t to_point);
+  void (*winograd_input)(const WinogradInput& p);
+  void (*winograd_product)(const WinogradProduct& p);
+  bool (*winograd_output)(const WinogradOutput& p);  // whether all results are finite
   // to[j·to_row + i] = from[i·from_row + j]
   void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                     std::int64_t to_row);

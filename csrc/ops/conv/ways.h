@@ -35,15 +35,22 @@ bool forward_by_bf16(const Conv2d& p, const float* x, const float* weight, const
 bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight, float* dx);
 bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
+// Winograd's F(4 × 4, 3 × 3), for precisions below `highest`. False where a result is infinite or NaN, which may have
+// come from a neighbour's.
+bool forward_by_winograd(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
+bool backward_data_by_winograd(const Conv2d& p, const float* dy, const float* weight, float* dx);
+
 // What these cost for one image and group, in multiply-adds of one lane.
 double forward_tiles_cost(const Conv2d& p);
 double forward_lanes_cost(const Conv2d& p);
 double forward_images_cost(const Conv2d& p);
 double forward_bf16_cost(const Conv2d& p);
+double forward_winograd_cost(const Conv2d& p);
 double backward_data_tiles_cost(const Conv2d& p);
 double backward_data_lanes_cost(const Conv2d& p);
 double backward_data_images_cost(const Conv2d& p);
 double backward_data_bf16_cost(const Conv2d& p);
+double backward_data_winograd_cost(const Conv2d& p);
 double backward_weight_dots_cost(const Conv2d& p);
 double backward_weight_lanes_cost(const Conv2d& p);
 double backward_weight_images_cost(const Conv2d& p);
