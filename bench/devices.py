@@ -19,7 +19,8 @@ class Cpu:
 
     name = "cpu"
     images = 16  # the batch of the larger convolutions
-    precisions = ("highest",)
+    precisions = ("highest", "high", "medium")  # of convolutions
+    linear_precisions: tuple[str, ...] = ("highest",)
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
@@ -31,7 +32,7 @@ class Cpu:
 
     def to_numpy(self, result: Any) -> Any:
         """A result of either, in float64."""
-        return np.asarray(result, np.float64)
+        return np.asarray(result.double() if isinstance(result, torch.Tensor) else result, np.float64)
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The median seconds of each."""
@@ -43,7 +44,7 @@ class Gpu:
 
     name = "cuda"
     images = 64
-    precisions = ("highest", "high", "medium")
+    precisions = linear_precisions = ("highest", "high", "medium")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
@@ -89,7 +90,7 @@ class Rehearsal(Cpu):
 
     name = "rehearsal"
     images = 1
-    precisions = ("highest", "high", "medium")
+    linear_precisions = ("highest", "high", "medium")
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

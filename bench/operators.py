@@ -1,7 +1,7 @@
 """The contests of every operator with PyTorch, over a table of shapes.
 
-PyTorch runs contiguous and channels-last where that matters, and its better time counts. On a GPU it multiplies in
-float32 against "highest" and "high", and with TF32 against "medium".
+PyTorch runs contiguous and channels-last where that matters, and its better time counts. It multiplies in float32
+against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def _allow_tf32(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "medium"
 
 
-def _label(name: str, precision: str, device: Device) -> str:
-    return name if len(device.precisions) == 1 else f"{name} {precision}"
+def _label(name: str, precision: str) -> str:
+    return name if precision == "highest" else f"{name} {precision}"
 
 
 def _convolutions(device: Device) -> Iterator[Contest]:
@@ -76,7 +76,9 @@ def _convolutions(device: Device) -> Iterator[Contest]:
         def backward_weight(a: list[Any], s: Any = s, p: Any = p, d: Any = d, g: int = groups) -> Any:
             return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
 
+        halves = [[t.bfloat16() for t in each] for each in (tensors, last)] if device.name == "cpu" else []
         for precision in device.precisions:
+            layouts = halves if halves and precision == "medium" else (tensors, last)
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
             for op, arguments, theirs in [
                 ("conv2d", (ox, ow), forward),
@@ -84,9 +86,9 @@ def _convolutions(device: Device) -> Iterator[Contest]:
                 ("conv2d_backward_weight", (ody, ox, weight.shape), backward_weight),
             ]:
                 yield Contest(
-                    f"{_label(op, precision, device)} {name}", shape, work, "GFLOP/s",
+                    f"{_label(op, precision)} {name}", shape, work, "GFLOP/s",
                     lambda f=op, a=arguments, o=options, p=precision: getattr(ops, f)(*a, **o, precision=p),
-                    [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in (tensors, last)],
+                    [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in layouts],
                     lambda f=theirs, a=tensors: f([each.double() for each in a]),
                 )  # fmt: skip
 
@@ -128,14 +130,14 @@ def _linears(device: Device) -> Iterator[Contest]:
         x, weight, dy = (device.ours(a) for a in arrays)
         tx, tw, tdy = (device.theirs(a) for a in arrays)
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
-        for precision in device.precisions:
+        for precision in device.linear_precisions:
             for op, arguments, theirs in [
                 ("linear", (x, weight), lambda x=tx, w=tw: F.linear(x, w)),
                 ("linear_backward_data", (dy, weight), lambda dy=tdy, w=tw: dy @ w),
                 ("linear_backward_weight", (dy, x), lambda dy=tdy, x=tx: dy.T @ x),
             ]:
                 yield Contest(
-                    _label(op, precision, device), shape, work, "GFLOP/s",
+                    _label(op, precision), shape, work, "GFLOP/s",
                     lambda f=op, a=arguments, p=precision: getattr(ops, f)(*a, precision=p),
                     [lambda f=theirs, p=precision: (_allow_tf32(p), f())[1]],
                 )  # fmt: skip

@@ -28,9 +28,9 @@ def line(row: dict[str, Any]) -> str:
 
 
 def _kind(row: dict[str, Any]) -> str:
-    """The operator, with its precision where it has several, or the network of a step."""
+    """The operator, with its precision where that is not the highest, or the network of a step."""
     words = row["operator"].split()
-    whole = words[0] == "step" or (len(words) > 1 and words[1] in ("highest", "high", "medium"))
+    whole = words[0] == "step" or (len(words) > 1 and words[1] in ("high", "medium"))
     return " ".join(words[: 2 if whole else 1])
 
 

@@ -63,8 +63,10 @@ void pack_lines(const Planes& planes, const float* source, int64_t channels, int
   const int64_t lanes = conv_kernels().lanes, begin = std::clamp<int64_t>(-planes.first_x, 0, pixels);
   const int64_t end = std::clamp<int64_t>(planes.width - planes.first_x, begin, pixels);
   for (int64_t line = y; line < y + count; ++line, to += pixels * lanes) {
-    if (line < 0 || line >= planes.height || channels < lanes) std::fill(to, to + pixels * lanes, 0.0f);
-    if (line < 0 || line >= planes.height) continue;
+    if (line < 0 || line >= planes.height) {
+      std::fill(to, to + pixels * lanes, 0.0f);
+      continue;
+    }
     std::fill(to, to + begin * lanes, 0.0f);
     std::fill(to + end * lanes, to + pixels * lanes, 0.0f);
     conv_kernels().transpose(source + line * planes.width + planes.first_x + begin, planes.height * planes.width,
