@@ -45,25 +45,28 @@ inline I take_plane(F& low, F& high) {
   return ((first >> 16) & 0xffff) | second;
 }
 
+// The numbers [x, x + W) of a row of `width`, zeros outside.
+inline F load_inside(const float* row, std::int64_t x, std::int64_t width) {
+  if (x >= 0 && x + W <= width) return load(row + x);
+  const std::int64_t begin = x < 0 ? -x : 0, end = width - x < W ? width - x : W;
+  return begin < end ? load_lanes(row + x, lanes_between(begin, end)) : F{};
+}
+
 // The cells [j, j + W) of a row.
 inline F load_cells(const Bf16Pixels& p, const float* row, std::int64_t j) {
-  const std::int64_t x = p.first + j * p.step;
-  const std::int64_t some = lanes_at(j, p.cells);
-  if (p.step == 1 && x >= 0 && x + W <= p.width && some == W) return load(row + x);
-  if (p.step == 1) {
-    const std::int64_t last = p.width - x < some ? p.width - x : some;
-    const std::int64_t begin = x < 0 ? -x : 0;
-    return begin < last ? load_lanes(row + x, lanes_between(begin, last)) : F{};
-  }
-  if (p.step == 2 && x >= 0 && x + 2 * some - 1 < p.width) {
-    return first_only(load_even(row + x, p.width - x), some, 0.0f);
-  }
+  const std::int64_t x = p.first + j * p.step, some = lanes_at(j, p.cells);
   F v = {};
-  for (std::int64_t i = 0; i < some; ++i) {
-    const std::int64_t at = x + i * p.step;
-    if (at >= 0 && at < p.width) v[i] = row[at];
+  if (p.step == 1) {
+    v = load_inside(row, x, p.width);
+  } else if (p.step == 2) {
+    v = even_lanes(load_inside(row, x, p.width), load_inside(row, x + W, p.width));
+  } else {
+    for (std::int64_t i = 0; i < some; ++i) {
+      const std::int64_t at = x + i * p.step;
+      if (at >= 0 && at < p.width) v[i] = row[at];
+    }
   }
-  return v;
+  return first_only(v, some, 0.0f);
 }
 
 inline void store_halves(std::uint16_t* to, Halves v, std::int64_t n) {

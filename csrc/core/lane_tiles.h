@@ -42,7 +42,9 @@ template <int V, int R, int Q, int Step>
       for (const std::int64_t* end = offset + p.count[2]; offset < end; ++offset, matrix += W) {
         const float* at = p.source + *offset;
         const std::int64_t* position = p.position;
-        asm("" : "+r"(position));  // else GCC keeps positions in vector registers, whence they take longer than from memory
+        asm(""
+            : "+r"(
+                position));  // else GCC keeps positions in vector registers, whence they take longer than from memory
         __builtin_prefetch(at + p.ahead);
         F left[V];
 #pragma GCC unroll 2

@@ -241,11 +241,8 @@ inline float horizontal_max(F v) {
   return m;
 }
 
-// The elements 0, 2, 4, … of the 2W that begin at p; `readable` of them may be touched.
-inline F load_even(const float* p, std::int64_t readable) {
-  const bool whole = readable >= 2 * W;
-  const F a = whole || readable >= W ? load(p) : load(p, readable);
-  const F b = whole ? load(p + W) : readable > W ? load(p + W, readable - W) : F{};
+// The lanes 0, 2, 4, … of both, one after the other.
+inline F even_lanes(F a, F b) {
 #if defined(__AVX512F__)
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   return (F)_mm512_permutex2var_ps((__m512)a, even, (__m512)b);
@@ -255,6 +252,14 @@ inline F load_even(const float* p, std::int64_t readable) {
 #else
   return F{a[0], a[2], b[0], b[2]};
 #endif
+}
+
+// The elements 0, 2, 4, … of the 2W that begin at p; `readable` of them may be touched.
+inline F load_even(const float* p, std::int64_t readable) {
+  const bool whole = readable >= 2 * W;
+  const F a = whole || readable >= W ? load(p) : load(p, readable);
+  const F b = whole ? load(p + W) : readable > W ? load(p + W, readable - W) : F{};
+  return even_lanes(a, b);
 }
 
 }  // namespace

@@ -391,6 +391,17 @@ double product_cost(const Conv2d& p, const std::vector<Part>& parts, int64_t row
   return cost;
 }
 
+// Where every position meets just itself, a plane is as good as a line.
+Conv2d with_lines_joined(Conv2d p) {
+  Axis &h = p.window.h, &w = p.window.w;
+  if (p.taps() == 1 && h.stride * w.stride == 1 && h.output == h.input && w.output == w.input && h.pad_start == 0 &&
+      w.pad_start == 0) {
+    w.input = w.output = h.input * w.input;
+    h.input = h.output = 1;
+  }
+  return p;
+}
+
 constexpr double impossible = std::numeric_limits<double>::infinity();
 
 // Of a tile's rows, each a channel: nearly equal parts, but halves of tiles where rows must be even.
@@ -426,7 +437,8 @@ double backward_weight_bf16_cost(const Conv2d& p) {
          packing_cost(w_axis, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.planes);
 }
 
-bool forward_by_bf16(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+bool forward_by_bf16(const Conv2d& given, const float* x, const float* weight, const float* bias, float* y) {
+  const Conv2d p = with_lines_joined(given);
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t channels = p.group_channels(), rows = p.group_filters();
   return product_by_bf16(
@@ -435,7 +447,8 @@ bool forward_by_bf16(const Conv2d& p, const float* x, const float* weight, const
       p.activation);
 }
 
-bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+bool backward_data_by_bf16(const Conv2d& given, const float* dy, const float* weight, float* dx) {
+  const Conv2d p = with_lines_joined(given);
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t rows = p.group_channels(), channels = p.group_filters();
   return product_by_bf16(p, {dy, channels, h.output, w.output, dx, rows, h.input * w.input}, backward_parts(p),
@@ -443,7 +456,8 @@ bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight
                          nullptr, {});
 }
 
-bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* x, float* dweight) {
+  const Conv2d p = with_lines_joined(given);
   const Axis &h = p.window.h, &w = p.window.w;
   const Bf16Kernels& kernels = bf16_kernels();
   const Bf16Tiles& tiles = *bf16_tiles();
