@@ -19,8 +19,7 @@ class Cpu:
 
     name = "cpu"
     images = 16  # the batch of the larger convolutions
-    precisions = ("highest", "high", "medium")  # of convolutions
-    linear_precisions: tuple[str, ...] = ("highest",)
+    precisions = ("highest", "high", "medium")
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
@@ -44,7 +43,7 @@ class Gpu:
 
     name = "cuda"
     images = 64
-    precisions = linear_precisions = ("highest", "high", "medium")
+    precisions = ("highest", "high", "medium")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
@@ -90,7 +89,6 @@ class Rehearsal(Cpu):
 
     name = "rehearsal"
     images = 1
-    linear_precisions = ("highest", "high", "medium")
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

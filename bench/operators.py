@@ -130,16 +130,18 @@ def _linears(device: Device) -> Iterator[Contest]:
         x, weight, dy = (device.ours(a) for a in arrays)
         tx, tw, tdy = (device.theirs(a) for a in arrays)
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
-        for precision in device.linear_precisions:
+        halves = [t.bfloat16() for t in (tx, tw, tdy)]
+        for precision in device.precisions:
+            tensors = halves if device.name == "cpu" and precision == "medium" else [tx, tw, tdy]
             for op, arguments, theirs in [
-                ("linear", (x, weight), lambda x=tx, w=tw: F.linear(x, w)),
-                ("linear_backward_data", (dy, weight), lambda dy=tdy, w=tw: dy @ w),
-                ("linear_backward_weight", (dy, x), lambda dy=tdy, x=tx: dy.T @ x),
+                ("linear", (x, weight), lambda t: F.linear(t[0], t[1])),
+                ("linear_backward_data", (dy, weight), lambda t: t[2] @ t[1]),
+                ("linear_backward_weight", (dy, x), lambda t: t[2].T @ t[0]),
             ]:
                 yield Contest(
                     _label(op, precision), shape, work, "GFLOP/s",
                     lambda f=op, a=arguments, p=precision: getattr(ops, f)(*a, precision=p),
-                    [lambda f=theirs, p=precision: (_allow_tf32(p), f())[1]],
+                    [lambda f=theirs, t=tensors, p=precision: (_allow_tf32(p), f(t))[1]],
                 )  # fmt: skip
 
 

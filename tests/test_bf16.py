@@ -1,4 +1,4 @@
-"""Convolution out of bfloat16 products: on AMX, on AVX512-BF16, and with AMX's instructions done by hand."""
+"""Products of bfloat16 numbers on the CPU: with AVX512-BF16, AMX, and AMX's instructions done by hand."""
 
 from __future__ import annotations
 
@@ -223,7 +223,71 @@ def test_zeros_can_be_split(bf16: Any) -> None:
 
 @pytest.mark.skipif(("amx_emulated", "highest") not in SETS, reason="needs a build with DIPKERNELS_EMULATION=ON")
 @pytest.mark.parametrize("bf16", [("amx_emulated", "highest")], ids="-".join, indirect=True)
-@pytest.mark.parametrize("case", [case for case in ALL if case.op.startswith("conv2d")], ids=str)
-def test_every_case_of_the_convolution(case: Case, bf16: str) -> None:
+@pytest.mark.parametrize("case", [case for case in ALL if case.op.startswith(("conv2d", "linear"))], ids=str)
+def test_every_case(case: Case, bf16: str) -> None:
     # Emulated, no case is too small.
     matches_oracle(case, dipkernels.isa())
+
+
+# Batch, in, out: with remainders of every tile, and with too few of something for all but the emulation.
+LINEAR = [(64, 784, 300), (256, 1024, 512), (83, 517, 261), (70, 33, 65), (5, 700, 3), (1, 64, 64)]
+
+
+def linear_products(n: int, i: int, o: int) -> list[tuple[str, tuple[Any, ...], int]]:
+    """The three operators, their arguments, and the number of products in each of their sums."""
+    x, weight, dy = normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3)
+    return [
+        ("linear", (x, weight), i),
+        ("linear_backward_data", (dy, weight), o),
+        ("linear_backward_weight", (dy, x), n),
+    ]
+
+
+@every_set
+@pytest.mark.parametrize(("n", "i", "o"), LINEAR)
+def test_linear_matches_oracle(n: int, i: int, o: int, bf16: Any) -> None:
+    always = dipkernels.isa() == "amx_emulated" or n * i * o >= 64 * 784 * 300
+    for op, args, terms in linear_products(n, i, o):
+        got = getattr(ops, op)(*args, precision=bf16)
+        expected, magnitude = exact(op, args, {})
+        error = np.abs(got - expected)
+        assert (error <= bound(bf16, terms, magnitude)).all()
+        if always and bf16 != "highest":  # neither more exact than it can be
+            assert error.max() > {"medium": 2.0**-13, "high": 2.0**-20}[bf16] * np.abs(expected).max()
+
+
+@every_set
+def test_linear_has_bias_and_activation(bf16: Any) -> None:
+    (x, weight), bias = linear_products(70, 333, 85)[0][1], normal(85, seed=5)
+    got = ops.linear(x, weight, bias, activation="relu", precision=bf16)
+    expected = reference.linear(*(a.astype(np.float64) for a in (x, weight, bias)), activation="relu")
+    magnitude = np.abs(x).astype(np.float64) @ np.abs(weight.T) + np.abs(bias)
+    assert (np.abs(got - expected) <= bound(bf16, 333, magnitude)).all()
+    assert (got == 0).any()
+
+
+@every_set
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_linear_multiplies_in_float32_what_cannot_be_split(unfit: str, bf16: Any) -> None:
+    if bf16 == "medium" and unfit in ("small", "subnormal"):
+        return
+    isa = dipkernels.isa()
+    for op, args, _ in linear_products(83, 517, 261):
+        for which in (0, 1):
+            changed = [a.copy() for a in args]
+            changed[which][-1, -1] = UNFIT[unfit]
+            dipkernels.set_isa(isa)
+            got = getattr(ops, op)(*changed, precision=bf16)
+            dipkernels.set_isa("avx512")
+            np.testing.assert_array_equal(got, getattr(ops, op)(*changed, precision=bf16))
+
+
+@every_set
+def test_linear_has_the_same_bits_with_any_number_of_threads(bf16: Any, restore_threads: None) -> None:
+    for op, args, _ in linear_products(83, 517, 261):
+        results = []
+        for count in (1, 2, 5):
+            dipkernels.set_num_threads(count)
+            results.append(getattr(ops, op)(*args, precision=bf16))
+        np.testing.assert_array_equal(results[0], results[1])
+        np.testing.assert_array_equal(results[0], results[2])

@@ -41,4 +41,16 @@ const Bf16Tiles* bf16_tiles() {
   }
 }
 
+bool bf16_serves(Precision precision) {
+  return bf16_tiles() && bf16_split(precision).planes <= bf16_tiles()->most_planes;
+}
+
+double bf16_step_cost(double rows, std::int64_t most_rows, std::int64_t columns, int products) {
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const std::int64_t whole = columns / bf16_columns, rest = columns % bf16_columns;
+  const double cost = static_cast<double>(whole) * tiles.step_cost(most_rows, bf16_columns, products) +
+                      (rest > 0 ? tiles.step_cost(most_rows, rest, products) : 0.0);
+  return rows / static_cast<double>(most_rows) * cost;
+}
+
 }  // namespace dip::cpu

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/activation_kind.h"
 #include "core/isa.h"
@@ -47,6 +48,21 @@ struct Bf16Range {
       if (other.largest[lane] > largest[lane]) largest[lane] = other.largest[lane];
     }
   }
+};
+
+// The ranges that the tasks of a loop find.
+class Bf16Ranges {
+ public:
+  explicit Bf16Ranges(std::int64_t tasks) : ranges_(tasks) {}
+  Bf16Range& of(std::int64_t task) { return ranges_[task]; }
+  Bf16Range merged() const {
+    Bf16Range all;
+    for (const Bf16Range& range : ranges_) all.include(range);
+    return all;
+  }
+
+ private:
+  std::vector<Bf16Range> ranges_;
 };
 
 // Whether sums of `depth` products of such numbers come out right. The instructions take numbers below 2⁻¹²⁶ for zeros,
@@ -95,11 +111,22 @@ struct Bf16Results {
   std::int64_t out_column, out_row;
 };
 
+// out[i·out_row + j] = activation(sums[i][j] + bias[j])
+struct Bf16Lines {
+  const float* sums;  // rows × 32
+  std::int64_t rows, columns;
+  const float* bias;  // may be null
+  ActivationSpec activation;
+  float* out;
+  std::int64_t out_row;
+};
+
 struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
   void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[plane][cell]
   void (*pack_columns)(const Bf16Columns& p, Bf16Range& range);
   void (*finish)(const Bf16Results& p);
+  void (*finish_lines)(const Bf16Lines& p);
 };
 
 // Where 32 numbers of the depth begin, of each operand.
@@ -132,6 +159,10 @@ struct Bf16Tiles {
 };
 
 const Bf16Tiles* bf16_tiles();  // those of the active instruction set; null where it has none
+bool bf16_serves(Precision precision);
+
+// What rows × columns of sums cost for each step, in tiles of most_rows at most.
+double bf16_step_cost(double rows, std::int64_t most_rows, std::int64_t columns, int products);
 
 namespace avx512_bf16 {
 extern const Bf16Tiles tiles;

@@ -189,8 +189,19 @@ void finish(const Bf16Results& p) {
   }
 }
 
+void finish_lines(const Bf16Lines& p) {
+  for (std::int64_t j = 0; j < p.columns; j += W) {
+    const std::int64_t some = lanes_at(j, p.columns);
+    const F bias = p.bias ? load_some(p.bias + j, some) : F{};
+    for (std::int64_t i = 0; i < p.rows; ++i) {
+      const F sum = load(p.sums + i * bf16_columns + j) + bias;
+      store_some(p.out + i * p.out_row + j, activate(sum, p.activation.kind, p.activation.alpha), some);
+    }
+  }
+}
+
 }  // namespace
 
-extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_row, pack_columns, finish};
+extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_row, pack_columns, finish, finish_lines};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -23,10 +23,6 @@ constexpr int64_t packed_at_most = 3 << 19;  // bytes of the source at a time: t
 constexpr int64_t rows_at_once = 224;        // of the result, which use a part of the weights one after the other
 constexpr int64_t pieces_at_once = 12;       // of the positions, which stay in the first-level cache for all taps
 
-std::uint16_t* halves(Scratch& scratch, int64_t count) {
-  return reinterpret_cast<std::uint16_t*>(scratch.floats(divide_up(std::max<int64_t>(count, 1), 2)));
-}
-
 // One axis of a packed source. For a step of s it is split into s phases, every s-th place each, so that neighbouring
 // positions meet neighbouring cells. The padding behind a line is that before the next one.
 struct PackedAxis {
@@ -91,26 +87,11 @@ struct PackedImages {
   }
 };
 
-// Packs `count` channels from each of `lines` planes on; `pack` is pack_pixels or pack_row. The ranges of all tasks are
-// merged: a maximum is the same in any order.
+// Images of groups × channels planes.
 struct PackedSource {
   const float* source;      // the first image's first plane
   int64_t image, channels;  // distance of the images; channels of a group
   int64_t groups, height, width;
-};
-
-class Ranges {
- public:
-  explicit Ranges(int64_t tasks) : ranges_(tasks) {}
-  Bf16Range& of(int64_t task) { return ranges_[task]; }
-  Bf16Range merged() const {
-    Bf16Range all;
-    for (const Bf16Range& range : ranges_) all.include(range);
-    return all;
-  }
-
- private:
-  std::vector<Bf16Range> ranges_;
 };
 
 // Packs all images of `layout`, `together` channels at a time: to[group][channels / together][plane][cell][together].
@@ -121,7 +102,7 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
   const int64_t blocks = divide_up(from.channels, together), plane = layout.cells() * together;
   const int64_t lines_a_task = divide_up(256, together);
   const int64_t lines = layout.images * layout.h.cells, pieces = divide_up(lines, lines_a_task);
-  Ranges ranges(from.groups * blocks * pieces);
+  Bf16Ranges ranges(from.groups * blocks * pieces);
   parallel_for(from.groups * blocks * pieces, [&](int64_t task) {
     const int64_t piece = task % pieces, block = task / pieces % blocks, g = task / pieces / blocks;
     const int64_t begin = piece * lines_a_task, end = std::min(lines, begin + lines_a_task);
@@ -159,7 +140,7 @@ struct TapWeights {
 Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
   const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
   const int64_t taps = static_cast<int64_t>(from.taps.size()), tile = bf16_depth * bf16_columns;
-  Ranges ranges(from.groups * row_blocks * blocks);
+  Bf16Ranges ranges(from.groups * row_blocks * blocks);
   parallel_for(from.groups * row_blocks * blocks, [&](int64_t task) {
     const int64_t block = task % blocks, row_block = task / blocks % row_blocks, g = task / blocks / row_blocks;
     const int64_t rows = std::min(bf16_columns, from.rows - row_block * bf16_columns);
@@ -260,7 +241,7 @@ bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Pa
     h_axes.push_back(&part.h);
     w_axes.push_back(&part.w);
   }
-  std::uint16_t* packed = halves(weight_scratch, packed_halves);
+  std::uint16_t* packed = weight_scratch.halves(packed_halves);
   Bf16Range weight_range;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     weights.taps = parts[i].taps;
@@ -277,7 +258,7 @@ bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Pa
     const int64_t before = images;
     images = std::min(batch, p.N - first);
     const PackedImages layout(h, w, images);
-    std::uint16_t* source = halves(source_scratch, p.groups * blocks * split.planes * layout.cells() * bf16_depth);
+    std::uint16_t* source = source_scratch.halves(p.groups * blocks * split.planes * layout.cells() * bf16_depth);
     const Bf16Range range = pack_images(
         {planes.source + first * in_image, in_image, planes.channels, p.groups, planes.height, planes.width}, layout,
         bf16_depth, split.planes, source);
@@ -357,16 +338,7 @@ std::vector<Part> backward_parts(const Conv2d& p) {
 constexpr double cost_of_source = 10.0, cost_of_weight = 24.0, cost_of_result = 12.0, cost_of_gathering = 4.0;
 
 bool is_possible(const Conv2d& p) {
-  return bf16_tiles() && bf16_split(p.precision).planes <= bf16_tiles()->most_planes && p.N > 0;
-}
-
-// What the steps cost of `rows` × `columns` of sums, in tiles, each as deep as 32 numbers.
-double steps_cost(double rows, int64_t most_rows, int64_t columns, int products) {
-  const Bf16Tiles& tiles = *bf16_tiles();
-  const int64_t whole = columns / bf16_columns, rest = columns % bf16_columns;
-  const double cost = static_cast<double>(whole) * tiles.step_cost(most_rows, bf16_columns, products) +
-                      (rest > 0 ? tiles.step_cost(most_rows, rest, products) : 0.0);
-  return rows / static_cast<double>(most_rows) * cost;
+  return bf16_serves(p.precision) && p.N > 0;
 }
 
 double packing_cost(const TapAxis& w, int64_t numbers, int planes) {
@@ -385,7 +357,7 @@ double product_cost(const Conv2d& p, const std::vector<Part>& parts, int64_t row
     if (bf16_tiles()->evenly) {
       positions = static_cast<double>(PackedAxis({&part.h}, height).cells * PackedAxis({&part.w}, width).cells);
     }
-    cost += steps_cost(positions, bf16_tiles()->rows, rows, split.products) *
+    cost += bf16_step_cost(positions, bf16_tiles()->rows, rows, split.products) *
             static_cast<double>(blocks * static_cast<int64_t>(part.taps.size()));
   }
   return cost;
@@ -431,7 +403,8 @@ double backward_weight_bf16_cost(const Conv2d& p) {
   const TapAxis h_axis = forward_axis(h), w_axis = forward_axis(w);
   const int64_t positions = PackedAxis({&h_axis}, h.input).cells * PackedAxis({&w_axis}, w.input).cells;
   const int64_t channels = gradient_channels(p), blocks = divide_up(p.group_channels(), channels);
-  const double steps = steps_cost(static_cast<double>(blocks * channels), channels, p.group_filters(), split.products);
+  const double steps =
+      bf16_step_cost(static_cast<double>(blocks * channels), channels, p.group_filters(), split.products);
   return steps * static_cast<double>(p.taps() * positions) / bf16_depth +
          packing_cost(w_axis, p.group_channels() * h.input * w.input, split.planes) +
          packing_cost(w_axis, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.planes);
@@ -483,12 +456,12 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
     const PackedImages layout(packed_h, packed_w, images);
     const Positions positions(part, layout, p.K * out_plane, true);
     const int64_t plane = layout.cells(), pieces = divide_up(positions.count(), bf16_depth);
-    std::uint16_t* x_packed = halves(x_scratch, row_channels * split.planes * plane);
-    std::uint16_t* dy_packed = halves(dy_scratch, split.planes * p.groups * filter_blocks * pieces * tile);
+    std::uint16_t* x_packed = x_scratch.halves(row_channels * split.planes * plane);
+    std::uint16_t* dy_packed = dy_scratch.halves(split.planes * p.groups * filter_blocks * pieces * tile);
     Bf16Range x_range = pack_images({x + first * in_image, in_image, channels, p.groups, h.input, w.input}, layout, 1,
                                     split.planes, x_packed);
     const int64_t dy_plane = p.groups * filter_blocks * pieces * tile;
-    Ranges dy_ranges(p.groups * filter_blocks * pieces);
+    Bf16Ranges dy_ranges(p.groups * filter_blocks * pieces);
     parallel_ranges(p.groups * filter_blocks * pieces, 4, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
         const int64_t q = task % pieces * bf16_depth, block = task / pieces % filter_blocks;

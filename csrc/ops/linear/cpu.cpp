@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "core/scratch.h"
+#include "ops/linear/bf16.h"
 #include "ops/linear/kernels.h"
 #include "ops/linear/linear.h"
 
@@ -65,6 +66,7 @@ void nothing_more(int64_t, int64_t, int64_t, int64_t) {}
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
+  if (linear_forward_by_bf16(p, x, weight, bias, y)) return;
   const LinearKernels& kernels = linear_kernels();
   if (transposes_weights(p)) {
     static thread_local Scratch scratch;
@@ -88,6 +90,7 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
+  if (linear_backward_data_by_bf16(p, dy, weight, dx)) return;
   if (p.N == 1) {
     return parallel_ranges(p.in, 1024, [&](int64_t begin, int64_t end) {
       linear_kernels().row_product(dy, weight, p.out, p.in, dx, begin, end);
@@ -97,6 +100,7 @@ void linear_backward_data(const Linear& p, const float* dy, const float* weight,
 }
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
+  if (linear_backward_weight_by_bf16(p, dy, x, dweight)) return;
   multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
 }
 
