@@ -15,26 +15,24 @@ inline I rounded_bits(F v) {
   return v == v ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
 }
 
-// What a range becomes with the numbers that are included meanwhile.
-class GrowingRange {
- public:
-  explicit GrowingRange(Bf16Range& range) : range_(range) {
-    __builtin_memcpy(&smallest_, range.smallest, sizeof smallest_);
-    __builtin_memcpy(&largest_, range.largest, sizeof largest_);
-  }
-  ~GrowingRange() {
-    store(range_.smallest, smallest_);
-    store(range_.largest, largest_);
+// A range and the numbers that are included meanwhile. No destructor: its cleanup would be a symbol that files compiled
+// for different instruction sets share.
+struct GrowingRange {
+  I smallest, largest;
+
+  explicit GrowingRange(const Bf16Range& range) {
+    __builtin_memcpy(&smallest, range.smallest, sizeof smallest);
+    __builtin_memcpy(&largest, range.largest, sizeof largest);
   }
   void include(F v) {
     const I bits = (I)v & 0x7fffffff;
-    smallest_ = bits != 0 && bits < smallest_ ? bits : smallest_;
-    largest_ = bits > largest_ ? bits : largest_;
+    smallest = bits != 0 && bits < smallest ? bits : smallest;
+    largest = bits > largest ? bits : largest;
   }
-
- private:
-  Bf16Range& range_;
-  I smallest_, largest_;
+  void save(Bf16Range& range) const {
+    store(range.smallest, smallest);
+    store(range.largest, largest);
+  }
 };
 
 // Two rounded numbers in every word, and what the rounding leaves of them.
@@ -110,6 +108,7 @@ void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
       }
     }
   }
+  growing.save(range);
 }
 
 void pack_row(const Bf16Pixels& p, Bf16Range& range) {
@@ -129,6 +128,7 @@ void pack_row(const Bf16Pixels& p, Bf16Range& range) {
       store_halves(p.to + plane * p.plane + j, halves, some);
     }
   }
+  growing.save(range);
 }
 
 void pack_columns(const Bf16Columns& p, Bf16Range& range) {
@@ -154,6 +154,7 @@ void pack_columns(const Bf16Columns& p, Bf16Range& range) {
                 reinterpret_cast<float*>(p.to + plane * p.plane + half * bf16_half), 16);
     }
   }
+  growing.save(range);
 }
 
 void finish(const Bf16Results& p) {

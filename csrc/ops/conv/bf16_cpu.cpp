@@ -20,8 +20,9 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t packed_at_most = 3 << 19;  // bytes of the source at a time: they stay in the second-level caches
-constexpr int64_t rows_at_once = 224;        // of the result, which use a part of the weights one after the other
-constexpr int64_t pieces_at_once = 12;       // of the positions, which stay in the first-level cache for all taps
+constexpr int64_t tile = bf16_depth * bf16_columns;
+constexpr int64_t rows_at_once = 224;   // of the result, which use a part of the weights one after the other
+constexpr int64_t pieces_at_once = 12;  // of the positions, which stay in the first-level cache for all taps
 
 // One axis of a packed source. For a step of s it is split into s phases, every s-th place each, so that neighbouring
 // positions meet neighbouring cells. The padding behind a line is that before the next one.
@@ -139,7 +140,7 @@ struct TapWeights {
 // to[plane][group][rows / 32][channels / 32][tap][32 × 32]
 Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
   const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
-  const int64_t taps = static_cast<int64_t>(from.taps.size()), tile = bf16_depth * bf16_columns;
+  const int64_t taps = static_cast<int64_t>(from.taps.size());
   Bf16Ranges ranges(from.groups * row_blocks * blocks);
   parallel_for(from.groups * row_blocks * blocks, [&](int64_t task) {
     const int64_t block = task % blocks, row_block = task / blocks % row_blocks, g = task / blocks / row_blocks;
@@ -160,11 +161,6 @@ Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
     }
   });
   return ranges.merged();
-}
-
-int64_t weights_halves(int64_t groups, int64_t rows, int64_t channels, int64_t taps, int planes) {
-  return planes * groups * divide_up(rows, bf16_columns) * divide_up(channels, bf16_depth) * taps * bf16_depth *
-         bf16_columns;
 }
 
 // Results that the same taps lead to: position (i, j) goes to out[i·row + j·column] of its plane.
@@ -223,87 +219,99 @@ struct Planes {
   int64_t rows, out_plane;
 };
 
-bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Part>& parts, TapWeights weights,
-                     const float* bias, const ActivationSpec& activation) {
+// The weights of all parts, one part after the other.
+struct PackedWeights {
+  std::vector<std::uint16_t*> part;
+  Bf16Range range;
+
+  PackedWeights(TapWeights weights, const std::vector<Part>& parts, int planes, Scratch& scratch) {
+    const int64_t tap = planes * weights.groups * divide_up(weights.rows, bf16_columns) *
+                        divide_up(weights.channels, bf16_depth) * tile;
+    int64_t taps = 0;
+    for (const Part& each : parts) taps += static_cast<int64_t>(each.taps.size());
+    std::uint16_t* to = scratch.halves(taps * tap);
+    for (const Part& each : parts) {
+      part.push_back(to);
+      weights.taps = each.taps;
+      range.include(pack_weights(weights, planes, to));
+      to += static_cast<int64_t>(each.taps.size()) * tap;
+    }
+  }
+};
+
+// The products that make up one part of the results of some images, whose packed source and first results these are.
+void multiply_part(const Conv2d& p, const Planes& planes, const Part& part, const PackedImages& layout,
+                   const Positions& rows, const std::uint16_t* source, const std::uint16_t* weights, const float* bias,
+                   const ActivationSpec& activation, float* out) {
   const Bf16Tiles& tiles = *bf16_tiles();
   const Bf16Split split = bf16_split(p.precision);
   const int64_t row_blocks = divide_up(planes.rows, bf16_columns), blocks = divide_up(planes.channels, bf16_depth);
-  const int64_t tile = bf16_depth * bf16_columns;
+  const int64_t taps = static_cast<int64_t>(part.taps.size()), plane = layout.cells() * bf16_depth;
+  const int64_t panel = blocks * taps * tile;
+  const std::vector<int64_t> cells = layout.taps(part.h, part.w);
+  std::vector<Bf16Step> steps;
+  for (int64_t block = 0; block < blocks; ++block) {
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * tile});
+    }
+  }
+  // Neighbouring tasks read the same part of the source.
+  const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
+  const int64_t piece = std::min(std::max<int64_t>(rows_at_once / tiles.rows, 1),
+                                 divide_up(divide_up(rows.count(), tiles.rows), wanted)) *
+                        tiles.rows;
+  parallel_for(divide_up(rows.count(), piece) * p.groups * row_blocks, [&](int64_t task) {
+    const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
+    const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
+    const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, planes.rows - k);
+    static thread_local Scratch sums_scratch;
+    float* sums = sums_scratch.floats((piece + tiles.rows) * bf16_columns);
+    for (int64_t q = begin; q < end; q += tiles.rows) {
+      tiles.product({source + g * blocks * split.planes * plane, rows.from.data() + q, plane,
+                     weights + (g * row_blocks + row_block) * panel, p.groups * row_blocks * panel, steps.data(),
+                     static_cast<int64_t>(steps.size()), sums + (q - begin) * bf16_columns, false},
+                    std::min(tiles.rows, end - q), columns, split.products);
+    }
+    const std::vector<Bf16Run> runs = rows.runs(begin, end);
+    const int64_t row = g * planes.rows + k;
+    bf16_kernels().finish({sums, end - begin, columns, runs.data(), static_cast<int64_t>(runs.size()),
+                           bias ? bias + row : nullptr, activation, out + row * planes.out_plane + part.first,
+                           planes.out_plane, part.column});
+  });
+}
+
+bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Part>& parts, const TapWeights& weights,
+                     const float* bias, const ActivationSpec& activation) {
+  const Bf16Split split = bf16_split(p.precision);
   static thread_local Scratch weight_scratch, source_scratch;
-  std::vector<int64_t> packed_at;  // of each part
-  int64_t packed_halves = 0, most_taps = 1;
+  const PackedWeights packed(weights, parts, split.planes, weight_scratch);
   std::vector<const TapAxis*> h_axes, w_axes;
+  int64_t depth = 0;
   for (const Part& part : parts) {
-    packed_at.push_back(packed_halves);
-    const int64_t taps = static_cast<int64_t>(part.taps.size());
-    packed_halves += weights_halves(p.groups, planes.rows, planes.channels, taps, split.planes);
-    most_taps = std::max(most_taps, taps);
     h_axes.push_back(&part.h);
     w_axes.push_back(&part.w);
+    depth = std::max(depth, planes.channels * static_cast<int64_t>(part.taps.size()));
   }
-  std::uint16_t* packed = weight_scratch.halves(packed_halves);
-  Bf16Range weight_range;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    weights.taps = parts[i].taps;
-    weight_range.include(pack_weights(weights, split.planes, packed + packed_at[i]));
-  }
-
   const PackedAxis h(h_axes, planes.height), w(w_axes, planes.width);
-  const int64_t image_halves = p.groups * blocks * split.planes * PackedImages(h, w, 1).cells() * bf16_depth;
-  const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, std::max<int64_t>(p.N, 1));
+  const int64_t of_cell = p.groups * divide_up(planes.channels, bf16_depth) * split.planes * bf16_depth;
+  const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * of_cell * PackedImages(h, w, 1).cells()), 1, p.N);
   const int64_t in_image = p.groups * planes.channels * planes.height * planes.width;
   const int64_t out_image = p.groups * planes.rows * planes.out_plane;
   std::vector<Positions> positions;
-  for (int64_t first = 0, images = 0; first < p.N; first += batch) {
-    const int64_t before = images;
-    images = std::min(batch, p.N - first);
-    const PackedImages layout(h, w, images);
-    std::uint16_t* source = source_scratch.halves(p.groups * blocks * split.planes * layout.cells() * bf16_depth);
+  for (int64_t first = 0; first < p.N; first += batch) {
+    const PackedImages layout(h, w, std::min(batch, p.N - first));
+    std::uint16_t* source = source_scratch.halves(of_cell * layout.cells());
     const Bf16Range range = pack_images(
         {planes.source + first * in_image, in_image, planes.channels, p.groups, planes.height, planes.width}, layout,
         bf16_depth, split.planes, source);
-    if (!bf16_can_multiply(range, weight_range, planes.channels * most_taps, split.planes)) return false;
-    if (images != before) {
+    if (!bf16_can_multiply(range, packed.range, depth, split.planes)) return false;
+    if (first == 0 || layout.images < batch) {
       positions.clear();
-      for (const Part& part : parts) positions.emplace_back(part, layout, out_image, tiles.evenly);
+      for (const Part& part : parts) positions.emplace_back(part, layout, out_image, bf16_tiles()->evenly);
     }
-    const int64_t plane = layout.cells() * bf16_depth;
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const Part& part = parts[i];
-      const Positions& rows = positions[i];
-      const int64_t taps = static_cast<int64_t>(part.taps.size());
-      const std::vector<int64_t> cells = layout.taps(part.h, part.w);
-      std::vector<Bf16Step> steps;
-      for (int64_t block = 0; block < blocks; ++block) {
-        for (int64_t tap = 0; tap < taps; ++tap) {
-          steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * tile});
-        }
-      }
-      // Neighbouring tasks read the same part of the source.
-      const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
-      const int64_t most = std::max(tiles.rows, rows_at_once / tiles.rows * tiles.rows);
-      const int64_t piece = std::min(most, divide_up(divide_up(rows.count(), tiles.rows), wanted) * tiles.rows);
-      const int64_t pieces = divide_up(rows.count(), std::max(piece, tiles.rows));
-      parallel_for(pieces * p.groups * row_blocks, [&](int64_t task) {
-        const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
-        const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
-        const int64_t columns = std::min(bf16_columns, planes.rows - row_block * bf16_columns);
-        static thread_local Scratch sums_scratch;
-        float* sums = sums_scratch.floats((piece + tiles.rows) * bf16_columns);
-        for (int64_t q = begin; q < end; q += tiles.rows) {
-          tiles.product({source + g * blocks * split.planes * plane, rows.from.data() + q, plane,
-                         packed + packed_at[i] + (g * row_blocks + row_block) * blocks * taps * tile,
-                         p.groups * row_blocks * blocks * taps * tile, steps.data(), static_cast<int64_t>(steps.size()),
-                         sums + (q - begin) * bf16_columns, false},
-                        std::min(tiles.rows, end - q), columns, split.products);
-        }
-        const std::vector<Bf16Run> runs = rows.runs(begin, end);
-        const int64_t k = g * planes.rows + row_block * bf16_columns;
-        bf16_kernels().finish({sums, end - begin, columns, runs.data(), static_cast<int64_t>(runs.size()),
-                               bias ? bias + k : nullptr, activation,
-                               planes.out + first * out_image + k * planes.out_plane + part.first, planes.out_plane,
-                               part.column});
-      });
+      multiply_part(p, planes, parts[i], layout, positions[i], source, packed.part[i], bias, activation,
+                    planes.out + first * out_image);
     }
   }
   return true;
@@ -437,7 +445,6 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
   const Bf16Split split = bf16_split(p.precision);
   const int64_t channels = p.group_channels(), filters = p.group_filters(), taps = p.taps();
   const int64_t in_image = p.C * h.input * w.input, out_plane = h.output * w.output;
-  const int64_t tile = bf16_depth * bf16_columns;
   const int64_t channel_step = gradient_channels(p), channel_blocks = divide_up(channels, channel_step);
   const int64_t filter_blocks = divide_up(filters, bf16_columns);
   const Part part = forward_parts(p)[0];
