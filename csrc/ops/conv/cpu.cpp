@@ -55,7 +55,8 @@ Choice choose_backward_weight(const Conv2d& p) {
   return cheapest_first({{Way::dots, backward_weight_dots_cost(p)},
                          {Way::lanes, backward_weight_lanes_cost(p)},
                          {Way::images, backward_weight_images_cost(p)},
-                         {Way::bf16, backward_weight_bf16_cost(p)}});
+                         {Way::bf16, backward_weight_bf16_cost(p)},
+                         {Way::winograd, backward_weight_winograd_cost(p)}});
 }
 
 const char* name_of(Way way) {
@@ -154,6 +155,9 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
       case Way::images: return backward_weight_by_images(p, dy, x, dweight);
       case Way::bf16:
         if (backward_weight_by_bf16(p, dy, x, dweight)) return;
+        break;
+      case Way::winograd:
+        if (backward_weight_by_winograd(p, dy, x, dweight)) return;
         break;
       default: return backward_weight_by_dots(p, dy, x, dweight);
     }

@@ -548,6 +548,9 @@ extern const ConvKernels conv_kernels = {MR,
                                          winograd_input,
                                          winograd_product,
                                          winograd_output,
+                                         winograd_gradient,
+                                         winograd_gradient_product,
+                                         winograd_taps,
                                          transpose,
                                          sum};
 

@@ -174,6 +174,27 @@ struct WinogradOutput {
   float* lines;  // room for 16 vectors a tile
 };
 
+// Of one point of Winograd's weight gradient: sums[channel][panels · lanes] (+)= Σ_tile left[panel·left_panel][tile] ·
+// right[offset[tile] + channel], for one panel or two.
+struct WinogradGradient {
+  const float* left;
+  std::int64_t left_panel, panels, channels;
+  const float* right;
+  const std::int64_t *offset, *position;  // of each tile; and 0, 1, 2, … lane_columns
+  std::int64_t tiles;
+  float* sums;
+  bool accumulate;
+};
+
+// The taps of some channels, and of `rows` filters: out[filter·out_row + channel·9 + tap].
+struct WinogradTaps {
+  const float* sums;
+  std::int64_t sums_channel, sums_point, channels, rows;
+  float* out;
+  std::int64_t out_row;
+  float* taps;  // room for 9 vectors a channel
+};
+
 // One row of a ShiftedProduct, for groups of so few filters and channels that a tile would stay nearly empty:
 // out[i, j] = activation(bias + Σ_k weight[k] · source[offset[k] + i·pitch + j]).
 struct ShiftedRow {
@@ -262,7 +283,10 @@ struct ConvKernels {
   void (*winograd_weights)(const float* taps, std::int64_t channels, float* to, std::int64_t to_point);
   void (*winograd_input)(const WinogradInput& p);
   void (*winograd_product)(const WinogradProduct& p);
-  bool (*winograd_output)(const WinogradOutput& p);  // whether all results are finite
+  bool (*winograd_output)(const WinogradOutput& p);   // whether all results are finite
+  void (*winograd_gradient)(const WinogradInput& p);  // of dy: four lines instead of six
+  void (*winograd_gradient_product)(const WinogradGradient& p);
+  bool (*winograd_taps)(const WinogradTaps& p);  // whether all are finite
   // to[j·to_row + i] = from[i·from_row + j]
   void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
                     std::int64_t to_row);

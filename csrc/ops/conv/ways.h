@@ -39,6 +39,7 @@ bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, f
 // come from a neighbour's.
 bool forward_by_winograd(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
 bool backward_data_by_winograd(const Conv2d& p, const float* dy, const float* weight, float* dx);
+bool backward_weight_by_winograd(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
 // What these cost for one image and group, in multiply-adds of one lane.
 double forward_tiles_cost(const Conv2d& p);
@@ -55,6 +56,7 @@ double backward_weight_dots_cost(const Conv2d& p);
 double backward_weight_lanes_cost(const Conv2d& p);
 double backward_weight_images_cost(const Conv2d& p);
 double backward_weight_bf16_cost(const Conv2d& p);
+double backward_weight_winograd_cost(const Conv2d& p);
 
 // Of the cheapest way.
 double forward_cost(const Conv2d& p);

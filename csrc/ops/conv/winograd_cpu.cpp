@@ -56,12 +56,18 @@ void transform_weights(const Weights& from, int64_t groups, int64_t rows, int64_
   });
 }
 
+// Planes height × width from `first` on.
+struct Source {
+  const float* first;
+  int64_t height, width;
+};
+
 // Lines [y, y + count) of some channels, a pixel's side by side, with zeros where they are outside; a line of so many
-// pixels begins at first_x.
-void pack_lines(const Planes& planes, const float* source, int64_t channels, int64_t y, int64_t count, int64_t pixels,
+// pixels begins at x.
+void pack_lines(const Source& planes, int64_t channels, int64_t y, int64_t count, int64_t x, int64_t pixels,
                 float* to) {
-  const int64_t lanes = conv_kernels().lanes, begin = std::clamp<int64_t>(-planes.first_x, 0, pixels);
-  const int64_t end = std::clamp<int64_t>(planes.width - planes.first_x, begin, pixels);
+  const int64_t lanes = conv_kernels().lanes, begin = std::clamp<int64_t>(-x, 0, pixels);
+  const int64_t end = std::clamp<int64_t>(planes.width - x, begin, pixels);
   for (int64_t line = y; line < y + count; ++line, to += pixels * lanes) {
     if (line < 0 || line >= planes.height) {
       std::fill(to, to + pixels * lanes, 0.0f);
@@ -69,8 +75,8 @@ void pack_lines(const Planes& planes, const float* source, int64_t channels, int
     }
     std::fill(to, to + begin * lanes, 0.0f);
     std::fill(to + end * lanes, to + pixels * lanes, 0.0f);
-    conv_kernels().transpose(source + line * planes.width + planes.first_x + begin, planes.height * planes.width,
-                             channels, end - begin, to + begin * lanes, lanes);
+    conv_kernels().transpose(planes.first + line * planes.width + x + begin, planes.height * planes.width, channels,
+                             end - begin, to + begin * lanes, lanes);
   }
 }
 
@@ -109,9 +115,9 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
       const int64_t image = unit / down, i = unit % down, count = std::min(end - unit, down - i);
       for (int64_t block = 0; block < blocks; ++block) {
         const int64_t c = g * planes.channels + block * lanes;
-        pack_lines(planes, planes.source + (image * groups * planes.channels + c) * plane,
-                   std::min(lanes, planes.channels - block * lanes), 4 * i + planes.first_y, 4 * count + 2, pixels,
-                   lines);
+        pack_lines({planes.source + (image * groups * planes.channels + c) * plane, planes.height, planes.width},
+                   std::min(lanes, planes.channels - block * lanes), 4 * i + planes.first_y, 4 * count + 2,
+                   planes.first_x, pixels, lines);
         for (int64_t row = 0; row < count; ++row) {
           kernels.winograd_input({lines + 4 * row * pixels * lanes, pixels * lanes, across,
                                   source + (unit + row - first) * across * depth + block * lanes, depth, source_point});
@@ -145,15 +151,21 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
 }
 
 // Measured on a Zen 4, in multiply-adds of one lane: what a tile costs of a channel, to be brought in and transformed,
-// and of a filter, to be transformed and brought out; and what a weight costs, its taps and points together.
-constexpr double cost_of_input = 400.0, cost_of_output = 400.0, cost_of_weight = 120.0, cost_of_product = 1.15;
+// and of a filter, to be transformed and brought out; what a weight costs, its taps and points together,
+// and a sum that is added to in memory.
+constexpr double cost_of_input = 400.0, cost_of_output = 400.0, cost_of_weight = 120.0, cost_of_product = 1.15,
+                 cost_of_sum = 8.0;
+
+bool is_possible(const Conv2d& p) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  return p.precision != Precision::highest && h.kernel == 3 && w.kernel == 3 && h.stride * w.stride == 1 &&
+         h.dilation * w.dilation == 1 && p.N > 0;
+}
+
+constexpr double impossible = std::numeric_limits<double>::infinity();
 
 double product_cost(const Conv2d& p, int64_t rows, int64_t channels, int64_t out_height, int64_t out_width) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  if (p.precision == Precision::highest || h.kernel != 3 || w.kernel != 3 || h.stride * w.stride != 1 ||
-      h.dilation * w.dilation != 1 || p.N == 0) {
-    return std::numeric_limits<double>::infinity();
-  }
+  if (!is_possible(p)) return impossible;
   const int64_t lanes = conv_kernels().lanes;
   const double tiles = static_cast<double>(divide_up(out_height, 4) * divide_up(out_width, 4));
   const double inputs = static_cast<double>(divide_up(channels, lanes) * lanes);
@@ -163,6 +175,21 @@ double product_cost(const Conv2d& p, int64_t rows, int64_t channels, int64_t out
          cost_of_weight * outputs * static_cast<double>(channels) / static_cast<double>(p.N);
 }
 
+// The tiles of a weight gradient, rows of them, as many at once as stay in the last-level cache.
+struct GradientTiles {
+  int64_t across, down, depth, panels, at_once;
+
+  explicit GradientTiles(const Conv2d& p)
+      : across(divide_up(p.window.w.output, 4)),
+        down(divide_up(p.window.h.output, 4)),
+        depth(divide_up(p.group_channels(), conv_kernels().lanes) * conv_kernels().lanes),
+        panels(divide_up(p.group_filters(), conv_kernels().lanes)) {
+    constexpr int64_t floats_at_once = 3 << 19;
+    const int64_t tile = p.groups * points * (depth + panels * conv_kernels().lanes);
+    at_once = std::clamp<int64_t>(floats_at_once / tile / across, 1, p.N * down) * across;
+  }
+};
+
 }  // namespace
 
 double forward_winograd_cost(const Conv2d& p) {
@@ -171,6 +198,17 @@ double forward_winograd_cost(const Conv2d& p) {
 
 double backward_data_winograd_cost(const Conv2d& p) {
   return product_cost(p, p.group_channels(), p.group_filters(), p.window.h.input, p.window.w.input);
+}
+
+double backward_weight_winograd_cost(const Conv2d& p) {
+  if (!is_possible(p)) return impossible;
+  const GradientTiles tiles(p);
+  const double all = static_cast<double>(tiles.across * tiles.down), inputs = static_cast<double>(tiles.depth);
+  const double outputs = static_cast<double>(tiles.panels * conv_kernels().lanes);
+  const double sums = points * outputs * static_cast<double>(p.group_channels());
+  return all * (cost_of_product * sums + cost_of_input * inputs + cost_of_output * outputs) +
+         cost_of_sum * sums * all / static_cast<double>(tiles.at_once) +
+         cost_of_weight * outputs * static_cast<double>(p.group_channels()) / static_cast<double>(p.N);
 }
 
 bool forward_by_winograd(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
@@ -187,6 +225,75 @@ bool backward_data_by_winograd(const Conv2d& p, const float* dy, const float* we
   return product_by_winograd(
       p.N, p.groups, {dy, channels, h.output, w.output, h.pad_start - 2, w.pad_start - 2, dx, rows, h.input, w.input},
       {weight, rows * channels * 9, 9, rows * 9, true}, nullptr, {});
+}
+
+bool backward_weight_by_winograd(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  const ConvKernels& kernels = conv_kernels();
+  const Axis &h = p.window.h, &w = p.window.w;
+  const GradientTiles tiles(p);
+  const int64_t lanes = kernels.lanes, channels = p.group_channels(), filters = p.group_filters();
+  const int64_t blocks = tiles.depth / lanes, panels = tiles.panels, pairs = divide_up(panels, 2);
+  const int64_t across = tiles.across, units = p.N * tiles.down, units_at_once = tiles.at_once / across;
+  static thread_local Scratch x_scratch, dy_scratch, sums_scratch;
+  float* inputs = x_scratch.floats(p.groups * points * tiles.at_once * tiles.depth);
+  float* gradients = dy_scratch.floats(p.groups * points * tiles.at_once * panels * lanes);
+  float* sums = sums_scratch.floats(p.groups * points * channels * panels * lanes);  // [group][point][pair][channel]
+  std::vector<int64_t> offset, position;
+  for (int64_t t = 0; t < tiles.at_once; ++t) offset.push_back(t * tiles.depth);
+  for (int64_t c = 0; c < kernels.lane_columns; ++c) position.push_back(c);
+
+  for (int64_t first = 0; first < units; first += units_at_once) {
+    const int64_t some = std::min(units_at_once, units - first), count = some * across;
+    const int64_t input_point = count * tiles.depth, gradient_point = count * panels * lanes;
+    parallel_for(some * p.groups * (blocks + panels), [&](int64_t task) {
+      const int64_t which = task % (blocks + panels), g = task / (blocks + panels) % p.groups;
+      const int64_t unit = task / (blocks + panels) / p.groups;
+      const int64_t image = (first + unit) / tiles.down, i = (first + unit) % tiles.down;
+      static thread_local Scratch lines_scratch;
+      float* lines = lines_scratch.floats(6 * (4 * across + 2) * lanes);
+      if (which < blocks) {
+        const int64_t c = which * lanes, pixels = 4 * across + 2;
+        pack_lines({x + (image * p.C + g * channels + c) * h.input * w.input, h.input, w.input},
+                   std::min(lanes, channels - c), 4 * i - h.pad_start, 6, -w.pad_start, pixels, lines);
+        kernels.winograd_input({lines, pixels * lanes, across,
+                                inputs + g * points * input_point + unit * across * tiles.depth + c, tiles.depth,
+                                input_point});
+      } else {
+        const int64_t panel = which - blocks, k = panel * lanes, pixels = 4 * across;
+        const int64_t rows = std::min(lanes, filters - k);
+        if (rows < lanes) std::fill(lines, lines + 4 * pixels * lanes, 0.0f);
+        pack_lines({dy + (image * p.K + g * filters + k) * h.output * w.output, h.output, w.output}, rows, 4 * i, 4, 0,
+                   pixels, lines);
+        kernels.winograd_gradient({lines, pixels * lanes, across,
+                                   gradients + g * points * gradient_point + (panel * count + unit * across) * lanes,
+                                   lanes, gradient_point});
+      }
+    });
+    parallel_for(p.groups * points * pairs, [&](int64_t task) {
+      const int64_t pair = task % pairs, point = task / pairs;  // of all groups
+      kernels.winograd_gradient_product({gradients + point * gradient_point + pair * 2 * count * lanes, count * lanes,
+                                         std::min<int64_t>(2, panels - 2 * pair), channels,
+                                         inputs + point * input_point, offset.data(), position.data(), count,
+                                         sums + (point * panels + 2 * pair) * channels * lanes, first > 0});
+    });
+  }
+
+  constexpr int64_t channels_at_once = 16;
+  const int64_t parts = divide_up(channels, channels_at_once);
+  std::atomic<bool> finite{true};
+  parallel_for(p.groups * panels * parts, [&](int64_t task) {
+    const int64_t c = task % parts * channels_at_once, panel = task / parts % panels, g = task / parts / panels;
+    const int64_t pair = panel / 2, width = std::min<int64_t>(2, panels - 2 * pair) * lanes, k = panel * lanes;
+    static thread_local Scratch taps_scratch;
+    if (!kernels.winograd_taps(
+            {sums + (g * points * panels + 2 * pair) * channels * lanes + c * width + panel % 2 * lanes, width,
+             panels * channels * lanes, std::min(channels_at_once, channels - c), std::min(lanes, filters - k),
+             dweight + ((g * filters + k) * channels + c) * 9, channels * 9,
+             taps_scratch.floats(channels_at_once * 9 * lanes)})) {
+      finite = false;
+    }
+  });
+  return finite;
 }
 
 }  // namespace dip::cpu

@@ -1,5 +1,6 @@
 // Convolution 3 × 3 by Winograd's minimal filtering F(4 × 4, 3 × 3): 36 products for 16 results instead of 144. Part of
-// kernels.cpp.
+// kernels.cpp. The gradient of the weights is F(3 × 3, 4 × 4), with the same points: g becomes 4 × 4 of dy, and Y the
+// 3 × 3 taps, for which the products of all tiles are added up first.
 //
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A for a
 // tile of 6 × 6 inputs d and a kernel g, summed over the channels before Aᵀ and A. The channels, and then the filters,
@@ -8,6 +9,7 @@
 
 #include "core/lane_tiles.h"
 #include "ops/conv/kernels.h"
+#include "ops/conv/lane_kernels.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -47,6 +49,26 @@ inline void transform_sums(const F (&m)[6], F (&y)[4]) {
   y[3] = difference + 8.0f * difference2 + m[5];
 }
 
+// G g of F(3, 4)
+inline void transform_gradients(const F (&g)[4], F (&u)[6]) {
+  const F even = g[0] + g[2], odd = g[1] + g[3];
+  const F even2 = g[0] + 4.0f * g[2], odd2 = 2.0f * g[1] + 8.0f * g[3];
+  u[0] = g[0] * 0.25f;
+  u[1] = (even + odd) * (-1.0f / 6);
+  u[2] = (even - odd) * (-1.0f / 6);
+  u[3] = (even2 + odd2) * (1.0f / 24);
+  u[4] = (even2 - odd2) * (1.0f / 24);
+  u[5] = g[3];
+}
+
+// Aᵀ m of F(3, 4)
+inline void transform_tap_sums(const F (&m)[6], F (&y)[3]) {
+  const F sum = m[1] + m[2], sum2 = m[3] + m[4];
+  y[0] = m[0] + sum + sum2;
+  y[1] = (m[1] - m[2]) + 2.0f * (m[3] - m[4]);
+  y[2] = sum + 4.0f * sum2 + m[5];
+}
+
 // to[point][channel][lane], points `to_point` apart, from taps[channel][9][lane].
 void winograd_weights(const float* taps, std::int64_t channels, float* to, std::int64_t to_point) {
   for (std::int64_t c = 0; c < channels; ++c, taps += 9 * W, to += W) {
@@ -64,26 +86,39 @@ void winograd_weights(const float* taps, std::int64_t channels, float* to, std::
   }
 }
 
+// Both ways on a tile of N × N inputs: `transform` makes six of N.
+template <int N, class Transform>
+inline void transform_tile(const WinogradInput& p, const float* from, float* to, const Transform& transform) {
+  F half[N][6];  // [column][point of the height]
+#pragma GCC unroll 6
+  for (int j = 0; j < N; ++j) {
+    F column[N];
+#pragma GCC unroll 6
+    for (int i = 0; i < N; ++i) column[i] = load(from + i * p.line + j * W);
+    transform(column, half[j]);
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < 6; ++i) {
+    F row[N], v[6];
+#pragma GCC unroll 6
+    for (int j = 0; j < N; ++j) row[j] = half[j][i];
+    transform(row, v);
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * p.to_point, v[j]);
+  }
+}
+
 void winograd_input(const WinogradInput& p) {
   for (std::int64_t t = 0; t < p.tiles; ++t) {
-    const float* from = p.source + 4 * t * W;
-    float* to = p.to + t * p.to_tile;
-    F half[6][6];  // [column][point of the height]
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; ++j) {
-      F column[6];
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) column[i] = load(from + i * p.line + j * W);
-      transform_inputs(column, half[j]);
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; ++i) {
-      const F row[6] = {half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]};
-      F v[6];
-      transform_inputs(row, v);
-#pragma GCC unroll 6
-      for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * p.to_point, v[j]);
-    }
+    transform_tile<6>(p, p.source + 4 * t * W, p.to + t * p.to_tile,
+                      [](const F(&d)[6], F(&v)[6]) { transform_inputs(d, v); });
+  }
+}
+
+void winograd_gradient(const WinogradInput& p) {
+  for (std::int64_t t = 0; t < p.tiles; ++t) {
+    transform_tile<4>(p, p.source + 4 * t * W, p.to + t * p.to_tile,
+                      [](const F(&g)[4], F(&u)[6]) { transform_gradients(g, u); });
   }
 }
 
@@ -130,36 +165,84 @@ void winograd_product(const WinogradProduct& p) {
   p.panels == 2 ? winograd_sums<2>(p, widths) : winograd_sums<1>(p, widths);
 }
 
+// Both ways on the sums of a tile: `transform` makes N of six, `take` is given the results.
+template <int N, class Transform, class Take>
+inline void transform_back(const float* sums, std::int64_t point, const Transform& transform, const Take& take) {
+  F half[6][N];  // [point of the width][line]
+#pragma GCC unroll 6
+  for (int j = 0; j < 6; ++j) {
+    F column[6];
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i) column[i] = load(sums + (i * 6 + j) * point);
+    transform(column, half[j]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < N; ++i) {
+    const F row[6] = {half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]};
+    F y[N];
+    transform(row, y);
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) take(i, j, y[j]);
+  }
+}
+
 bool winograd_output(const WinogradOutput& p) {
   const F bias = p.bias ? load_some(p.bias, p.rows) : F{};
   F zero = {};  // unless a result is infinite or NaN
   for (std::int64_t t = 0; t < p.tiles; ++t) {
-    const float* from = p.sums + t * p.sums_tile;
-    F half[6][4];  // [point of the width][line]
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; ++j) {
-      F column[6];
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) column[i] = load(from + (i * 6 + j) * p.sums_point);
-      transform_sums(column, half[j]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const F row[6] = {half[0][i], half[1][i], half[2][i], half[3][i], half[4][i], half[5][i]};
-      F y[4];
-      transform_sums(row, y);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        zero = fma(y[j], F{}, zero);
-        store(p.lines + (i * p.tiles + t) * 4 * W + j * W,
-              activate(y[j] + bias, p.activation.kind, p.activation.alpha));
-      }
-    }
+    transform_back<4>(
+        p.sums + t * p.sums_tile, p.sums_point, [](const F(&m)[6], F(&y)[4]) { transform_sums(m, y); },
+        [&](int i, int j, F y) {
+          zero = fma(y, F{}, zero);
+          store(p.lines + (i * p.tiles + t) * 4 * W + j * W, activate(y + bias, p.activation.kind, p.activation.alpha));
+        });
   }
   if (any(zero != zero)) return false;
   for (std::int64_t i = 0; i < p.height; ++i) {
     transpose(p.lines + i * p.tiles * 4 * W, W, p.width, p.rows, p.out + i * p.width, p.out_plane);
   }
+  return true;
+}
+
+// sums[point][channel][panel][lane] (+)= Σ_tiles, for one panel or two.
+template <int V, int... Q>
+void winograd_gradient_sums(const WinogradGradient& p, std::integer_sequence<int, Q...>) {
+  static constexpr LaneGradientTile tiles[] = {lane_gradient_tile<V, Q + 1>...};
+  const std::int64_t pieces = (p.channels + lane_columns - 1) / lane_columns;
+  LaneOperands operands{};
+  operands.panel = p.left;
+  operands.panel_floats = p.left_panel;
+  operands.offset = p.offset;
+  operands.count[0] = operands.count[1] = 1;
+  operands.count[2] = p.tiles;
+  operands.position = p.position;
+  if (!p.accumulate) {
+    for (std::int64_t i = 0; i < p.channels * V; ++i) store(p.sums + i * W, F{});
+  }
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    const std::int64_t c = piece * p.channels / pieces, count = (piece + 1) * p.channels / pieces - c;
+    operands.source = p.right + c;
+    tiles[count - 1](operands, 1, 0, 0, p.sums + c * V * W);
+  }
+}
+
+void winograd_gradient_product(const WinogradGradient& p) {
+  const auto widths = std::make_integer_sequence<int, lane_columns>();
+  p.panels == 2 ? winograd_gradient_sums<2>(p, widths) : winograd_gradient_sums<1>(p, widths);
+}
+
+bool winograd_taps(const WinogradTaps& p) {
+  F zero = {};
+  for (std::int64_t c = 0; c < p.channels; ++c) {
+    transform_back<3>(
+        p.sums + c * p.sums_channel, p.sums_point, [](const F(&m)[6], F(&y)[3]) { transform_tap_sums(m, y); },
+        [&](int i, int j, F y) {
+          zero = fma(y, F{}, zero);
+          store(p.taps + (c * 9 + i * 3 + j) * W, y);
+        });
+  }
+  if (any(zero != zero)) return false;
+  transpose(p.taps, W, p.channels * 9, p.rows, p.out, p.out_row);
   return true;
 }
 
