@@ -23,6 +23,7 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "wide_padding": ((4, 32, 24, 23), (32, 32, 3, 3), 4, 1),
     "groups": ((8, 64, 7, 7), (96, 32, 3, 3), 1, 2),
     "one_image": ((1, 48, 40, 33), (16, 48, 3, 3), 1, 1),
+    "few_channels": ((5, 11, 24, 24), (11, 11, 3, 3), 1, 1),
     "several_batches": ((6, 48, 40, 33), (64, 48, 3, 3), 1, 1),
     "many_panels": ((6, 32, 12, 12), (144, 32, 3, 3), 1, 1),
 }
@@ -175,13 +176,14 @@ def test_infinities_stay_where_they_belong(op: str, value: float, isa: str) -> N
 
 @pytest.mark.parametrize("op", OPERATORS)
 def test_what_earlier_calls_left_in_memory_does_not_matter(op: str, isa: str) -> None:
-    args, options, _ = arguments(op, "remainders")
-    before = getattr(ops, op)(*args, **options, precision="high")
-    full, nan_options, _ = arguments(op, "several_batches")
-    getattr(ops, op)(
-        *(np.full_like(a, np.nan) if isinstance(a, np.ndarray) else a for a in full), **nan_options, precision="high"
-    )
-    np.testing.assert_array_equal(before, getattr(ops, op)(*args, **options, precision="high"))
+    args, options, _ = arguments(op, "few_channels")
+    full, full_options, _ = arguments(op, "several_batches")
+    results = []
+    for value in (0, np.nan):
+        filled = (np.full_like(a, value) if isinstance(a, np.ndarray) else a for a in full)
+        getattr(ops, op)(*filled, **full_options, precision="high")
+        results.append(getattr(ops, op)(*args, **options, precision="high"))
+    np.testing.assert_array_equal(*results)
 
 
 def test_empty_batch() -> None:
