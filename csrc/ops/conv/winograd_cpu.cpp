@@ -151,10 +151,10 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
 }
 
 // Measured on a Zen 4, in multiply-adds of one lane: what a tile costs of a channel, to be brought in and transformed,
-// and of a filter, to be transformed and brought out; what a weight costs, its taps and points together,
-// and a sum that is added to in memory.
-constexpr double cost_of_input = 400.0, cost_of_output = 400.0, cost_of_weight = 120.0, cost_of_product = 1.15,
-                 cost_of_sum = 8.0;
+// and of a filter, to be transformed and brought out; what a weight costs, its taps and points together; a sum that is
+// added to in memory; and a call, whose threads meet more often.
+constexpr double cost_of_input = 500.0, cost_of_output = 500.0, cost_of_weight = 350.0, cost_of_product = 1.15,
+                 cost_of_sum = 8.0, cost_of_call = 3e6;
 
 bool is_possible(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
@@ -172,7 +172,8 @@ double product_cost(const Conv2d& p, int64_t rows, int64_t channels, int64_t out
   const double outputs = static_cast<double>(divide_up(rows, lanes) * lanes);
   return tiles * (points * cost_of_product * outputs * static_cast<double>(channels) + cost_of_input * inputs +
                   cost_of_output * outputs) +
-         cost_of_weight * outputs * static_cast<double>(channels) / static_cast<double>(p.N);
+         (cost_of_weight * outputs * static_cast<double>(channels) + cost_of_call / static_cast<double>(p.groups)) /
+             static_cast<double>(p.N);
 }
 
 // The tiles of a weight gradient, rows of them, as many at once as stay in the last-level cache.
@@ -205,10 +206,13 @@ double backward_weight_winograd_cost(const Conv2d& p) {
   const GradientTiles tiles(p);
   const double all = static_cast<double>(tiles.across * tiles.down), inputs = static_cast<double>(tiles.depth);
   const double outputs = static_cast<double>(tiles.panels * conv_kernels().lanes);
-  const double sums = points * outputs * static_cast<double>(p.group_channels());
+  // A tile's part of dy is read for as many channels as registers hold, or for fewer.
+  const int64_t channels = std::max(p.group_channels(), conv_kernels().lane_columns);
+  const double sums = points * outputs * static_cast<double>(channels);
   return all * (cost_of_product * sums + cost_of_input * inputs + cost_of_output * outputs) +
          cost_of_sum * sums * all / static_cast<double>(tiles.at_once) +
-         cost_of_weight * outputs * static_cast<double>(p.group_channels()) / static_cast<double>(p.N);
+         (cost_of_weight * outputs * static_cast<double>(channels) + cost_of_call / static_cast<double>(p.groups)) /
+             static_cast<double>(p.N);
 }
 
 bool forward_by_winograd(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
