@@ -15,9 +15,11 @@ error of at most 3·2⁻¹⁶ of each product (2⁻²⁰ on GPUs). "medium": one
 error of at most 2⁻⁷ (2⁻¹⁰ on GPUs, where they are rounded to TF32). Arrays of float16 and bfloat16 lose nothing: their
 products are exact in TF32.
 
-The CPU has faster ways for "medium" where it multiplies bfloat16 numbers (AVX512-BF16 on AMD's processors, AMX on
-Intel's), and for "high" and even "highest" on AMX; `explain` tells. They take numbers below 2⁻¹²⁶ for zeros, for
-"medium" alone; where infinities, NaN or a range beyond float32's rule them out, float32 is multiplied instead.
+On a CPU "high" and "medium" compute 3×3 convolutions of stride 1, and both their gradients, by Winograd's minimal
+filtering, whose error is near 2⁻¹⁷ of the largest results within six pixels. "medium" multiplies bfloat16 numbers where
+the processor does (AVX512-BF16 on AMD's, AMX on Intel's), and takes numbers below 2⁻¹²⁶ for zeros. On AMX "high" and
+even "highest" are products of split bfloat16 numbers. Where infinities, NaN or a range beyond float32's rule such a way
+out, float32 is multiplied instead. `explain` tells which way a convolution goes.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")
