@@ -7,8 +7,8 @@
 // high, for small planes, packed_product copies just the columns of one tile, over all images. Where there are enough
 // filters to fill vectors, lane_kernels.h does without copies and padding; where there are few, but many images,
 // image_kernels.h fills vectors with those. Groups of few channels, depthwise convolution above all, would leave a tile
-// empty: shifted_row takes them a row at a time. Below the highest precision winograd_kernels.h multiplies less often, and
-// bf16_cpu.cpp smaller numbers.
+// empty: shifted_row takes them a row at a time. Below the highest precision winograd_kernels.h multiplies less often,
+// and bf16_cpu.cpp smaller numbers.
 //
 // Work: 2·N·K·O_h·O_w·(C/groups)·F_h·F_w floating-point operations for each of the three operators. Each tile of
 // outer_tile does MR·NV fused multiply-adds for MR + NV loads (24 for 11 with AVX-512), so the multiplier is the limit,
