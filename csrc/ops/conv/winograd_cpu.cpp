@@ -156,10 +156,12 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
 constexpr double cost_of_input = 500.0, cost_of_output = 500.0, cost_of_weight = 350.0, cost_of_product = 1.15,
                  cost_of_sum = 8.0, cost_of_call = 3e6;
 
+constexpr int64_t most_weights = 1 << 19;  // their points take 75 MB, beyond any cache
+
 bool is_possible(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
   return p.precision != Precision::highest && h.kernel == 3 && w.kernel == 3 && h.stride * w.stride == 1 &&
-         h.dilation * w.dilation == 1 && p.N > 0;
+         h.dilation * w.dilation == 1 && p.N > 0 && p.K * p.group_channels() <= most_weights;
 }
 
 constexpr double impossible = std::numeric_limits<double>::infinity();
