@@ -11,7 +11,7 @@
 #include "core/bf16.h"
 #include "core/parallel.h"
 #include "core/scratch.h"
-#include "ops/conv/tap_axis.h"
+#include "ops/conv/packed_images.h"
 #include "ops/conv/ways.h"
 
 namespace dip::cpu {
@@ -23,70 +23,6 @@ constexpr int64_t packed_at_most = 3 << 19;  // bytes of the source at a time: t
 constexpr int64_t tile = bf16_depth * bf16_columns;
 constexpr int64_t rows_at_once = 224;   // of the result, which use a part of the weights one after the other
 constexpr int64_t pieces_at_once = 12;  // of the positions, which stay in the first-level cache for all taps
-
-// One axis of a packed source. For a step of s it is split into s phases, every s-th place each, so that neighbouring
-// positions meet neighbouring cells. The padding behind a line is that before the next one.
-struct PackedAxis {
-  int64_t first = 0, step = 1, cells = 1, phases = 1;
-  int64_t overhang = 0;  // cells that a last line would have and that the next one provides
-  int64_t extent;
-
-  PackedAxis(const std::vector<const TapAxis*>& axes, int64_t extent_) : step(axes[0]->step), extent(extent_) {
-    int64_t last = 0, positions = 1;
-    bool some = false;
-    for (const TapAxis* axis : axes) {
-      positions = std::max(positions, axis->positions());
-      for (int64_t shift : axis->shift) {
-        const int64_t end = (axis->positions() - 1) * step + shift + 1;
-        first = some ? std::min(first, shift) : shift;
-        last = some ? std::max(last, end) : end;
-        some = true;
-      }
-    }
-    phases = step;
-    const int64_t full = some ? divide_up(last - first, step) : 1;
-    int64_t least_lead = full, data = 0;
-    for (int64_t phase = 0; phase < phases; ++phase) {
-      const int64_t begin = first + phase;
-      least_lead = std::min(least_lead, begin < 0 ? divide_up(-begin, step) : 0);
-      data = std::max(data, std::min(full, begin < extent ? divide_up(extent - begin, step) : 0));
-    }
-    cells = std::max({positions, data, full - least_lead});
-    overhang = std::max<int64_t>(full - cells, 0);
-  }
-
-  // The place of the source in a cell.
-  int64_t place(int64_t phase, int64_t cell) const { return first + phase + cell * step; }
-  int64_t phase_of(int64_t shift) const { return (shift - first) % step; }
-  int64_t cell_of(int64_t shift) const { return (shift - first) / step; }
-};
-
-// Images packed one after the other, for each phase on its own.
-struct PackedImages {
-  PackedAxis h, w;
-  int64_t image, phase;  // distances in cells
-  int64_t images;
-
-  PackedImages(const PackedAxis& h_, const PackedAxis& w_, int64_t images_)
-      : h(h_), w(w_), image(h_.cells * w_.cells), images(images_) {
-    phase = images * image + tail();
-  }
-
-  // Zeros behind the last image: its padding, and as much as a tile may read beyond.
-  int64_t tail() const { return (h.overhang + 1) * w.cells + w.overhang + bf16_depth; }
-  int64_t cells() const { return h.phases * w.phases * phase; }
-  int64_t cell_of(int64_t h_shift, int64_t w_shift) const {
-    return (h.phase_of(h_shift) * w.phases + w.phase_of(w_shift)) * phase + h.cell_of(h_shift) * w.cells +
-           w.cell_of(w_shift);
-  }
-  std::vector<int64_t> taps(const TapAxis& h_axis, const TapAxis& w_axis) const {
-    std::vector<int64_t> cells;
-    for (int64_t r : h_axis.shift) {
-      for (int64_t s : w_axis.shift) cells.push_back(cell_of(r, s));
-    }
-    return cells;
-  }
-};
 
 // Images of groups × channels planes.
 struct PackedSource {
@@ -162,54 +98,6 @@ Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
   });
   return ranges.merged();
 }
-
-// Results that the same taps lead to: position (i, j) goes to out[i·row + j·column] of its plane.
-struct Part {
-  TapAxis h, w;
-  std::vector<int64_t> taps;  // columns of the weights
-  int64_t first, row, column;
-};
-
-// The positions of some images, as rows of a product.
-struct Positions {
-  std::vector<int64_t> from, to;  // in the packed source; in the results, or −1 for a place between images and lines
-  int64_t column;
-
-  Positions(const Part& part, const PackedImages& layout, int64_t out_image, bool evenly) : column(part.column) {
-    const int64_t height = part.h.positions(), width = part.w.positions();
-    for (int64_t n = 0; n < layout.images; ++n) {
-      for (int64_t i = 0; i < (evenly ? layout.h.cells : height); ++i) {
-        for (int64_t j = 0; j < (evenly ? layout.w.cells : width); ++j) {
-          const bool inside = i < height && j < width;
-          from.push_back((n * layout.image + i * layout.w.cells + j) * bf16_depth);
-          to.push_back(inside ? n * out_image + i * part.row + j * part.column : -1);
-        }
-      }
-    }
-    while (!to.empty() && to.back() < 0) {
-      to.pop_back();
-      from.pop_back();
-    }
-    // A tile that is not full reads on.
-    for (int64_t i = 0; evenly && i < bf16_depth; ++i) from.push_back(from.empty() ? 0 : from.back() + bf16_depth);
-  }
-
-  int64_t count() const { return static_cast<int64_t>(to.size()); }
-
-  std::vector<Bf16Run> runs(int64_t begin, int64_t end) const {
-    std::vector<Bf16Run> found;
-    for (int64_t q = begin; q < end; ++q) {
-      if (to[q] < 0) continue;
-      if (!found.empty() && found.back().row + found.back().count == q - begin &&
-          found.back().at + found.back().count * column == to[q]) {
-        ++found.back().count;
-      } else {
-        found.push_back({q - begin, to[q], 1});
-      }
-    }
-    return found;
-  }
-};
 
 // What a product reads and writes: images of groups × channels planes, and of groups × rows.
 struct Planes {
