@@ -39,24 +39,23 @@ inline void store(void* to, std::int64_t line) {
   for (int row = 0; row < 16; ++row) std::memcpy(static_cast<char*>(to) + row * line, registers.word[Tile][row], 64);
 }
 
-[[gnu::always_inline]] inline float flushed(float value) {
+inline float flushed(float value) {
   return __builtin_fabsf(value) < 0x1p-126f ? __builtin_copysignf(0.0f, value) : value;
 }
-[[gnu::always_inline]] inline float number(std::uint32_t bits) {
+inline float number(std::uint32_t bits) {
   float value;
-  std::memcpy(&value, &bits, sizeof value);
+  __builtin_memcpy(&value, &bits, sizeof value);
   return flushed(value);
 }
-[[gnu::always_inline]] inline float lower(std::uint32_t word) {
+inline float lower(std::uint32_t word) {
   return number(word << 16);
 }
-[[gnu::always_inline]] inline float upper(std::uint32_t word) {
+inline float upper(std::uint32_t word) {
   return number(word & 0xffff0000u);
 }
 
-// Sanitizers would make it slow, and it touches nothing but registers.
 template <int Sum, int A, int B>
-[[gnu::no_sanitize_address, gnu::no_sanitize_undefined, gnu::optimize("O3")]] void multiply() {
+inline void multiply() {
   for (int m = 0; m < 16; ++m) {
     float even[16] = {}, odd[16] = {};
     for (int k = 0; k < 16; ++k) {
@@ -70,7 +69,7 @@ template <int Sum, int A, int B>
     }
     for (int n = 0; n < 16; ++n) {
       const float sum = flushed(number(registers.word[Sum][m][n]) + flushed(even[n] + odd[n]));
-      std::memcpy(&registers.word[Sum][m][n], &sum, sizeof sum);
+      __builtin_memcpy(&registers.word[Sum][m][n], &sum, sizeof sum);
     }
   }
 }
