@@ -47,6 +47,11 @@ def _allow_tf32(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "medium"
 
 
+def _rounded(tensors: list[Any], precision: str, device: Device) -> list[Any]:
+    """What PyTorch multiplies: for "medium" on a CPU, bfloat16."""
+    return [t.bfloat16() for t in tensors] if device.name == "cpu" and precision == "medium" else tensors
+
+
 def _label(name: str, precision: str) -> str:
     return name if precision == "highest" else f"{name} {precision}"
 
@@ -76,9 +81,8 @@ def _convolutions(device: Device) -> Iterator[Contest]:
         def backward_weight(a: list[Any], s: Any = s, p: Any = p, d: Any = d, g: int = groups) -> Any:
             return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
 
-        halves = [[t.bfloat16() for t in each] for each in (tensors, last)] if device.name == "cpu" else []
         for precision in device.precisions:
-            layouts = halves if halves and precision == "medium" else (tensors, last)
+            layouts = [_rounded(each, precision, device) for each in (tensors, last)]
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
             for op, arguments, theirs in [
                 ("conv2d", (ox, ow), forward),
@@ -130,9 +134,8 @@ def _linears(device: Device) -> Iterator[Contest]:
         x, weight, dy = (device.ours(a) for a in arrays)
         tx, tw, tdy = (device.theirs(a) for a in arrays)
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
-        halves = [t.bfloat16() for t in (tx, tw, tdy)]
         for precision in device.precisions:
-            tensors = halves if device.name == "cpu" and precision == "medium" else [tx, tw, tdy]
+            tensors = _rounded([tx, tw, tdy], precision, device)
             for op, arguments, theirs in [
                 ("linear", (x, weight), lambda t: F.linear(t[0], t[1])),
                 ("linear_backward_data", (dy, weight), lambda t: t[2] @ t[1]),

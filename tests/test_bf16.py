@@ -14,6 +14,7 @@ from cases.case import TINY, UNIT, Case, normal
 from device_ops import DEVICE
 from dipkernels import ops, reference
 from test_operators import test_matches_oracle as matches_oracle
+from test_operators import to_float64
 
 
 def _sets() -> list[tuple[str, str]]:
@@ -92,7 +93,7 @@ def way(op: str, label: str, precision: Any) -> str:
 
 def exact(op: str, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
     """The result in float64, and the sums of the absolute values of its terms."""
-    wide = [a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
+    wide = [to_float64(a) for a in args]
     big = [np.abs(a) if isinstance(a, np.ndarray) else a for a in wide]
     return getattr(reference, op)(*wide, **options), getattr(reference, op)(*big, **options)
 

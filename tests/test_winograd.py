@@ -12,6 +12,7 @@ import dipkernels
 from cases.case import UNIT, normal
 from device_ops import DEVICE
 from dipkernels import ops, reference
+from test_operators import to_float64
 
 pytestmark = pytest.mark.skipif(DEVICE != "cpu", reason="the GPU has other ways")
 OPERATORS = ["conv2d", "conv2d_backward_data", "conv2d_backward_weight"]
@@ -122,7 +123,7 @@ def arguments(op: str, label: str) -> tuple[Any, ...]:
 def exact(op: str, label: str) -> Any:
     """The result in float64."""
     args, options, _ = arguments(op, label)
-    return getattr(reference, op)(*(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args), **options)
+    return getattr(reference, op)(*map(to_float64, args), **options)
 
 
 def way(op: str, label: str) -> str:

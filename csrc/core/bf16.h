@@ -18,7 +18,7 @@ namespace dip::cpu {
 
 constexpr std::int64_t bf16_depth = 32;    // of a tile
 constexpr std::int64_t bf16_columns = 32;  // of a tile, in two halves
-constexpr std::int64_t bf16_half = bf16_depth * bf16_columns / 2;
+constexpr std::int64_t bf16_tile = bf16_depth * bf16_columns, bf16_half = bf16_tile / 2;
 
 struct Bf16Split {
   int planes, products;
@@ -69,7 +69,7 @@ class Bf16Ranges {
 // infinities less infinities leave no planes, and zeros are multiplied where a sum reaches beyond an image.
 bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int planes);
 
-// One column of cells of an axis-aligned piece of the left operand: to[plane][cell][32 channels].
+// A row of cells of the left operand: to[plane][cell][32 channels].
 struct Bf16Pixels {
   const float* source;  // row of the first channel; null for a row of zeros
   std::int64_t channel, channels, width;

@@ -45,9 +45,7 @@ inline I take_plane(F& low, F& high) {
 
 // The numbers [x, x + W) of a row of `width`, zeros outside.
 inline F load_inside(const float* row, std::int64_t x, std::int64_t width) {
-  if (x >= 0 && x + W <= width) return load(row + x);
-  const std::int64_t begin = x < 0 ? -x : 0, end = width - x < W ? width - x : W;
-  return begin < end ? load_lanes(row + x, lanes_between(begin, end)) : F{};
+  return x >= 0 && x + W <= width ? load(row + x) : load_lanes(row + x, lanes_inside(x, width));
 }
 
 // The cells [j, j + W) of a row.

@@ -111,6 +111,12 @@ inline F load_lanes(const float* p, LaneMask mask) {
 }
 #endif
 
+// Which lanes of a vector from `column` are inside a row.
+inline LaneMask lanes_inside(std::int64_t column, std::int64_t width) {
+  const std::int64_t before = -column, room = width - column;
+  return lanes_between(before < 0 ? 0 : before < W ? before : W, room < 0 ? 0 : room < W ? room : W);
+}
+
 // x − 0 keeps the sign of a negative zero; x + 0 would not.
 inline F broadcast(float x) {
   return x - F{};

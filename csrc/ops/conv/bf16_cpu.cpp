@@ -5,7 +5,6 @@
 // one the weights, and the rows of a tile are positions of the result. For the gradient of the weights the depth runs
 // along the positions: the left operand is x, plane by plane, a channel a row, and the right one dy.
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "core/bf16.h"
@@ -20,15 +19,13 @@ namespace {
 using std::int64_t;
 
 constexpr int64_t packed_at_most = 3 << 19;  // bytes of the source at a time: they stay in the second-level caches
-constexpr int64_t tile = bf16_depth * bf16_columns;
-constexpr int64_t rows_at_once = 224;   // of the result, which use a part of the weights one after the other
-constexpr int64_t pieces_at_once = 12;  // of the positions, which stay in the first-level cache for all taps
+constexpr int64_t rows_at_once = 224;        // of the result, which use a part of the weights one after the other
+constexpr int64_t pieces_at_once = 12;       // of the positions, which stay in the first-level cache for all taps
 
 // Images of groups × channels planes.
 struct PackedSource {
-  const float* source;      // the first image's first plane
-  int64_t image, channels;  // distance of the images; channels of a group
-  int64_t groups, height, width;
+  const float* source;
+  int64_t groups, channels, height, width;
 };
 
 // Packs all images of `layout`, `together` channels at a time: to[group][channels / together][plane][cell][together].
@@ -37,6 +34,7 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
   const Bf16Kernels& kernels = bf16_kernels();
   const auto pack = together == 1 ? kernels.pack_row : kernels.pack_pixels;
   const int64_t blocks = divide_up(from.channels, together), plane = layout.cells() * together;
+  const int64_t from_plane = from.height * from.width;
   const int64_t lines_a_task = divide_up(256, together);
   const int64_t lines = layout.images * layout.h.cells, pieces = divide_up(lines, lines_a_task);
   Bf16Ranges ranges(from.groups * blocks * pieces);
@@ -44,13 +42,12 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
     const int64_t piece = task % pieces, block = task / pieces % blocks, g = task / pieces / blocks;
     const int64_t begin = piece * lines_a_task, end = std::min(lines, begin + lines_a_task);
     std::uint16_t* block_to = to + (g * blocks + block) * planes * plane;
-    for (int64_t phase = 0; phase < layout.h.phases * layout.w.phases; ++phase) {
-      const int64_t a = phase / layout.w.phases, b = phase % layout.w.phases;
+    for (int64_t phase = 0; phase < layout.h.step * layout.w.step; ++phase) {
+      const int64_t a = phase / layout.w.step, b = phase % layout.w.step;
       for (int64_t line = begin; line < end; ++line) {
         const int64_t n = line / layout.h.cells, y = layout.h.place(a, line % layout.h.cells);
-        const float* channel =
-            from.source + n * from.image + (g * from.channels + block * together) * from.height * from.width;
-        pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from.height * from.width,
+        const float* channel = from.source + ((n * from.groups + g) * from.channels + block * together) * from_plane;
+        pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from_plane,
               std::min(together, from.channels - block * together), from.width, layout.w.place(b, 0), layout.w.step,
               layout.w.cells, layout.h.step * from.width,
               block_to + (phase * layout.phase + line * layout.w.cells) * together, plane, planes},
@@ -91,8 +88,8 @@ Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
         for (int64_t c = 0; c < channels; ++c) values[row][c] = at[c * from.channel];
       }
       const Bf16Run all{0, 0, channels};
-      bf16_kernels().pack_columns({values[0], bf16_depth, rows, &all, 1, to + (task * taps + tap) * tile,
-                                   from.groups * row_blocks * blocks * taps * tile, planes},
+      bf16_kernels().pack_columns({values[0], bf16_depth, rows, &all, 1, to + (task * taps + tap) * bf16_tile,
+                                   from.groups * row_blocks * blocks * taps * bf16_tile, planes},
                                   ranges.of(task));
     }
   });
@@ -114,7 +111,7 @@ struct PackedWeights {
 
   PackedWeights(TapWeights weights, const std::vector<Part>& parts, int planes, Scratch& scratch) {
     const int64_t tap = planes * weights.groups * divide_up(weights.rows, bf16_columns) *
-                        divide_up(weights.channels, bf16_depth) * tile;
+                        divide_up(weights.channels, bf16_depth) * bf16_tile;
     int64_t taps = 0;
     for (const Part& each : parts) taps += static_cast<int64_t>(each.taps.size());
     std::uint16_t* to = scratch.halves(taps * tap);
@@ -135,25 +132,24 @@ void multiply_part(const Conv2d& p, const Planes& planes, const Part& part, cons
   const Bf16Split split = bf16_split(p.precision);
   const int64_t row_blocks = divide_up(planes.rows, bf16_columns), blocks = divide_up(planes.channels, bf16_depth);
   const int64_t taps = static_cast<int64_t>(part.taps.size()), plane = layout.cells() * bf16_depth;
-  const int64_t panel = blocks * taps * tile;
+  const int64_t panel = blocks * taps * bf16_tile;
   const std::vector<int64_t> cells = layout.taps(part.h, part.w);
   std::vector<Bf16Step> steps;
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t tap = 0; tap < taps; ++tap) {
-      steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * tile});
+      steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
     }
   }
   // Neighbouring tasks read the same part of the source.
   const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
-  const int64_t piece = std::min(std::max<int64_t>(rows_at_once / tiles.rows, 1),
-                                 divide_up(divide_up(rows.count(), tiles.rows), wanted)) *
-                        tiles.rows;
+  const int64_t piece =
+      std::min(rows_at_once / tiles.rows, divide_up(divide_up(rows.count(), tiles.rows), wanted)) * tiles.rows;
   parallel_for(divide_up(rows.count(), piece) * p.groups * row_blocks, [&](int64_t task) {
     const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
     const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
     const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, planes.rows - k);
     static thread_local Scratch sums_scratch;
-    float* sums = sums_scratch.floats((piece + tiles.rows) * bf16_columns);
+    float* sums = sums_scratch.floats(piece * bf16_columns);
     for (int64_t q = begin; q < end; q += tiles.rows) {
       tiles.product({source + g * blocks * split.planes * plane, rows.from.data() + q, plane,
                      weights + (g * row_blocks + row_block) * panel, p.groups * row_blocks * panel, steps.data(),
@@ -189,9 +185,9 @@ bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Pa
   for (int64_t first = 0; first < p.N; first += batch) {
     const PackedImages layout(h, w, std::min(batch, p.N - first));
     std::uint16_t* source = source_scratch.halves(of_cell * layout.cells());
-    const Bf16Range range = pack_images(
-        {planes.source + first * in_image, in_image, planes.channels, p.groups, planes.height, planes.width}, layout,
-        bf16_depth, split.planes, source);
+    const Bf16Range range =
+        pack_images({planes.source + first * in_image, p.groups, planes.channels, planes.height, planes.width}, layout,
+                    bf16_depth, split.planes, source);
     if (!bf16_can_multiply(range, packed.range, depth, split.planes)) return false;
     if (first == 0 || layout.images < batch) {
       positions.clear();
@@ -270,8 +266,6 @@ Conv2d with_lines_joined(Conv2d p) {
   return p;
 }
 
-constexpr double impossible = std::numeric_limits<double>::infinity();
-
 // Of a tile's rows, each a channel: nearly equal parts, but halves of tiles where rows must be even.
 int64_t gradient_channels(const Conv2d& p) {
   const Bf16Tiles& tiles = *bf16_tiles();
@@ -339,7 +333,7 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
   const PackedAxis packed_h({&part.h}, h.input), packed_w({&part.w}, w.input);
   const int64_t cells = packed_h.cells * packed_w.cells;
   const int64_t image_halves =
-      split.planes * (p.C * packed_h.phases * packed_w.phases + p.groups * filter_blocks * bf16_columns) * cells;
+      split.planes * (p.C * packed_h.step * packed_w.step + p.groups * filter_blocks * bf16_columns) * cells;
   const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, p.N);
   const int64_t row_channels = p.groups * channels + tiles.rows;  // the last tile reads on
   const int64_t tile_sums = tiles.rows * bf16_columns, tiles_of_sums = p.groups * filter_blocks * channel_blocks;
@@ -352,10 +346,10 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
     const Positions positions(part, layout, p.K * out_plane, true);
     const int64_t plane = layout.cells(), pieces = divide_up(positions.count(), bf16_depth);
     std::uint16_t* x_packed = x_scratch.halves(row_channels * split.planes * plane);
-    std::uint16_t* dy_packed = dy_scratch.halves(split.planes * p.groups * filter_blocks * pieces * tile);
-    Bf16Range x_range = pack_images({x + first * in_image, in_image, channels, p.groups, h.input, w.input}, layout, 1,
-                                    split.planes, x_packed);
-    const int64_t dy_plane = p.groups * filter_blocks * pieces * tile;
+    std::uint16_t* dy_packed = dy_scratch.halves(split.planes * p.groups * filter_blocks * pieces * bf16_tile);
+    Bf16Range x_range =
+        pack_images({x + first * in_image, p.groups, channels, h.input, w.input}, layout, 1, split.planes, x_packed);
+    const int64_t dy_plane = p.groups * filter_blocks * pieces * bf16_tile;
     Bf16Ranges dy_ranges(p.groups * filter_blocks * pieces);
     parallel_ranges(p.groups * filter_blocks * pieces, 4, [&](int64_t begin, int64_t end) {
       for (int64_t task = begin; task < end; ++task) {
@@ -365,15 +359,15 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
         const std::vector<Bf16Run> runs = positions.runs(q, std::min(positions.count(), q + bf16_depth));
         kernels.pack_columns(
             {dy + ((first * p.groups + g) * filters + block * bf16_columns) * out_plane, out_plane, some, runs.data(),
-             static_cast<int64_t>(runs.size()), dy_packed + task * tile, dy_plane, split.planes},
+             static_cast<int64_t>(runs.size()), dy_packed + task * bf16_tile, dy_plane, split.planes},
             dy_ranges.of(task));
       }
     });
     if (!bf16_can_multiply(x_range, dy_ranges.merged(), p.N * out_plane, split.planes)) return false;
     std::vector<Bf16Step> steps;
-    for (int64_t piece = 0; piece < pieces; ++piece) steps.push_back({piece * bf16_depth, piece * tile});
+    for (int64_t piece = 0; piece < pieces; ++piece) steps.push_back({piece * bf16_depth, piece * bf16_tile});
     std::vector<int64_t> rows;
-    for (int64_t c = 0; c < std::max(channel_step, tiles.rows); ++c) rows.push_back(c * split.planes * plane);
+    for (int64_t c = 0; c < tiles.rows; ++c) rows.push_back(c * split.planes * plane);
     const std::vector<int64_t> tap_cells = layout.taps(part.h, part.w);
     const int64_t tap_pieces = std::min(taps, divide_up(pieces_wanted, tiles_of_sums));
     parallel_for(tiles_of_sums * tap_pieces, [&](int64_t piece) {
@@ -382,14 +376,13 @@ bool backward_weight_by_bf16(const Conv2d& given, const float* dy, const float* 
       const int64_t c = task % channel_blocks * channel_step, k = task / channel_blocks;
       const int64_t g = k / filter_blocks;
       const int64_t some = std::min(channel_step, channels - c);
-      if (some <= 0) return;
       for (int64_t begin = 0; begin < pieces; begin += pieces_at_once) {
         for (int64_t tap = tap_begin; tap < tap_end; ++tap) {
-          tiles.product(
-              {x_packed + (g * channels + c) * split.planes * plane + tap_cells[tap], rows.data(), plane,
-               dy_packed + k * pieces * tile, dy_plane, steps.data() + begin, std::min(pieces_at_once, pieces - begin),
-               sums + (task * taps + tap) * tile_sums, first > 0 || begin > 0},
-              some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
+          tiles.product({x_packed + (g * channels + c) * split.planes * plane + tap_cells[tap], rows.data(), plane,
+                         dy_packed + k * pieces * bf16_tile, dy_plane, steps.data() + begin,
+                         std::min(pieces_at_once, pieces - begin), sums + (task * taps + tap) * tile_sums,
+                         first > 0 || begin > 0},
+                        some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
         }
       }
     });

@@ -314,7 +314,7 @@ double forward_images_cost(const Conv2d& p) {
 
 double backward_data_images_cost(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
-  if (h.stride * w.stride != 1) return std::numeric_limits<double>::infinity();
+  if (h.stride * w.stride != 1) return impossible;
   return images_cost(
       p.N,
       image_product_steps(backward_phase(h, 0).axis, backward_phase(w, 0).axis, p.group_channels(), p.group_filters()),

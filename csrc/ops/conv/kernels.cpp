@@ -380,12 +380,6 @@ void plane_columns_of(const PlaneSum& p, const LaneMask* left, const LaneMask* r
   p.tap_columns == 3 ? plane_columns<V, 3>(p, left, right, j) : plane_columns<V, 0>(p, left, right, j);
 }
 
-// Which lanes of a vector from `column` are inside a row.
-inline LaneMask lanes_inside(std::int64_t column, std::int64_t width) {
-  const std::int64_t before = -column, room = width - column;
-  return lanes_between(before < 0 ? 0 : before < W ? before : W, room < 0 ? 0 : room < W ? room : W);
-}
-
 void plane_sum(const PlaneSum& p) {
   const std::int64_t reach = (p.tap_columns - 1) * p.dilation_w;
   for (std::int64_t j = 0, vectors; j < p.grid_w; j += vectors * W) {

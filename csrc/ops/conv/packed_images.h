@@ -13,11 +13,10 @@ namespace dip::cpu {
 // One axis of a packed source. For a step of s it is split into s phases, every s-th place each, so that neighbouring
 // positions meet neighbouring cells. The padding behind a line is that before the next one.
 struct PackedAxis {
-  std::int64_t first = 0, step = 1, cells = 1, phases = 1;
-  std::int64_t overhang = 0;  // cells that a last line would have and that the next one provides
-  std::int64_t extent;
+  std::int64_t first = 0, step, cells;
+  std::int64_t overhang;  // cells that a last line would have and that the next one provides
 
-  PackedAxis(const std::vector<const TapAxis*>& axes, std::int64_t extent_) : step(axes[0]->step), extent(extent_) {
+  PackedAxis(const std::vector<const TapAxis*>& axes, std::int64_t extent) : step(axes[0]->step) {
     std::int64_t last = 0, positions = 1;
     bool some = false;
     for (const TapAxis* axis : axes) {
@@ -29,10 +28,9 @@ struct PackedAxis {
         some = true;
       }
     }
-    phases = step;
     const std::int64_t full = some ? divide_up(last - first, step) : 1;
     std::int64_t least_lead = full, data = 0;
-    for (std::int64_t phase = 0; phase < phases; ++phase) {
+    for (std::int64_t phase = 0; phase < step; ++phase) {
       const std::int64_t begin = first + phase;
       least_lead = std::min(least_lead, begin < 0 ? divide_up(-begin, step) : 0);
       data = std::max(data, std::min(full, begin < extent ? divide_up(extent - begin, step) : 0));
@@ -60,9 +58,9 @@ struct PackedImages {
 
   // Zeros behind the last image: its padding, and as much as a tile may read beyond.
   std::int64_t tail() const { return (h.overhang + 1) * w.cells + w.overhang + bf16_depth; }
-  std::int64_t cells() const { return h.phases * w.phases * phase; }
+  std::int64_t cells() const { return h.step * w.step * phase; }
   std::int64_t cell_of(std::int64_t h_shift, std::int64_t w_shift) const {
-    return (h.phase_of(h_shift) * w.phases + w.phase_of(w_shift)) * phase + h.cell_of(h_shift) * w.cells +
+    return (h.phase_of(h_shift) * w.step + w.phase_of(w_shift)) * phase + h.cell_of(h_shift) * w.cells +
            w.cell_of(w_shift);
   }
   std::vector<std::int64_t> taps(const TapAxis& h_axis, const TapAxis& w_axis) const {
@@ -83,8 +81,8 @@ struct Part {
 
 // The positions of some images, as rows of a product.
 struct Positions {
-  std::vector<std::int64_t> from,
-      to;  // in the packed source; in the results, or −1 for a place between images and lines
+  std::vector<std::int64_t> from;  // in the packed source
+  std::vector<std::int64_t> to;    // in the results, or −1 for a place between images and lines
   std::int64_t column;
 
   Positions(const Part& part, const PackedImages& layout, std::int64_t out_image, bool evenly) : column(part.column) {

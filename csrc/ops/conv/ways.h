@@ -1,6 +1,8 @@
 // The ways in which the CPU computes a convolution and its gradients; cpu.cpp chooses one by what it costs.
 #pragma once
 
+#include <limits>
+
 #include "ops/conv/params.h"
 
 namespace dip::cpu {
@@ -42,6 +44,7 @@ bool backward_data_by_winograd(const Conv2d& p, const float* dy, const float* we
 bool backward_weight_by_winograd(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
 // What these cost for one image and group, in multiply-adds of one lane.
+constexpr double impossible = std::numeric_limits<double>::infinity();
 double forward_tiles_cost(const Conv2d& p);
 double forward_lanes_cost(const Conv2d& p);
 double forward_images_cost(const Conv2d& p);

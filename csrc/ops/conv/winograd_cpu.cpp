@@ -2,7 +2,6 @@
 // products, an error that is relative to the largest terms of all results of a tile.
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <vector>
 
 #include "core/parallel.h"
@@ -163,8 +162,6 @@ bool is_possible(const Conv2d& p) {
   return p.precision != Precision::highest && h.kernel == 3 && w.kernel == 3 && h.stride * w.stride == 1 &&
          h.dilation * w.dilation == 1 && p.N > 0 && p.K * p.group_channels() <= most_weights;
 }
-
-constexpr double impossible = std::numeric_limits<double>::infinity();
 
 double product_cost(const Conv2d& p, int64_t rows, int64_t channels, int64_t out_height, int64_t out_width) {
   if (!is_possible(p)) return impossible;

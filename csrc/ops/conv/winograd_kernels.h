@@ -69,32 +69,16 @@ inline void transform_tap_sums(const F (&m)[6], F (&y)[3]) {
   y[2] = sum + 4.0f * sum2 + m[5];
 }
 
-// to[point][channel][lane], points `to_point` apart, from taps[channel][9][lane].
-void winograd_weights(const float* taps, std::int64_t channels, float* to, std::int64_t to_point) {
-  for (std::int64_t c = 0; c < channels; ++c, taps += 9 * W, to += W) {
-    F half[3][6];
-    for (int s = 0; s < 3; ++s) {
-      const F column[3] = {load(taps + s * W), load(taps + (3 + s) * W), load(taps + (6 + s) * W)};
-      transform_taps(column, half[s]);
-    }
-    for (int i = 0; i < 6; ++i) {
-      const F row[3] = {half[0][i], half[1][i], half[2][i]};
-      F u[6];
-      transform_taps(row, u);
-      for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * to_point, u[j]);
-    }
-  }
-}
-
-// Both ways on a tile of N × N inputs: `transform` makes six of N.
+// Both ways on N lines of N vectors, `line` apart: `transform` makes six of N.
 template <int N, class Transform>
-inline void transform_tile(const WinogradInput& p, const float* from, float* to, const Transform& transform) {
+inline void transform_tile(const float* from, std::int64_t line, float* to, std::int64_t to_point,
+                           const Transform& transform) {
   F half[N][6];  // [column][point of the height]
 #pragma GCC unroll 6
   for (int j = 0; j < N; ++j) {
     F column[N];
 #pragma GCC unroll 6
-    for (int i = 0; i < N; ++i) column[i] = load(from + i * p.line + j * W);
+    for (int i = 0; i < N; ++i) column[i] = load(from + i * line + j * W);
     transform(column, half[j]);
   }
 #pragma GCC unroll 6
@@ -104,20 +88,28 @@ inline void transform_tile(const WinogradInput& p, const float* from, float* to,
     for (int j = 0; j < N; ++j) row[j] = half[j][i];
     transform(row, v);
 #pragma GCC unroll 6
-    for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * p.to_point, v[j]);
+    for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * to_point, v[j]);
+  }
+}
+
+// to[point][channel][lane], points `to_point` apart, from taps[channel][9][lane].
+void winograd_weights(const float* taps, std::int64_t channels, float* to, std::int64_t to_point) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    transform_tile<3>(taps + c * 9 * W, 3 * W, to + c * W, to_point,
+                      [](const F(&g)[3], F(&u)[6]) { transform_taps(g, u); });
   }
 }
 
 void winograd_input(const WinogradInput& p) {
   for (std::int64_t t = 0; t < p.tiles; ++t) {
-    transform_tile<6>(p, p.source + 4 * t * W, p.to + t * p.to_tile,
+    transform_tile<6>(p.source + 4 * t * W, p.line, p.to + t * p.to_tile, p.to_point,
                       [](const F(&d)[6], F(&v)[6]) { transform_inputs(d, v); });
   }
 }
 
 void winograd_gradient(const WinogradInput& p) {
   for (std::int64_t t = 0; t < p.tiles; ++t) {
-    transform_tile<4>(p, p.source + 4 * t * W, p.to + t * p.to_tile,
+    transform_tile<4>(p.source + 4 * t * W, p.line, p.to + t * p.to_tile, p.to_point,
                       [](const F(&g)[4], F(&u)[6]) { transform_gradients(g, u); });
   }
 }

@@ -14,7 +14,7 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t tile = bf16_depth * bf16_columns, tasks_wanted = 16;
+constexpr int64_t tasks_wanted = 16;
 
 // Vectors of numbers to be multiplied: number d of vector i at data[i·vector + d·depth], where one distance is 1.
 struct Operand {
@@ -82,7 +82,7 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   std::uint16_t* left = left_scratch.halves(split.planes * plane);
   const Bf16Range left_range = pack_left(a, rows, depth, padded, plane, split.planes, left);
   std::vector<Bf16Step> steps;
-  for (int64_t block = 0; block < blocks; ++block) steps.push_back({block * bf16_depth, block * tile});
+  for (int64_t block = 0; block < blocks; ++block) steps.push_back({block * bf16_depth, block * bf16_tile});
   std::vector<int64_t> row;
   for (int64_t i = 0; i < tiles.rows; ++i) row.push_back(i * padded);
 
@@ -91,7 +91,7 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
     const int64_t j = task % panels * bf16_columns, some = std::min(bf16_columns, columns - j);
     const int64_t begin = task / panels * rows / parts, end = (task / panels + 1) * rows / parts;
     static thread_local Scratch right_scratch, sums_scratch;
-    std::uint16_t* right = right_scratch.halves(split.planes * blocks * tile);
+    std::uint16_t* right = right_scratch.halves(split.planes * blocks * bf16_tile);
     float* sums = sums_scratch.floats(tiles.rows * bf16_columns);
     Bf16Range range;
     for (int64_t block = 0; block < blocks; ++block) {
@@ -99,7 +99,7 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
       const Bf16Run all{0, 0, std::min(bf16_depth, depth - d)};
       const Block from(b, j, some, d, all.count);
       bf16_kernels().pack_columns(
-          {from.from, from.vector, some, &all, 1, right + block * tile, blocks * tile, split.planes}, range);
+          {from.from, from.vector, some, &all, 1, right + block * bf16_tile, blocks * bf16_tile, split.planes}, range);
     }
     if (!bf16_can_multiply(left_range, range, depth, split.planes)) {
       fit = false;
@@ -107,8 +107,9 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
     }
     for (int64_t i = begin; i < end; i += tiles.rows) {
       const int64_t lines = std::min(tiles.rows, end - i);
-      tiles.product({left + i * padded, row.data(), plane, right, blocks * tile, steps.data(), blocks, sums, false},
-                    lines, some, split.products);
+      tiles.product(
+          {left + i * padded, row.data(), plane, right, blocks * bf16_tile, steps.data(), blocks, sums, false}, lines,
+          some, split.products);
       bf16_kernels().finish_lines(
           {sums, lines, some, bias ? bias + j : nullptr, activation, result + i * columns + j, columns});
     }
