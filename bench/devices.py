@@ -14,6 +14,11 @@ from bench.timing import interleaved
 from dipkernels import cuda
 
 
+def _from_gpu(result: Any) -> Any:
+    host = result.to_host() if isinstance(result, cuda.DeviceArray) else result.cpu().double()
+    return np.asarray(host, np.float64)
+
+
 class Cpu:
     """NumPy arrays for dipkernels, tensors over the same memory for PyTorch."""
 
@@ -43,7 +48,7 @@ class Gpu:
 
     name = "cuda"
     images = 64
-    precisions = ("highest", "high", "medium")
+    precisions = ("highest", "high", "medium", "bfloat16")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
@@ -58,7 +63,7 @@ class Gpu:
 
     def to_numpy(self, result: Any) -> Any:
         """A result of either, in float64."""
-        return (result.to_host() if isinstance(result, cuda.DeviceArray) else result.cpu().numpy()).astype(np.float64)
+        return _from_gpu(result)
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The median seconds of each, in turns of at least a millisecond between two events."""
@@ -89,6 +94,7 @@ class Rehearsal(Cpu):
 
     name = "rehearsal"
     images = 1
+    precisions = Gpu.precisions
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
@@ -96,7 +102,7 @@ class Rehearsal(Cpu):
 
     def to_numpy(self, result: Any) -> Any:
         """A result of either, in float64."""
-        return np.asarray(result.to_host() if isinstance(result, cuda.DeviceArray) else result, np.float64)
+        return _from_gpu(result)
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The seconds of one call each."""

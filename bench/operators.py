@@ -1,7 +1,8 @@
 """The contests of every operator with PyTorch, over a table of shapes.
 
 PyTorch runs contiguous and channels-last where that matters, and its better time counts. It multiplies in float32
-against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU.
+against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU. In the rows
+named bfloat16 both have such arrays.
 """
 
 from __future__ import annotations
@@ -47,9 +48,16 @@ def _allow_tf32(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "medium"
 
 
-def _rounded(tensors: list[Any], precision: str, device: Device) -> list[Any]:
-    """What PyTorch multiplies: for "medium" on a CPU, bfloat16."""
-    return [t.bfloat16() for t in tensors] if device.name == "cpu" and precision == "medium" else tensors
+def _stored(arrays: list[Any], precision: str, device: Device, theirs: bool = False) -> list[Any]:
+    """The arrays that are multiplied: for "bfloat16", and by PyTorch on a CPU for "medium", of that dtype."""
+    if precision != "bfloat16" and not (theirs and precision == "medium" and device.name == "cpu"):
+        return arrays
+    return [a.bfloat16() if isinstance(a, torch.Tensor) else a.astype("bfloat16") for a in arrays]
+
+
+def _options(precision: str) -> dict[str, str]:
+    """Numbers of 16 bits are multiplied as they are, whatever the precision."""
+    return {} if precision == "bfloat16" else {"precision": precision}
 
 
 def _label(name: str, precision: str) -> str:
@@ -66,7 +74,7 @@ def _convolutions(device: Device) -> Iterator[Contest]:
         size = (h + 2 * padding - dilation * (f - 1) - 1) // stride + 1
         dy = _normal(n, k, size, size)
         work = 2.0 * dy.size * (c // groups) * f * f
-        ox, ow, ody = (device.ours(a) for a in (x, weight, dy))
+        own = [device.ours(a) for a in (x, weight, dy)]
         tensors = [device.theirs(a) for a in (x, weight, dy)]
         last = [t.to(memory_format=torch.channels_last) for t in tensors]
         shape = f"N{n} C{c} {h}x{h} K{k} F{f}"
@@ -82,8 +90,10 @@ def _convolutions(device: Device) -> Iterator[Contest]:
             return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
 
         for precision in device.precisions:
-            layouts = [_rounded(each, precision, device) for each in (tensors, last)]
+            ox, ow, ody = _stored(own, precision, device)
+            layouts = [_stored(each, precision, device, theirs=True) for each in (tensors, last)]
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+            options |= _options(precision)
             for op, arguments, theirs in [
                 ("conv2d", (ox, ow), forward),
                 ("conv2d_backward_data", (ody, ow, x.shape), backward_data),
@@ -91,7 +101,7 @@ def _convolutions(device: Device) -> Iterator[Contest]:
             ]:
                 yield Contest(
                     f"{_label(op, precision)} {name}", shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, o=options, p=precision: getattr(ops, f)(*a, **o, precision=p),
+                    lambda f=op, a=arguments, o=options: getattr(ops, f)(*a, **o),
                     [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in layouts],
                     lambda f=theirs, a=tensors: f([each.double() for each in a]),
                 )  # fmt: skip
@@ -131,11 +141,12 @@ def _linears(device: Device) -> Iterator[Contest]:
     sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
     for n, i, o in [(4, 20, 10)] if isinstance(device, Rehearsal) else sizes:
         arrays = _normal(n, i), _normal(o, i), _normal(n, o)
-        x, weight, dy = (device.ours(a) for a in arrays)
-        tx, tw, tdy = (device.theirs(a) for a in arrays)
+        own, their_own = [device.ours(a) for a in arrays], [device.theirs(a) for a in arrays]
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
         for precision in device.precisions:
-            tensors = _rounded([tx, tw, tdy], precision, device)
+            x, weight, dy = _stored(own, precision, device)
+            options = _options(precision)
+            tensors = _stored(their_own, precision, device, theirs=True)
             for op, arguments, theirs in [
                 ("linear", (x, weight), lambda t: F.linear(t[0], t[1])),
                 ("linear_backward_data", (dy, weight), lambda t: t[2] @ t[1]),
@@ -143,7 +154,7 @@ def _linears(device: Device) -> Iterator[Contest]:
             ]:
                 yield Contest(
                     _label(op, precision), shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, p=precision: getattr(ops, f)(*a, precision=p),
+                    lambda f=op, a=arguments, o=options: getattr(ops, f)(*a, **o),
                     [lambda f=theirs, t=tensors, p=precision: (_allow_tf32(p), f(t))[1]],
                 )  # fmt: skip
 

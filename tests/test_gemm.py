@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from cases.case import UNIT, normal
 from device_ops import DEVICE, ops
-from dipkernels import precision, reference
+from dipkernels import cuda, precision, reference
+from dipkernels import ops as kernels
+from test_half_precision import assert_rounded_once
 
 pytestmark = pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
 
@@ -83,6 +85,80 @@ def test_conv2d(k: int, stride: int, dilation: int, groups: int, name: Any) -> N
         expected = getattr(reference, op)(wide[a], wide[b], *rest, **geometry)
         magnitude = getattr(reference, op)(abs(wide[a]), abs(wide[b]), *rest, **geometry)
         check(got, expected, bound(name, terms, magnitude), name)
+
+
+def halves(dtype: str, *arrays: Any) -> tuple[list[Any], list[Any]]:
+    """Arrays of 16 bits on the GPU, and their numbers in float64."""
+    stored = [cuda.to_device(a).astype(dtype) for a in arrays]
+    return stored, [a.astype("float32").to_host().astype(np.float64) for a in stored]
+
+
+def check_halves(got: Any, product: Any, a: Any, b: Any, terms: int, dtype: str) -> None:
+    assert_rounded_once(got, product(a, b), bound("highest", 2 * terms, product(abs(a), abs(b))), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("n", "i", "o"), [*LINEAR, (1500, 64, 20), (130, 200, 129), (1, 9, 16)])
+def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
+    (x, weight, dy), (wx, wweight, wdy) = halves(dtype, normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3))
+    check_halves(kernels.linear(x, weight), lambda a, b: a @ b.T, wx, wweight, i, dtype)
+    check_halves(kernels.linear_backward_data(dy, weight), np.matmul, wdy, wweight, o, dtype)
+    check_halves(kernels.linear_backward_weight(dy, x), lambda a, b: a.T @ b, wdy, wx, n, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("n", "c", "size", "k", "kernel", "groups", "options"),
+    [
+        (2, 9, (23, 20), 140, (3, 2), 1, {"padding": ((2, 1), (0, 3))}),
+        (2, 130, (23, 20), 9, (3, 2), 1, {"padding": ((2, 1), (0, 3)), "stride": 2}),
+        (3, 8, (33, 31), 8, (3, 3), 1, {"padding": 1, "dilation": 2, "stride": 3}),
+        (1, 3, (40, 41), 64, (7, 7), 1, {"padding": 3, "stride": 2}),
+        (2, 64, (16, 16), 64, (1, 1), 1, {}),
+        (5, 64, (1, 1), 72, (1, 1), 1, {"padding": 1, "stride": 2}),
+        (2, 48, (9, 10), 60, (3, 3), 3, {"padding": 1}),
+        (2, 2, (9, 10), 3, (3, 3), 1, {"stride": (4, 1)}),
+    ],
+)
+def test_conv2d_of_16_bits(
+    n: int, c: int, size: Any, k: int, kernel: Any, groups: int, options: dict[str, Any], dtype: str
+) -> None:
+    geometry = {"groups": groups, "rounding": "floor", **options}
+    hosts = [normal(n, c, *size), normal(k, c // groups, *kernel, seed=1)]
+    hosts.append(normal(*reference.conv2d(*hosts, **geometry).shape, seed=2))
+    (x, weight, dy), (wx, wweight, wdy) = halves(dtype, *hosts)
+    for op, arrays, wide, rest, terms in [
+        ("conv2d", (x, weight), (wx, wweight), (), weight.size // k),
+        ("conv2d_backward_data", (dy, weight), (wdy, wweight), (x.shape,), weight.size // (c // groups)),
+        ("conv2d_backward_weight", (dy, x), (wdy, wx), (weight.shape,), dy.size // k),
+    ]:
+
+        def product(a: Any, b: Any, op: str = op, rest: Any = rest) -> Any:
+            return getattr(reference, op)(a, b, *rest, **geometry)
+
+        check_halves(getattr(kernels, op)(*arrays, *rest, **geometry), product, *wide, terms, dtype)
+
+
+def test_bias_and_activation_of_groups_of_16_bits() -> None:
+    geometry: dict[str, Any] = {"groups": 2, "padding": 1}
+    hosts = normal(2, 16, 7, 6), normal(40, 8, 3, 3, seed=1), normal(40, seed=2)
+    (x, weight, bias), (wx, wweight, wbias) = halves("float16", *hosts)
+    exact = reference.conv2d(wx, wweight, wbias, **geometry)
+    limit = bound("highest", 2 * 73, reference.conv2d(abs(wx), abs(wweight), abs(wbias), **geometry))
+    assert_rounded_once(
+        kernels.conv2d(x, weight, bias, activation="relu", **geometry), np.maximum(exact, 0), limit, "float16"
+    )
+
+
+@pytest.mark.parametrize("offset", range(1, 9))
+def test_any_alignment_of_16_bits(offset: int) -> None:
+    shapes = (70, 64), (40, 64)
+    (x, weight), _ = halves("bfloat16", *(normal(*shape) for shape in shapes))
+    (flat_x, flat_weight), _ = halves(
+        "bfloat16", *(np.concatenate([np.zeros(offset, np.float32), normal(*shape).ravel()]) for shape in shapes)
+    )
+    got = kernels.linear(flat_x[offset:].reshape(shapes[0]), flat_weight[offset:].reshape(shapes[1]))
+    np.testing.assert_array_equal(got.to_host(), kernels.linear(x, weight).to_host())
 
 
 def test_infinities_and_the_largest_numbers_survive_the_split() -> None:

@@ -29,8 +29,8 @@ void Arguments::check_layout(const Shape& shape, const char* name, const char* l
 
 void Arguments::check_apart(Array& out, Array& in, const char* in_name, bool same_allowed) const {
   if (!out.given() || !in.given() || out.count() == 0 || in.count() == 0) return;
-  const char* a = static_cast<const char*>(out.tensor().data);
-  const char* b = static_cast<const char*>(in.tensor().data);
+  const char* a = static_cast<const char*>(out.stored());
+  const char* b = static_cast<const char*>(in.stored());
   if (same_allowed && a == b && out.bytes() == in.bytes()) return;
   check(a + out.bytes() <= b || b + in.bytes() <= a, op_, ": the result overlaps ", in_name,
         " in memory; pass an array of its own");

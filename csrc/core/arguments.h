@@ -7,6 +7,7 @@
 #include <pybind11/typing.h>
 
 #include <memory>
+#include <tuple>
 
 #include "core/activation_kind.h"
 #include "core/check.h"
@@ -25,7 +26,7 @@ class Array {
   // `data` and `strides` (in elements; empty where contiguous) are those of a GPU array. NumPy arrays know their own.
   Array(py::object owner, DType dtype, Shape shape, void* data = nullptr, Shape strides = {})
       : owner_(std::move(owner)), data_(data), strides_(std::move(strides)) {
-    tensor_.dtype = dtype;
+    tensor_.dtype = stored_dtype_ = dtype;
     tensor_.shape = std::move(shape);
     tensor_.count = element_count(tensor_.shape, "array");
     given_ = true;
@@ -36,15 +37,16 @@ class Array {
   std::int64_t extent(std::size_t axis) const { return tensor_.shape[axis]; }
   DType dtype() const { return tensor_.dtype; }
   std::int64_t count() const { return tensor_.count; }
-  std::int64_t bytes() const { return tensor_.count * size_of(tensor_.dtype); }
+  std::int64_t bytes() const { return tensor_.count * size_of(stored_dtype_); }
   const Tensor& tensor();
-  // What the caller gets. Now is when a result of 16 bits is rounded.
-  py::object object();
-  void round_to(py::object stored, DType dtype, void* data) {
-    stored_ = std::move(stored);
+  // The same as it is stored: on the GPU an array of 16 bits has a tensor() of float32 as soon as one is asked for.
+  void* stored();
+  void store_as(DType dtype, bool is_result) {
     stored_dtype_ = dtype;
-    stored_data_ = data;
+    is_result_ = is_result;
   }
+  // What the caller gets. Now is when a result of 16 bits that was computed in float32 is rounded.
+  py::object object();
 
  private:
   py::object owner_;
@@ -52,10 +54,9 @@ class Array {
   bool given_ = false;
   void* data_ = nullptr;
   Shape strides_;
-  // GPU arrays of 16 bits are computed with in float32: where the result belongs in the end.
-  py::object stored_;
   DType stored_dtype_ = DType::float32;
-  void* stored_data_ = nullptr;
+  bool is_result_ = false;  // of 16 bits
+  py::object widened_;      // keeps the memory of a tensor alive that is not `owner_`'s
 };
 
 // A number that an operator computes: a Python float on the host, an array of no dimensions on the GPU, where it would
@@ -82,8 +83,8 @@ class Arguments {
   const char* op() const { return op_; }
 
   // `layout` names the axes, "NCHW", so its length is the number of dimensions; "*" takes any shape. On the GPU an
-  // array of float16 or bfloat16 is taken for one of float32 and widened; then all must be of that dtype, and results
-  // are.
+  // array of float16 or bfloat16 is taken for one of float32, and widened where it is wanted so; then all must be of
+  // that dtype, and results are.
   Array input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
   Array optional_input(py::handle object, const char* name, const char* layout, DType dtype = DType::float32) const;
 
@@ -109,6 +110,16 @@ class Arguments {
   Precision precision(const std::string& name) const {
     const Precision asked = make_precision(op_, name);
     return storage_ == DType::float32 ? asked : Precision::medium;
+  }
+
+  // Lets `compute` take the arrays as they are stored where those are of 16 bits. False where it declines, or they are
+  // not.
+  template <class Compute, class Parameters, class... Arrays>
+  bool done_as_stored(const Compute& compute, const Parameters& p, Arrays&... arrays) const {
+    if (storage_ == DType::float32) return false;
+    const auto data = std::make_tuple(arrays.stored()...);
+    py::gil_scoped_release release;
+    return std::apply([&](auto*... each) { return compute(p, storage_, each...); }, data);
   }
 
   // After the inputs: results are made where those live.

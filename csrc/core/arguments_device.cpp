@@ -159,23 +159,31 @@ Array converted(Array& array, DType dtype) {
 
 }  // namespace
 
+void* Array::stored() {
+  if (given_ && !strides_.empty()) {
+    DeviceArray copy = cuda::make_device_array(stored_dtype_, tensor_.shape);
+    cuda::copy_strided(copy.data, data_, size_of(stored_dtype_), tensor_.count, tensor_.shape, strides_);
+    data_ = copy.data;
+    owner_ = py::cast(std::move(copy));
+    strides_.clear();
+  }
+  return data_;
+}
+
 const Tensor& Array::tensor() {
   if (!given_ || tensor_.data) return tensor_;
-  if (strides_.empty()) {
-    tensor_.data = data_;
-  } else {
-    DeviceArray copy = cuda::make_device_array(tensor_.dtype, tensor_.shape);
-    cuda::copy_strided(copy.data, data_, size_of(tensor_.dtype), tensor_.count, tensor_.shape, strides_);
-    tensor_.data = copy.data;
-    owner_ = py::cast(std::move(copy));
-  }
+  tensor_.data = stored();
+  if (stored_dtype_ == tensor_.dtype) return tensor_;
+  DeviceArray wide = cuda::make_device_array(tensor_.dtype, tensor_.shape);
+  if (!is_result_) cuda::convert(wide.data, tensor_.dtype, data_, stored_dtype_, tensor_.count);
+  tensor_.data = wide.data;
+  widened_ = py::cast(std::move(wide));
   return tensor_;
 }
 
 py::object Array::object() {
-  if (!stored_) return owner_;
-  cuda::convert(stored_data_, stored_dtype_, tensor_.data, tensor_.dtype, tensor_.count);
-  return stored_;
+  if (is_result_ && widened_) cuda::convert(data_, stored_dtype_, tensor_.data, tensor_.dtype, tensor_.count);
+  return owner_;
 }
 
 Array Arguments::take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
@@ -205,16 +213,17 @@ Array Arguments::take(py::handle object, const char* name, const char* layout, s
   const auto address = reinterpret_cast<std::uintptr_t>(view.data);
   check(address % static_cast<std::uintptr_t>(size_of(dtype)) == 0, op_, ": ", name,
         " must begin at a multiple of its element size, got address ", address);
-  Array array(view.owner, dtype, view.shape, view.data, view.strides);
   const bool real = dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
-  if (!real || !may_widen) return array;
+  if (!real || !may_widen) return Array(view.owner, dtype, view.shape, view.data, view.strides);
   if (storage_of_.empty()) {
     storage_of_ = name;
     storage_ = dtype;
   }
   check<TypeError>(dtype == storage_, op_, ": ", name, " must be ", name_of(storage_), " like ", storage_of_, ", got ",
                    view.dtype, "; convert it first");
-  return dtype == DType::float32 ? array : converted(array, DType::float32);
+  Array array(view.owner, DType::float32, view.shape, view.data, view.strides);
+  array.store_as(dtype, false);
+  return array;
 }
 
 Array Arguments::labels(py::handle object, const char* name, const char* layout) const {
@@ -224,18 +233,13 @@ Array Arguments::labels(py::handle object, const char* name, const char* layout)
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
   element_count(shape, name, op_);  // refuses what no memory holds
-  const DType stored_dtype = dtype == DType::float32 ? storage_ : dtype;
-  Array stored;
-  if (out.is_none()) {
-    stored = new_array(stored_dtype, shape);
-  } else {
-    stored = in_place(out, name, stored_dtype);
-    check_shape(stored, name, shape);
-  }
-  if (stored_dtype == dtype) return stored;
-  Array result = new_array(dtype, shape);
-  result.round_to(stored.object(), stored_dtype, stored.tensor().data);
-  return result;
+  const DType stored = dtype == DType::float32 ? storage_ : dtype;
+  Array result = out.is_none() ? new_array(stored, shape) : in_place(out, name, stored);
+  if (!out.is_none()) check_shape(result, name, shape);
+  if (stored == dtype) return result;
+  Array real(result.object(), dtype, shape, result.stored());
+  real.store_as(stored, true);
+  return real;
 }
 
 Array Arguments::in_place(py::handle object, const char* name, DType dtype) const {

@@ -62,6 +62,10 @@ const Tensor& Array::tensor() {
   return tensor_;
 }
 
+void* Array::stored() {
+  return tensor().data;
+}
+
 py::object Array::object() {
   return owner_;
 }

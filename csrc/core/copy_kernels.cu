@@ -3,7 +3,7 @@
 #include <stdexcept>
 
 #include "core/check.h"
-#include "core/device.h"
+#include "core/half.h"
 
 namespace dip::cuda {
 namespace {
@@ -27,21 +27,14 @@ __global__ void copy_kernel(Layout layout, std::int64_t count, const T* from, T*
   }
 }
 
-struct Half {
-  std::uint16_t bits;
-};
-struct Bfloat {
-  std::uint16_t bits;
-};
-
 __device__ float widen(float x) {
   return x;
 }
 __device__ float widen(Half x) {
-  return half_to_float(x.bits);
+  return x.widen();
 }
 __device__ float widen(Bfloat x) {
-  return __uint_as_float(static_cast<unsigned>(x.bits) << 16);
+  return x.widen();
 }
 __device__ std::int64_t widen(std::int32_t x) {
   return x;
@@ -53,16 +46,11 @@ struct Rounded {
 };
 template <>
 struct Rounded<Half, float> {
-  __device__ static Half from(float x) { return {float_to_half(x)}; }
+  __device__ static Half from(float x) { return Half::round(x); }
 };
-// The upper half of a float32. A NaN stays one, also where its upper half alone would be an infinity.
 template <>
 struct Rounded<Bfloat, float> {
-  __device__ static Bfloat from(float x) {
-    const unsigned bits = __float_as_uint(x);
-    const unsigned rounded = x == x ? bits + 0x7fffu + (bits >> 16 & 1u) : bits | 0x400000u;
-    return {static_cast<std::uint16_t>(rounded >> 16)};
-  }
+  __device__ static Bfloat from(float x) { return Bfloat::round(x); }
 };
 
 template <class To, class From>

@@ -75,8 +75,8 @@ __device__ inline float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
-// Asynchronous copies and TF32 came with compute capability 8.0. Before it copies are made at once, and launchers ask
-// has_tf32() before they launch a kernel that multiplies in TF32.
+// Asynchronous copies, TF32 and bfloat16 came with compute capability 8.0. Before it copies are made at once, and
+// launchers ask has_tf32() before they launch a kernel that multiplies on tensor cores.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 #define DIP_BEFORE_AMPERE 1
 #else
@@ -90,6 +90,16 @@ __device__ inline void copy_async(Shared<float> shared, const float* global, boo
 #else
   const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
+#endif
+}
+
+// Starts to copy eight numbers of 16 bits, both addresses multiples of 16 bytes, or to write zeros there.
+__device__ inline void copy_octet_async(Shared<std::uint16_t> shared, const std::uint16_t* global, bool valid) {
+#if DIP_BEFORE_AMPERE
+  *reinterpret_cast<uint4*>(shared) = valid ? *reinterpret_cast<const uint4*>(global) : uint4{};
+#else
+  const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(valid ? 16 : 0) : "memory");
 #endif
 }
 
@@ -133,5 +143,42 @@ __device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const f
         "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 #endif
 }
+
+// Four 8 × 8 matrices of 16-bit numbers from shared memory, by the whole warp: lane 8·m + r gives the address of row r
+// of matrix m. Lane 4·g + t receives of each the numbers (g, 2t) and (g, 2t + 1), or of its transpose.
+template <bool transposed>
+__device__ inline void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
+  const unsigned from = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  if constexpr (transposed) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(from)
+                 : "memory");
+  } else {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(from)
+                 : "memory");
+  }
+}
+
+// d += a·b on a tensor core, by the whole warp: a is 16 × 16, b 16 × 8, spread over the lanes as PTX's mma.m16n8k16 has
+// it, two neighbours of the depth in a word.
+#if DIP_BEFORE_AMPERE
+#define DIP_MULTIPLY_16_BITS(type) __trap()
+#else
+#define DIP_MULTIPLY_16_BITS(type)                                                    \
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type                 \
+               ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
+               : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                       \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]))
+#endif
+__device__ inline void multiply_half(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+  DIP_MULTIPLY_16_BITS("f16");
+}
+__device__ inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+  DIP_MULTIPLY_16_BITS("bf16");
+}
+#undef DIP_MULTIPLY_16_BITS
 
 }  // namespace dip::cuda

@@ -68,6 +68,9 @@ enum class Access { read, write, atomic };
 // one of the two changed them: then nothing orders them.
 void check_access(SharedArray* array, const void* address, std::size_t bytes, Access access);
 
+// Throws where the address is no multiple of `bytes`, as accesses of so many bytes at once must be.
+void check_aligned(const void* address, std::size_t bytes);
+
 // A pointer into shared memory that checks every access.
 template <class T>
 class Shared {
@@ -103,8 +106,8 @@ class Shared {
   T* address_;
 };
 
-// Copies of one thread that arrive when they are waited for, and not before.
-void copy_async(Shared<float> to, const float* from, bool valid);
+// Copies of one thread, of `bytes` up to 16 each, that arrive when they are waited for, and not before.
+void copy_async(SharedArray* array, void* to, const void* from, std::size_t bytes, bool valid);
 void copy_async_commit();
 void copy_async_wait(int pending);
 
@@ -147,8 +150,7 @@ inline void atomic_min(Shared<int> to, int value) {
 }
 
 inline void read_four(Shared<float> from, float* to) {
-  if (reinterpret_cast<std::uintptr_t>(from.address()) % 16 != 0)
-    throw std::logic_error("a read of 16 bytes is unaligned");
+  emulation::check_aligned(from.address(), 16);
   for (int i = 0; i < 4; ++i) to[i] = from[i];
 }
 
@@ -203,7 +205,13 @@ void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::s
       [=] { emulation::run_grid(blocks, {threads}, dynamic_shared_bytes, [&] { kernel(arguments...); }); });
 }
 
-using emulation::copy_async;
+inline void copy_async(Shared<float> to, const float* from, bool valid) {
+  emulation::copy_async(to.array(), to.address(), from, sizeof(float), valid);
+}
+inline void copy_octet_async(Shared<std::uint16_t> to, const std::uint16_t* from, bool valid) {
+  emulation::copy_async(to.array(), to.address(), from, 16, valid);
+}
+
 using emulation::copy_async_commit;
 
 template <int pending>
@@ -240,6 +248,48 @@ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2
     const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
     for (int k = 0; k < 8; ++k) d[part] = std::fma(all_a[row * 8 + k], all_b[k * 8 + column], d[part]);
   }
+}
+
+// As PTX defines ldmatrix.m8n8.x4.
+template <bool transposed>
+void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
+  emulation::check_aligned(row.address(), 16);
+  auto* all = reinterpret_cast<std::uint16_t*>(emulation::warp_memory());  // [matrix][row][column]
+  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+  for (int column = 0; column < 8; ++column) all[lane * 8 + column] = row[column];
+  emulation::warp_barrier();
+  for (int matrix = 0; matrix < 4; ++matrix) {
+    const std::uint16_t* from = all + matrix * 64;
+    const unsigned low = from[transposed ? 2 * t * 8 + g : g * 8 + 2 * t];
+    const unsigned high = from[transposed ? (2 * t + 1) * 8 + g : g * 8 + 2 * t + 1];
+    to[matrix] = low | high << 16;
+  }
+}
+
+// As PTX defines mma.m16n8k16: of the words, two neighbours of the depth each, lane 4·g + t holds
+//   a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)   b: (2t, g), (2t + 8, g)   d: as mma.m16n8k8.
+template <class Widen>
+void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, const Widen& widen) {
+  float *all_a = emulation::warp_memory(), *all_b = all_a + 16 * 16;
+  const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+  for (int half = 0; half < 2; ++half) {
+    const auto number = [&](unsigned word) { return widen(static_cast<std::uint16_t>(word >> 16 * half)); };
+    for (int part = 0; part < 4; ++part) {
+      all_a[(g + 8 * (part % 2)) * 16 + 2 * t + 8 * (part / 2) + half] = number(a[part]);
+    }
+    for (int part = 0; part < 2; ++part) all_b[(2 * t + 8 * part + half) * 8 + g] = number(b[part]);
+  }
+  emulation::warp_barrier();
+  for (int part = 0; part < 4; ++part) {
+    const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
+    for (int k = 0; k < 16; ++k) d[part] = std::fma(all_a[row * 16 + k], all_b[k * 8 + column], d[part]);
+  }
+}
+inline void multiply_half(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+  multiply_16_bits(d, a, b, half_to_float);
+}
+inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+  multiply_16_bits(d, a, b, [](std::uint16_t bits) { return __uint_as_float(static_cast<unsigned>(bits) << 16); });
 }
 
 }  // namespace dip::cuda

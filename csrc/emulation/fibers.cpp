@@ -52,8 +52,10 @@ __attribute__((naked, noinline)) void switch_stack(void** /*from*/, void* /*to*/
 enum class Waiting { nothing, warp, block, end };
 
 struct Copy {
-  Shared<float> to;
-  float value;
+  SharedArray* array;
+  void* to;
+  std::size_t bytes;
+  char value[16];
 };
 
 struct Fiber {
@@ -67,7 +69,7 @@ struct Fiber {
 struct Warp {
   int arrived = 0;
   int turn = 0;
-  float memory[2][256];  // used in turn, so that one barrier an exchange is enough
+  float memory[2][384];  // used in turn, so that one barrier an exchange is enough
 };
 
 struct Block {
@@ -252,10 +254,18 @@ void check_access(SharedArray* array, const void* address, std::size_t bytes, Ac
   }
 }
 
+void check_aligned(const void* address, std::size_t bytes) {
+  if (reinterpret_cast<std::uintptr_t>(address) % bytes != 0) throw std::logic_error("a wide access is unaligned");
+}
+
 // In flight from here on: whoever reads the place before the next barrier may find the old value or the new.
-void copy_async(Shared<float> to, const float* from, bool valid) {
-  check_access(to.array(), to.address(), sizeof(float), Access::write);
-  block->fiber().copies.back().push_back({to, valid ? *from : 0.0f});
+void copy_async(SharedArray* array, void* to, const void* from, std::size_t bytes, bool valid) {
+  check_aligned(from, bytes);
+  check_aligned(to, bytes);
+  check_access(array, to, bytes, Access::write);
+  Copy copy{array, to, bytes, {}};
+  if (valid) std::memcpy(copy.value, from, bytes);
+  block->fiber().copies.back().push_back(copy);
 }
 
 void copy_async_commit() {
@@ -265,7 +275,10 @@ void copy_async_commit() {
 void copy_async_wait(int pending) {
   auto& copies = block->fiber().copies;
   while (static_cast<int>(copies.size()) > pending + 1) {
-    for (const Copy& copy : copies.front()) copy.to[0] = copy.value;
+    for (const Copy& copy : copies.front()) {
+      check_access(copy.array, copy.to, copy.bytes, Access::write);
+      std::memcpy(copy.to, copy.value, copy.bytes);
+    }
     copies.erase(copies.begin());
   }
 }

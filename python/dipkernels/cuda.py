@@ -2,10 +2,10 @@
 
 Every function of `dipkernels.ops` takes arrays on a GPU from PyTorch, CuPy, JAX, Numba or `to_device`, without a copy,
 and returns a `DeviceArray`, which those libraries take without a copy too (`torch.from_dlpack(y)`). Where operators say
-float32, arrays on the GPU may also be float16 or bfloat16, all of a call alike: they are widened, computed with in
-float32, and results are rounded once. Optimizers take such gradients for float32 weights. Operators do not
-wait for the GPU: what they find wrong in the values of an array there, such as a class index out of range, is raised
-by a later call, at the latest by `synchronize` or `DeviceArray.to_host`.
+float32, arrays on the GPU may also be float16 or bfloat16, all of a call alike: they are computed with in float32, and
+results are rounded once. Optimizers take such gradients for float32 weights. Operators do not wait for the GPU: what
+they find wrong in the values of an array there, such as a class index out of range, is raised by a later call, at the
+latest by `synchronize` or `DeviceArray.to_host`.
 """
 
 from __future__ import annotations

@@ -164,6 +164,17 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
   }
 }
 
+// NumPy has no bfloat16, and processors that multiply float16 are rare.
+bool conv2d_forward_half(const Conv2d&, DType, const void*, const void*, const void*, void*) {
+  return false;
+}
+bool conv2d_backward_data_half(const Conv2d&, DType, const void*, const void*, void*) {
+  return false;
+}
+bool conv2d_backward_weight_half(const Conv2d&, DType, const void*, const void*, void*) {
+  return false;
+}
+
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
   const int64_t plane = p.window.h.output * p.window.w.output;
   parallel_for(p.K, [&](int64_t k) {

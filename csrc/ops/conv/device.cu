@@ -6,6 +6,7 @@
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
+#include "ops/conv/phase.h"
 
 namespace dip::cuda {
 namespace {
@@ -70,27 +71,6 @@ struct Forward : Geometry {
     y[i * out_h * out_w + column_out] = activate(bias ? sum + bias[i] : sum, activation.kind, activation.alpha);
   }
 };
-
-// The positions of x along one axis that windows meet with the same taps: every stride-th from `first`, and of the taps
-// every tap_step-th from `first_tap`.
-struct Phase {
-  int first, count, first_tap, tap_step, taps;
-};
-
-Phase make_phase(const Axis& axis, std::int64_t phase) {
-  Phase result{};
-  // (i + pad) ≡ phase modulo the stride
-  result.first = int(((phase - axis.pad_start) % axis.stride + axis.stride) % axis.stride);
-  result.count = result.first < axis.input ? int((axis.input - result.first + axis.stride - 1) / axis.stride) : 0;
-  result.tap_step = 1;
-  for (std::int64_t tap = 0; tap < axis.kernel; ++tap) {
-    if ((phase - tap * axis.dilation) % axis.stride != 0) continue;
-    if (result.taps == 0) result.first_tap = int(tap);
-    if (result.taps == 1) result.tap_step = int(tap) - result.first_tap;
-    ++result.taps;
-  }
-  return result;
-}
 
 // One phase of dx: channels × positions, summed over filters and the phase's taps.
 struct BackwardData : Geometry {
@@ -186,29 +166,6 @@ __global__ void backward_bias_kernel(std::int64_t N, std::int64_t K, std::int64_
   if (threadIdx.x == 0) dbias[k] = static_cast<float>(sum);
 }
 
-// 32-bit offsets reach every element, and every position outside the image.
-bool fits_32_bits(const Conv2d& p) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  const auto small = [](std::int64_t a) { return a < std::int64_t{1} << 14; };
-  const auto product_fits = [](std::int64_t images, std::int64_t a, std::int64_t b, std::int64_t c) {
-    return images * a < (std::int64_t{1} << 30) / b / c;
-  };
-  for (const Axis* axis : {&h, &w}) {
-    if (!small(axis->input + axis->pad_start + axis->pad_end) || !small(axis->kernel) || !small(axis->stride) ||
-        !small(axis->dilation)) {
-      return false;
-    }
-  }
-  return product_fits(p.N, p.C, h.input + h.pad_start + h.pad_end, w.input + w.pad_start + w.pad_end) &&
-         product_fits(p.N, p.K, h.output, w.output) && product_fits(p.K, p.group_channels(), h.kernel, w.kernel);
-}
-
-bool use_direct(const Conv2d& p) {
-  // A tile of the matrix product would stay nearly empty.
-  const bool few = p.groups > 1 && (p.group_filters() < 8 || p.group_channels() < 8);
-  return few || !fits_32_bits(p);
-}
-
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
   return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split);
 }
@@ -217,8 +174,8 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 
 std::string conv2d_choice(const std::string&, const Conv2d& p) {
   if (!use_direct(p)) return "implicit matrix product";
-  return fits_32_bits(p) ? "direct: groups of few channels would leave tiles empty"
-                         : "direct: 32-bit offsets do not reach all elements";
+  return has_few_channels(p) ? "direct: groups of few channels would leave tiles empty"
+                             : "direct: 32-bit offsets do not reach all elements";
 }
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {

@@ -20,9 +20,9 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
-  float* y_data = y.tensor().f32();
-  {
+  if (!args.done_as_stored(backend::linear_forward_half, p, x, weight, bias, y)) {
+    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
+    float* y_data = y.tensor().f32();
     py::gil_scoped_release release;
     backend::linear_forward(p, x_data, weight_data, bias_data, y_data);
   }
@@ -37,9 +37,9 @@ py::object backward_data(py::object dy_, py::object weight_, const std::string& 
   Array dx = args.output(out, "out", {p.N, p.in});
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
-  float* dx_data = dx.tensor().f32();
-  {
+  if (!args.done_as_stored(backend::linear_backward_data_half, p, dy, weight, dx)) {
+    const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
+    float* dx_data = dx.tensor().f32();
     py::gil_scoped_release release;
     backend::linear_backward_data(p, dy_data, weight_data, dx_data);
   }
@@ -54,9 +54,9 @@ py::object backward_weight(py::object dy_, py::object x_, const std::string& pre
   Array dweight = args.output(out, "out", {p.out, p.in});
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
-  float* dweight_data = dweight.tensor().f32();
-  {
+  if (!args.done_as_stored(backend::linear_backward_weight_half, p, dy, x, dweight)) {
+    const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
+    float* dweight_data = dweight.tensor().f32();
     py::gil_scoped_release release;
     backend::linear_backward_weight(p, dy_data, x_data, dweight_data);
   }

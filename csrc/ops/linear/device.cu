@@ -2,6 +2,7 @@
 #include "core/device_sum.h"
 #include "core/gather_gemm.h"
 #include "core/scalar_math.h"
+#include "ops/conv/conv.h"
 #include "ops/linear/linear.h"
 
 namespace dip::cuda {
@@ -75,6 +76,12 @@ __global__ void backward_bias_kernel(std::int64_t N, std::int64_t out, const flo
   if (threadIdx.x == 0) dbias[blockIdx.x] = static_cast<float>(sum);
 }
 
+// Images of one pixel with `in` channels: their product of 16-bit numbers packs nothing but what has odd channels.
+Conv2d as_convolution(const Linear& p) {
+  constexpr Axis pixel{1, 1, 1, 0, 0, 1, 1};
+  return {p.N, p.in, p.out, 1, {pixel, pixel}, p.activation, p.precision};
+}
+
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
@@ -87,6 +94,18 @@ void linear_backward_data(const Linear& p, const float* dy, const float* weight,
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
   product<true, false>(p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, nullptr, {}, p.precision, true, dweight);
+}
+
+bool linear_forward_half(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
+  return p.N * p.out == 0 || conv2d_forward_half(as_convolution(p), dtype, x, weight, bias, y);
+}
+
+bool linear_backward_data_half(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx) {
+  return p.N * p.in == 0 || conv2d_backward_data_half(as_convolution(p), dtype, dy, weight, dx);
+}
+
+bool linear_backward_weight_half(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight) {
+  return p.in * p.out == 0 || conv2d_backward_weight_half(as_convolution(p), dtype, dy, x, dweight);
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {

@@ -13,7 +13,7 @@ Precision: TypeAlias = Literal["highest", "high", "medium"]
 "highest": float32, or products that are as exact. "high": numbers split in two, three products of their halves, with an
 error of at most 3·2⁻¹⁶ of each product (2⁻²⁰ on GPUs). "medium": one product of numbers rounded to bfloat16, with an
 error of at most 2⁻⁷ (2⁻¹⁰ on GPUs, where they are rounded to TF32). Arrays of float16 and bfloat16 lose nothing: their
-products are exact in TF32.
+products are exact, whatever the precision.
 
 On a CPU "high" and "medium" compute 3×3 convolutions of stride 1, and both their gradients, by Winograd's minimal
 filtering, whose error is near 2⁻¹⁷ of the largest results within six pixels. "medium" multiplies bfloat16 numbers where

@@ -1,0 +1,49 @@
+// The two kinds of real numbers of 16 bits, on the GPU: float16 and bfloat16.
+#pragma once
+
+#include "core/device.h"
+#include "core/tensor.h"
+
+namespace dip::cuda {
+
+struct Half {
+  std::uint16_t bits;
+
+  __device__ static Half round(float x) { return {float_to_half(x)}; }
+  __device__ float widen() const { return half_to_float(bits); }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) { multiply_half(d, a, b); }
+};
+
+// The upper half of a float32.
+struct Bfloat {
+  std::uint16_t bits;
+
+  // A NaN stays one, also where its upper half alone would be an infinity.
+  __device__ static Bfloat round(float x) {
+    const unsigned all = __float_as_uint(x);
+    const unsigned rounded = x == x ? all + 0x7fffu + (all >> 16 & 1u) : all | 0x400000u;
+    return {static_cast<std::uint16_t>(rounded >> 16)};
+  }
+  __device__ float widen() const { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+    multiply_bfloat(d, a, b);
+  }
+};
+
+// Eight numbers side by side, moved at once; its address is a multiple of 16.
+struct alignas(16) Octet {
+  unsigned pairs[4];
+};
+constexpr int octet = 8;
+
+// Calls run with a Half or a Bfloat, whose type is that of `dtype`'s numbers.
+template <class Run>
+void with_half(DType dtype, const Run& run) {
+  if (dtype == DType::float16) {
+    run(Half{});
+  } else {
+    run(Bfloat{});
+  }
+}
+
+}  // namespace dip::cuda

@@ -1,0 +1,247 @@
+// The matrix product of 16-bit numbers on tensor cores, behind convolutions and linear layers on the GPU.
+//
+// result[i, j] = Σ_d A[i, d]·B[d, j], all numbers float16 or all bfloat16, summed in float32. An octet, eight numbers
+// side by side, is copied to shared memory by one instruction, so both operands are packed beforehand. A is a matrix.
+// B is an image whose channels lie side by side, and its matrix is never built: an octet of it is found at
+//
+//   place + shift,   zeros where that lies outside the image,
+//
+// the place standing for a position of the result, the shift for a tap and eight channels. Forward, and backward to the
+// data, columns are places and the depth runs over shifts; backward to the weights the depth runs over places and
+// columns are shifts. So octets of an operand lie along the depth or across it; where across, matrices are transposed
+// on their way from shared memory to the tensor cores.
+//
+// Every sum runs over d in order, in one warp's tensor core: no atomics, the same bits on every run.
+#pragma once
+
+#include <type_traits>
+
+#include "core/gemm_plan.h"
+#include "core/half.h"
+
+namespace dip::cuda {
+
+struct Place {
+  int offset;  // of the first number
+  int h, w;    // position in the image, or displacement
+};
+
+// Outside whatever is added to it, or the other such one.
+constexpr Place nowhere = {0, -(1 << 29), 0};
+
+// A slice of an operand in shared memory: lines of octets. The padding puts the same octet of eight neighbouring lines,
+// which one instruction reads, into different banks.
+template <int lines_, int octets_>
+struct Slice {
+  static constexpr int lines = lines_, octets = octets_, pitch = (octets + 1) * octet, numbers = lines * pitch;
+};
+
+template <int tile_rows, int tile_columns, bool a_across, bool b_across>
+struct HalfTile {
+  static constexpr int rows = tile_rows, columns = tile_columns, depth = 32, stages = 4;
+  using A = std::conditional_t<a_across, Slice<depth, rows / octet>, Slice<rows, depth / octet>>;
+  using B = std::conditional_t<b_across, Slice<depth, columns / octet>, Slice<columns, depth / octet>>;
+  static constexpr int warps_down = rows / 32 > 2 ? 2 : rows / 32, warps_across = columns / 32;
+  static constexpr int warp_rows = rows / warps_down, warp_columns = 32;
+  static constexpr int threads = 32 * warps_down * warps_across;
+  static_assert(A::lines * A::octets % threads == 0 && B::lines * B::octets % threads == 0, "all threads copy alike");
+  // Of the places and shifts those of the columns stay, and those of the depth go with the slices.
+  static constexpr int column_places = b_across ? columns / octet : columns,
+                       depth_places = b_across ? depth : depth / octet;
+  static constexpr int operand_bytes = stages * (A::numbers + B::numbers) * 2;
+  static constexpr int shared_bytes = operand_bytes +
+                                      (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
+                                      (columns + stages * depth) * static_cast<int>(sizeof(int));
+  // The results pass through the operands' memory, so that neighbours are written by neighbouring threads.
+  static constexpr int result_pitch = columns + 4;
+  static_assert(rows * result_pitch * 4 <= operand_bytes, "the tile of results has room");
+};
+
+// Each warp computes a part of the tile from 16 × 8 blocks.
+template <class T, class Number, bool a_across, bool b_across>
+struct HalfProduct {
+  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
+  float sums[blocks_down][blocks_across][4] = {};
+
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows; }
+  __device__ static int first_column() {
+    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
+  }
+
+  // The row of a matrix whose address load_matrices wants from this lane: of four, two down and two along the depth.
+  __device__ static int octet_of_a(int row, int d) {
+    return a_across ? (d + lane() % 8 + lane() / 16 * 8) * T::A::pitch + row + lane() / 8 % 2 * 8
+                    : (row + lane() % 16) * T::A::pitch + d + lane() / 16 * 8;
+  }
+  // Of four, two along the depth and two across.
+  __device__ static int octet_of_b(int column, int d) {
+    return b_across ? (d + lane() % 16) * T::B::pitch + column + lane() / 16 * 8
+                    : (column + lane() % 8 + lane() / 16 * 8) * T::B::pitch + d + lane() / 8 % 2 * 8;
+  }
+
+  __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
+#pragma unroll
+    for (int d = 0; d < T::depth; d += 16) {
+      unsigned left[blocks_down][4], right[blocks_across / 2][4];
+#pragma unroll
+      for (int i = 0; i < blocks_down; ++i) {
+        load_matrices<a_across>(a + octet_of_a(first_row() + 16 * i, d), left[i]);
+      }
+#pragma unroll
+      for (int j = 0; j < blocks_across / 2; ++j) {
+        load_matrices<b_across>(b + octet_of_b(first_column() + 16 * j, d), right[j]);
+      }
+#pragma unroll
+      for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+        for (int j = 0; j < blocks_across; ++j) Number::multiply(sums[i][j], left[i], right[j / 2] + 2 * (j % 2));
+      }
+    }
+  }
+
+  __device__ void store(Shared<float> tile) const {
+#pragma unroll
+    for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          const int row = first_row() + 16 * i + lane() / 4 + 8 * (part / 2);
+          tile[row * T::result_pitch + first_column() + 8 * j + 2 * (lane() % 4) + part % 2] = sums[i][j][part];
+        }
+      }
+    }
+  }
+};
+
+// A Problem has
+//   static constexpr bool a_across, b_across  whether octets lie across the depth
+//   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;  bool rows_side_by_side;
+//   void begin(int batch, int split)       moves the pointers
+//   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
+//   Place place_at(int position)  Place shift_at(int first)
+//   int out_at(int j)                      what column j adds to the address of a result
+//   void store(int i, int out, float sum)
+// Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
+template <class Problem, class Number, class T>
+__global__ void __launch_bounds__(T::threads, 512 / T::threads)
+    half_gemm_kernel(Problem problem, int batches, int split_depth) {
+  using A = typename T::A;
+  using B = typename T::B;
+  const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(), b_slices = a_slices + T::stages * A::numbers;
+  const Shared<Place> column_places = shared_cast<Place>(b_slices + T::stages * B::numbers);
+  const Shared<Place> depth_places = column_places + T::column_places;
+  const Shared<int> outs = shared_cast<int>(depth_places + T::stages * T::depth_places);
+  const Shared<int> depth_lines = outs + T::columns;
+
+  const int thread = static_cast<int>(threadIdx.x);
+  const int first_row = static_cast<int>(blockIdx.y) * T::rows,
+            first_column = static_cast<int>(blockIdx.x) * T::columns;
+  const int split = static_cast<int>(blockIdx.z) / batches;
+  problem.begin(static_cast<int>(blockIdx.z) % batches, split);
+  const int begin = split * split_depth, end = min(problem.depth, begin + split_depth);
+  const int slices = (end - begin + T::depth - 1) / T::depth;
+
+  // What the depth of a slice brings with it; each of the threads up to its depth sets a part.
+  const auto set_depth = [&](int slice, int at) {
+    if (at < T::depth_places) {
+      const int d = begin + slice * T::depth + (Problem::b_across ? at : at * octet);
+      depth_places[slice % T::stages * T::depth_places + at] = d >= end            ? nowhere
+                                                               : Problem::b_across ? problem.place_at(d)
+                                                                                   : problem.shift_at(d);
+    }
+    if (Problem::a_across) {
+      const int d = begin + slice * T::depth + at;
+      depth_lines[slice % T::stages * T::depth + at] = d < end ? problem.a_at(d) : -1;
+    }
+  };
+  for (int at = thread; at < T::stages * T::depth; at += T::threads) set_depth(at / T::depth, at % T::depth);
+  for (int at = thread; at < T::column_places; at += T::threads) {
+    const int j = first_column + (Problem::b_across ? at * octet : at);
+    column_places[at] = j >= problem.columns ? nowhere : Problem::b_across ? problem.shift_at(j) : problem.place_at(j);
+  }
+  for (int j = thread; j < T::columns; j += T::threads) {
+    if (first_column + j < problem.columns) outs[j] = problem.out_at(first_column + j);
+  }
+  __syncthreads();
+
+  const auto load = [&](int slice) {
+    const Shared<std::uint16_t> a_slice = a_slices + slice % T::stages * A::numbers;
+    const Shared<std::uint16_t> b_slice = b_slices + slice % T::stages * B::numbers;
+    const Shared<Place> slice_places = depth_places + slice % T::stages * T::depth_places;
+#pragma unroll
+    for (int step = 0; step < A::lines * A::octets / T::threads; ++step) {
+      const int e = step * T::threads + thread, line = e / A::octets, at = e % A::octets;
+      const int i = first_row + (Problem::a_across ? at * octet : line);
+      const int d = begin + slice * T::depth + at * octet;
+      const int from = Problem::a_across ? depth_lines[slice % T::stages * T::depth + line]
+                       : d < end         ? problem.a_at(i)
+                                         : -1;
+      const bool valid = i < problem.rows && from >= 0;
+      const int offset = from + (Problem::a_across ? i : d);
+      copy_octet_async(a_slice + line * A::pitch + at * octet, problem.a + (valid ? offset : 0), valid);
+    }
+#pragma unroll
+    for (int step = 0; step < B::lines * B::octets / T::threads; ++step) {
+      const int e = step * T::threads + thread, line = e / B::octets, at = e % B::octets;
+      const Place place = Problem::b_across ? slice_places[line] : column_places[line];
+      const Place shift = Problem::b_across ? column_places[at] : slice_places[at];
+      const bool valid = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
+                         static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
+      copy_octet_async(b_slice + line * B::pitch + at * octet, problem.b + (valid ? place.offset + shift.offset : 0),
+                       valid);
+    }
+  };
+
+  for (int slice = 0; slice < T::stages - 1; ++slice) {
+    if (slice < slices) load(slice);
+    copy_async_commit();
+  }
+  HalfProduct<T, Number, Problem::a_across, Problem::b_across> product;
+  for (int slice = 0; slice < slices; ++slice) {
+    copy_async_wait<T::stages - 2>();
+    __syncthreads();  // this slice is there for all, and all are done with the one before
+    if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
+    copy_async_commit();
+    if (thread < T::depth) set_depth(slice + T::stages, thread);
+    product.add(a_slices + slice % T::stages * A::numbers, b_slices + slice % T::stages * B::numbers);
+  }
+  copy_async_wait<0>();
+  __syncthreads();  // all are done with the operands
+  const Shared<float> tile = shared_cast<float>(a_slices);
+  product.store(tile);
+  __syncthreads();
+#pragma unroll 4
+  for (int step = 0; step < T::rows * T::columns / T::threads; ++step) {
+    const int e = step * T::threads + thread;
+    const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
+    const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
+    if (first_row + i < problem.rows && first_column + j < problem.columns) {
+      problem.store(first_row + i, outs[j], tile[i * T::result_pitch + j]);
+    }
+  }
+}
+
+template <class Problem, class Number, int rows, int columns>
+void launch_half_tile(const Problem& problem, int batches, const GemmPlan& plan) {
+  using T = HalfTile<rows, columns, Problem::a_across, Problem::b_across>;
+  const Grid grid{static_cast<unsigned>((problem.columns + columns - 1) / columns),
+                  static_cast<unsigned>((problem.rows + rows - 1) / rows),
+                  static_cast<unsigned>(batches * plan.splits)};
+  launch(half_gemm_kernel<Problem, Number, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
+         plan.split_depth);
+}
+
+// Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
+template <class Number, class Problem>
+void half_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
+  if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
+  switch (plan.tile) {
+    case GemmTile::large: return launch_half_tile<Problem, Number, 128, 128>(problem, batches, plan);
+    case GemmTile::wide: return launch_half_tile<Problem, Number, 32, 128>(problem, batches, plan);
+    case GemmTile::small: return launch_half_tile<Problem, Number, 64, 64>(problem, batches, plan);
+  }
+}
+
+}  // namespace dip::cuda

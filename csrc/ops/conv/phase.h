@@ -1,0 +1,28 @@
+// The positions of x along one axis that windows meet with the same taps, for gradients on the GPU.
+#pragma once
+
+#include "core/axis.h"
+
+namespace dip::cuda {
+
+// Every stride-th position from `first`, and of the taps every tap_step-th from `first_tap`.
+struct Phase {
+  int first, count, first_tap, tap_step, taps;
+};
+
+inline Phase make_phase(const Axis& axis, std::int64_t phase) {
+  Phase result{};
+  // (i + pad) ≡ phase modulo the stride
+  result.first = int(((phase - axis.pad_start) % axis.stride + axis.stride) % axis.stride);
+  result.count = result.first < axis.input ? int((axis.input - result.first + axis.stride - 1) / axis.stride) : 0;
+  result.tap_step = 1;
+  for (std::int64_t tap = 0; tap < axis.kernel; ++tap) {
+    if ((phase - tap * axis.dilation) % axis.stride != 0) continue;
+    if (result.taps == 0) result.first_tap = int(tap);
+    if (result.taps == 1) result.tap_step = int(tap) - result.first_tap;
+    ++result.taps;
+  }
+  return result;
+}
+
+}  // namespace dip::cuda
