@@ -12,18 +12,23 @@ from device_ops import DEVICE
 
 VARIANTS = {
     "cpu": [isa for isa in dipkernels.available_isas() if isa != "avx512_bf16"],
-    "cuda": ["cuda"],
-    "emulated": ["seed1", "seed2"],
+    "cuda": ["fma", "split"],
+    "emulated": ["fma", "split"],
 }
 
 
 @pytest.fixture(params=VARIANTS[DEVICE])
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test on every instruction set of the machine; on the GPU once; emulated, in two orders of the threads."""
+    """Runs a test on every instruction set of the machine; on a GPU with both kinds of float32 products, and emulated
+    each in another order of the threads.
+    """
     if DEVICE != "cpu":
+        module = import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
+        module.set_float32_products(request.param)
         if DEVICE == "emulated":
-            import_module("dipkernels._cuda_emulated").set_seed(int(request.param[-1]))
+            module.set_seed(VARIANTS[DEVICE].index(request.param))
         yield request.param
+        module.set_float32_products("auto")
         return
     before = dipkernels.isa()
     dipkernels.set_isa(request.param)

@@ -282,6 +282,21 @@ def test_graphs_refuse_what_they_cannot_repeat() -> None:
     np.testing.assert_array_equal(ops.relu(x).to_host(), np.maximum(normal(5), 0))
 
 
+@on_gpu
+def test_earlier_checks_leave_room_for_those_of_a_graph() -> None:
+    """Of a thousand that there can be at a time: the second graph would not find six hundred free."""
+    logits, target = cuda.to_device(normal(2, 3)), cuda.to_device(np.int64([1, 2]))
+    expected = ops.cross_entropy(logits, target).item()
+    for _ in range(2):
+        for _ in range(100):
+            ops.cross_entropy(logits, target)
+        with cuda.Graph() as graph:
+            values = [ops.cross_entropy(logits, target) for _ in range(600)]
+        graph.replay()
+        assert {value.item() for value in values} == {expected}
+        del graph  # and with it the places of its checks
+
+
 def images(count: int) -> data.Dataset:
     """Bright bars, in rows or in columns: two classes that a small network tells apart."""
     rng = np.random.default_rng(0)

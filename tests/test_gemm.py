@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -28,28 +29,43 @@ def backend() -> Any:
     return import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
 
 
-def bound(name: str, terms: int, magnitude: Any) -> Any:
+# How float32 is multiplied, and the precision that asks for it.
+WAYS = {"fma": "highest", "split": "highest", "high": "high", "medium": "medium"}
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each of the ways, whatever the sizes would choose."""
+    backend().set_float32_products("split" if request.param == "split" else "fma")
+    yield request.param
+    backend().set_float32_products("auto")
+
+
+def bound(way: str, terms: int, magnitude: Any) -> Any:
     """The error of a sum of products whose absolute values add up to `magnitude`.
 
-    11-bit halves: |low| ≤ 2⁻¹¹|x| is itself rounded to 2⁻²²|x|, in both factors, and low·low ≤ 2⁻²² is left out. A
-    tensor core may cut off instead of rounding, so every sum counts twice, and there are up to three for each product.
+    bfloat16 has 8 bits: what is left of x is below 2⁻⁸|x| after one such number, 2⁻¹⁷|x| after two, and nothing after
+    three. So two are off by 2⁻¹⁷|x|, in both factors, and the product of their second ones, 2⁻¹⁶, is left out; of
+    three, second times third, 2·2⁻²⁵, and less. TF32 has 11 bits. A tensor core may cut off instead of rounding, which
+    counts twice: in TF32 in every sum, else in those of 16 terms, where one product of each is large and the others are
+    2⁻⁸ of it at most; these sums are then rounded as they are added.
     """
-    product = {"highest": UNIT, "high": 3 * 2.0**-22, "medium": 2 * 2.0**-11 + 2.0**-22}[name]
-    sums = {"highest": 1, "high": 6, "medium": 2}[name]
-    return (product + sums * (terms + 1) * UNIT) * magnitude
+    product = {"fma": UNIT, "split": 1.01 * 2.0**-24, "high": 2 * 2.0**-16, "medium": 2 * 2.0**-11 + 2.0**-22}[way]
+    sums = {"fma": terms, "split": terms / 16 + 4, "high": terms / 16 + 4, "medium": 2 * terms}[way]
+    return (product + (sums + 1) * UNIT) * magnitude
 
 
-def check(got: Any, expected: Any, limit: Any, name: str) -> None:
+def check(got: Any, expected: Any, limit: Any, way: str) -> None:
     error = np.abs(got - expected)
     assert (error <= limit).all(), f"{(error / limit).max():.2f} times the bound"
     # Neither more precise than it can be: the path that was asked for is the one that ran.
-    if name == "medium":
+    if WAYS[way] != "highest":
         assert error.max() > UNIT * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", ["highest", "high", "medium"])
 @pytest.mark.parametrize(("n", "i", "o"), LINEAR)
-def test_linear(n: int, i: int, o: int, name: Any) -> None:
+def test_linear(n: int, i: int, o: int, way: str) -> None:
+    name = WAYS[way]
     x, weight, dy = normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3)
     wide = [a.astype(np.float64) for a in (x, weight, dy)]
     big = [np.abs(a) for a in wide]
@@ -59,13 +75,12 @@ def test_linear(n: int, i: int, o: int, name: Any) -> None:
         (ops.linear_backward_weight(dy, x, precision=name), wide[2].T @ wide[0], n, big[2].T @ big[0]),
     ]
     for got, expected, terms, magnitude in products:
-        check(got, expected, bound(name, terms, magnitude), name)
+        check(got, expected, bound(way, terms, magnitude), way)
 
 
-@pytest.mark.parametrize("name", ["highest", "high", "medium"])
 @pytest.mark.parametrize("k", [140, 9])
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 1), (3, 2, 1)])
-def test_conv2d(k: int, stride: int, dilation: int, groups: int, name: Any) -> None:
+def test_conv2d(k: int, stride: int, dilation: int, groups: int, way: str) -> None:
     x, weight = normal(2, 9, 23, 20), normal(k, 9, 3, 2, seed=1)
     geometry: dict[str, Any] = {
         "stride": stride,
@@ -81,10 +96,12 @@ def test_conv2d(k: int, stride: int, dilation: int, groups: int, name: Any) -> N
         ("conv2d_backward_data", "dy", "weight", (x.shape,), 6 * k),
         ("conv2d_backward_weight", "dy", "x", (weight.shape,), dy.size // k),
     ]:
-        got = getattr(ops, op)({"x": x, "dy": dy}[a], {"x": x, "weight": weight}[b], *rest, **geometry, precision=name)
+        got = getattr(ops, op)(
+            {"x": x, "dy": dy}[a], {"x": x, "weight": weight}[b], *rest, **geometry, precision=WAYS[way]
+        )
         expected = getattr(reference, op)(wide[a], wide[b], *rest, **geometry)
         magnitude = getattr(reference, op)(abs(wide[a]), abs(wide[b]), *rest, **geometry)
-        check(got, expected, bound(name, terms, magnitude), name)
+        check(got, expected, bound(way, terms, magnitude), way)
 
 
 def halves(dtype: str, *arrays: Any) -> tuple[list[Any], list[Any]]:
@@ -94,7 +111,7 @@ def halves(dtype: str, *arrays: Any) -> tuple[list[Any], list[Any]]:
 
 
 def check_halves(got: Any, product: Any, a: Any, b: Any, terms: int, dtype: str) -> None:
-    assert_rounded_once(got, product(a, b), bound("highest", 2 * terms, product(abs(a), abs(b))), dtype)
+    assert_rounded_once(got, product(a, b), bound("fma", 2 * terms, product(abs(a), abs(b))), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -144,7 +161,7 @@ def test_bias_and_activation_of_groups_of_16_bits() -> None:
     hosts = normal(2, 16, 7, 6), normal(40, 8, 3, 3, seed=1), normal(40, seed=2)
     (x, weight, bias), (wx, wweight, wbias) = halves("float16", *hosts)
     exact = reference.conv2d(wx, wweight, wbias, **geometry)
-    limit = bound("highest", 2 * 73, reference.conv2d(abs(wx), abs(wweight), abs(wbias), **geometry))
+    limit = bound("fma", 2 * 73, reference.conv2d(abs(wx), abs(wweight), abs(wbias), **geometry))
     assert_rounded_once(
         kernels.conv2d(x, weight, bias, activation="relu", **geometry), np.maximum(exact, 0), limit, "float16"
     )
@@ -161,15 +178,25 @@ def test_any_alignment_of_16_bits(offset: int) -> None:
     np.testing.assert_array_equal(got.to_host(), kernels.linear(x, weight).to_host())
 
 
-def test_infinities_and_the_largest_numbers_survive_the_split() -> None:
+def test_products_of_split_numbers_are_as_exact_as_float32() -> None:
+    x, weight = normal(40, 1200), normal(30, 1200, seed=1)
+    exact, errors = x.astype(np.float64) @ weight.astype(np.float64).T, {}
+    for products in ("fma", "split"):
+        backend().set_float32_products(products)
+        errors[products] = np.sqrt(np.mean((ops.linear(x, weight) - exact) ** 2))
+    backend().set_float32_products("auto")
+    assert errors["split"] <= errors["fma"]
+
+
+def test_infinities_and_the_largest_numbers_survive_the_split(way: str) -> None:
     large, inf, nan = np.float32(3.4e38), np.inf, np.nan
     values = np.float32([large, -large, inf, -inf, nan, 1, -3, 0, 1e-30])
     x = np.stack([values, np.float32([1] + 8 * [0])], 1)
     for weight in (1, -2.5, inf, -inf, 0, 1e-4, 0.1):
         with np.errstate(all="ignore"):
             expected = values * np.float32(weight)
-        got = ops.linear(x, np.float32([[weight, 0]]), precision="high")[:, 0]
-        np.testing.assert_allclose(got, expected, rtol=2.0**-20)
+        got = ops.linear(x, np.float32([[weight, 0]]), precision=WAYS[way])[:, 0]
+        np.testing.assert_allclose(got, expected, rtol=bound(way, 1, 1.0))
 
 
 def test_the_context_sets_the_precision() -> None:
@@ -206,6 +233,15 @@ def test_a_plan_covers_the_depth_once(rows: int, columns: int, depth: int, batch
     assert splits == 1 or split
     assert (splits - 1) * length < max(depth, 1) <= splits * length
     assert backend().plan_gemm(rows, columns, depth, batches, sms, split) == (tile, splits, length)
+
+
+def test_numbers_are_split_where_there_is_enough_to_multiply() -> None:
+    layer = 64 * 28 * 28 * 128
+    assert backend().split_pays(layer * 128 * 9, 2 * layer, 132)
+    assert not backend().split_pays(layer, 2 * layer, 132)
+    assert not backend().split_pays(10**6, 10**4, 132)
+    with pytest.raises(ValueError, match='name must be "auto", "fma" or "split", got "tf32"'):
+        backend().set_float32_products("tf32")
 
 
 def test_large_products_take_large_tiles() -> None:

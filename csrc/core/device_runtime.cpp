@@ -234,7 +234,7 @@ Graph::~Graph() {
 void Graph::begin_capture() {
   check<std::runtime_error>(!captured_graph, "Graph: another capture is under way in this thread");
   check<std::runtime_error>(!state_->executable, "Graph: it is captured already; make a new one");
-  faults();  // allocates, which a capture may not
+  faults().make_room();  // waits, and allocates the first time, which a capture may not
   wait_for(state_->stream, current_stream());
   // Relaxed: memory for the graph is allocated while it is captured.
   check_cuda(cudaStreamBeginCapture(state_->stream, cudaStreamCaptureModeRelaxed), "capturing a graph");

@@ -12,17 +12,21 @@ FaultList::FaultList(Fault* records, void (*wait_for_all)())
 Fault* FaultList::watch(RaiseFault raise, const Graph* graph) {
   const std::lock_guard<std::mutex> lock(mutex_);
   int i = find_free();
-  if (i < 0 && !graph) {  // a thousand checks without one synchronisation
-    wait_for_all_();
-    for (int j = 0; j < capacity; ++j) {
-      if (!entries_[j].graph && records_[j].position < 0) clear(j);
-    }
+  if (i < 0 && !graph) {  // a thousand checks since the list was empty
+    forget_passed();
     i = find_free();
   }
   check<std::runtime_error>(i >= 0, "there are too many captured or failed checks of indices; call synchronize()");
   entries_[i] = {std::move(raise), graph, ++issued_};
   next_ = (i + 1) % capacity;
   return &records_[i];
+}
+
+void FaultList::make_room() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int used = 0;
+  for (const Entry& entry : entries_) used += entry.raise != nullptr;
+  if (used > capacity / 4) forget_passed();
 }
 
 void FaultList::raise_first() {
@@ -50,6 +54,13 @@ void FaultList::forget_graph(const Graph* graph) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (Entry& entry : entries_) {
     if (entry.graph == graph) entry.graph = nullptr;
+  }
+}
+
+void FaultList::forget_passed() {
+  wait_for_all_();
+  for (int i = 0; i < capacity; ++i) {
+    if (!entries_[i].graph && records_[i].position < 0) clear(i);
   }
 }
 

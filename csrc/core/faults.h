@@ -19,6 +19,9 @@ class FaultList {
   // `graph` is the one that is being captured, or null.
   Fault* watch(RaiseFault raise, const Graph* graph);
 
+  // To be called before a capture, in which watch() cannot wait.
+  void make_room();
+
   void raise_first();
 
   void forget_graph(const Graph* graph);
@@ -30,6 +33,7 @@ class FaultList {
     std::uint64_t issued = 0;
   };
 
+  void forget_passed();
   void clear(int i);
   int find_free() const;
 

@@ -88,28 +88,8 @@ struct Float32Product {
   }
 };
 
-// x = high + low, each with the 11 significant bits that a tensor core multiplies.
-struct Split {
-  float high, low;
-
-  __device__ explicit Split(float x) : high(round_tf32(x)), low(round_tf32(x - high)) {
-    constexpr float largest = 3.4028235e38f;
-    if (fabsf(high) <= largest) return;
-    if (fabsf(x) <= largest) {
-      // The largest numbers would round up to infinity: cut off.
-      high = __uint_as_float(__float_as_uint(x) & 0xffffe000u);
-      low = round_tf32(x - high);
-    } else {
-      // Infinity times the zero that another number's low part may be is NaN; this way it meets high parts only.
-      high = x < 0.0f ? -1.0f : 1.0f;
-      low = x;
-    }
-  }
-};
-
-// Tensor cores: each warp computes a part of the tile from 16 × 8 blocks. With three products the result is close to
-// float32; the fourth, low·low, is below 2^-22 of it.
-template <class T, int products>
+// Tensor cores: each warp computes a part of the tile from 16 × 8 blocks, of numbers rounded to TF32.
+template <class T>
 struct TensorProduct {
   static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
   float sums[blocks_down][blocks_across][4] = {};
@@ -125,13 +105,13 @@ struct TensorProduct {
   __device__ void add(Shared<float> a, Shared<float> b) {
 #pragma unroll
     for (int d = 0; d < T::depth; d += 8) {
-      float a_high[blocks_down][4], a_low[blocks_down][4], b_high[blocks_across][2], b_low[blocks_across][2];
+      float left[blocks_down][4], right[blocks_across][2];
 #pragma unroll
       for (int i = 0; i < blocks_down; ++i) {
 #pragma unroll
         for (int part = 0; part < 4; ++part) {
           const int row = first_row() + 16 * i + 8 * (part % 2), at = d + lane() % 4 + 4 * (part / 2);
-          take(a[row * T::a_pitch + at], a_high[i][part], a_low[i][part]);
+          left[i][part] = round_tf32(a[row * T::a_pitch + at]);
         }
       }
 #pragma unroll
@@ -139,19 +119,13 @@ struct TensorProduct {
 #pragma unroll
         for (int part = 0; part < 2; ++part) {
           const int at = d + lane() % 4 + 4 * part;
-          take(b[at * T::b_pitch + first_column() + 8 * j + lane() / 4], b_high[j][part], b_low[j][part]);
+          right[j][part] = round_tf32(b[at * T::b_pitch + first_column() + 8 * j + lane() / 4]);
         }
       }
 #pragma unroll
       for (int i = 0; i < blocks_down; ++i) {
 #pragma unroll
-        for (int j = 0; j < blocks_across; ++j) {
-          if constexpr (products == 3) {  // the small ones first
-            multiply_tf32(sums[i][j], a_low[i], b_high[j]);
-            multiply_tf32(sums[i][j], a_high[i], b_low[j]);
-          }
-          multiply_tf32(sums[i][j], a_high[i], b_high[j]);
-        }
+        for (int j = 0; j < blocks_across; ++j) multiply_tf32(sums[i][j], left[i], right[j]);
       }
     }
   }
@@ -168,17 +142,6 @@ struct TensorProduct {
                 sums[i][j][part]);
         }
       }
-    }
-  }
-
- private:
-  __device__ static void take(float x, float& high, float& low) {
-    if constexpr (products == 3) {
-      const Split split(x);
-      high = split.high;
-      low = split.low;
-    } else {
-      high = round_tf32(x);
     }
   }
 };
@@ -264,11 +227,6 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   });
 }
 
-template <class T>
-using ThreeTensorProducts = TensorProduct<T, 3>;
-template <class T>
-using OneTensorProduct = TensorProduct<T, 1>;
-
 template <class Problem, class T, template <class> class Product>
 void launch_tile(const Problem& problem, int batches, const GemmPlan& plan) {
   const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
@@ -292,11 +250,9 @@ template <class Problem>
 void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan, Precision precision) {
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
   // More precise than was asked, where there is nothing less precise.
-  switch (has_tf32() ? precision : Precision::highest) {
-    case Precision::highest: return launch_product<Problem, Float32Product>(problem, batches, plan);
-    case Precision::high: return launch_product<Problem, ThreeTensorProducts>(problem, batches, plan);
-    case Precision::medium: return launch_product<Problem, OneTensorProduct>(problem, batches, plan);
-  }
+  if (precision == Precision::medium && has_tf32())
+    return launch_product<Problem, TensorProduct>(problem, batches, plan);
+  launch_product<Problem, Float32Product>(problem, batches, plan);
 }
 
 // result[i] = Σ parts of the splits, in their order.

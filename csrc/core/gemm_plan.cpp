@@ -1,6 +1,10 @@
 #include "core/gemm_plan.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
+
+#include "core/check.h"
 
 namespace dip::cuda {
 namespace {
@@ -23,6 +27,23 @@ constexpr std::int64_t slice = 16, shortest_split = 256, most_splits = 64;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
+}
+
+enum class Float32Products { automatic, fma, split };
+
+Float32Products parse(const std::string& name, const char* source) {
+  if (name == "auto") return Float32Products::automatic;
+  if (name == "fma") return Float32Products::fma;
+  check(name == "split", source, " must be \"auto\", \"fma\" or \"split\", got \"", name, "\"");
+  return Float32Products::split;
+}
+
+std::atomic<Float32Products>& float32_products() {
+  static std::atomic<Float32Products> products = [] {
+    const char* name = std::getenv("DIPKERNELS_GPU_FLOAT32");
+    return name && *name ? parse(name, "environment variable DIPKERNELS_GPU_FLOAT32") : Float32Products::automatic;
+  }();
+  return products;
 }
 
 }  // namespace
@@ -49,6 +70,20 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
     }
   }
   return best;
+}
+
+bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int multiprocessors) {
+  if (float32_products() != Float32Products::automatic) return float32_products() == Float32Products::split;
+  // In cycles of an H200: what a multiprocessor multiplies and packs in each, and two more launches. Estimates, to be
+  // replaced by measurements.
+  constexpr double fma_rate = 95.0, split_rate = 150.0, pack_rate = 1.4, launches = 10'000.0;
+  const double products = static_cast<double>(multiply_adds) / multiprocessors;
+  return products / split_rate + static_cast<double>(numbers) / multiprocessors / pack_rate + launches <
+         products / fma_rate;
+}
+
+void set_float32_products(const std::string& name) {
+  float32_products() = parse(name, "set_float32_products: name");
 }
 
 }  // namespace dip::cuda

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/device.h"
-#include "core/tensor.h"
 
 namespace dip::cuda {
 
@@ -35,15 +34,5 @@ struct alignas(16) Octet {
   unsigned pairs[4];
 };
 constexpr int octet = 8;
-
-// Calls run with a Half or a Bfloat, whose type is that of `dtype`'s numbers.
-template <class Run>
-void with_half(DType dtype, const Run& run) {
-  if (dtype == DType::float16) {
-    run(Half{});
-  } else {
-    run(Bfloat{});
-  }
-}
 
 }  // namespace dip::cuda

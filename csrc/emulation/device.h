@@ -233,6 +233,13 @@ inline float round_tf32(float x) {
   return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
 }
 
+// Tensor cores add exact products and cut the sum off, towards zero.
+inline float toward_zero(double sum) {
+  const float nearest = static_cast<float>(sum);
+  const bool beyond = std::fabs(static_cast<double>(nearest)) > std::fabs(sum) && std::isfinite(nearest);
+  return beyond ? std::nextafter(nearest, 0.0f) : nearest;
+}
+
 // As PTX defines mma.m16n8k8 for tf32: the lanes' shares of a, b and d, of which lane 4·g + t holds
 //   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)   b: (t, g), (t + 4, g)   d: (g, 2t), (g, 2t + 1), and 8 rows
 //   below.
@@ -246,7 +253,9 @@ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2
   emulation::warp_barrier();
   for (int part = 0; part < 4; ++part) {
     const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
-    for (int k = 0; k < 8; ++k) d[part] = std::fma(all_a[row * 8 + k], all_b[k * 8 + column], d[part]);
+    double sum = d[part];
+    for (int k = 0; k < 8; ++k) sum += static_cast<double>(all_a[row * 8 + k]) * all_b[k * 8 + column];
+    d[part] = toward_zero(sum);
   }
 }
 
@@ -282,7 +291,9 @@ void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, 
   emulation::warp_barrier();
   for (int part = 0; part < 4; ++part) {
     const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
-    for (int k = 0; k < 16; ++k) d[part] = std::fma(all_a[row * 16 + k], all_b[k * 8 + column], d[part]);
+    double sum = d[part];
+    for (int k = 0; k < 16; ++k) sum += static_cast<double>(all_a[row * 16 + k]) * all_b[k * 8 + column];
+    d[part] = toward_zero(sum);
   }
 }
 inline void multiply_half(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {

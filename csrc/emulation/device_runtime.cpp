@@ -168,6 +168,7 @@ Graph::~Graph() {
 void Graph::begin_capture() {
   check<std::runtime_error>(!captured_graph, "Graph: another capture is under way in this thread");
   check<std::runtime_error>(state_->work.empty(), "Graph: it is captured already; make a new one");
+  faults().make_room();
   captured_graph = this;
   recording = &state_->work;
   captured_memory = state_->memory;

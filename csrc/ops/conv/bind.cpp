@@ -44,7 +44,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  if (y.count() > 0 && !args.done_as_stored(backend::conv2d_forward_half, call.p, x, weight, bias, y)) {
+  if (y.count() > 0 && !args.done_as_stored(backend::conv2d_forward_packed, call.p, x, weight, bias, y)) {
     const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
     float* y_data = y.tensor().f32();
     py::gil_scoped_release release;
@@ -66,7 +66,7 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   Array dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  if (dx.count() > 0 && !args.done_as_stored(backend::conv2d_backward_data_half, call.p, dy, weight, dx)) {
+  if (dx.count() > 0 && !args.done_as_stored(backend::conv2d_backward_data_packed, call.p, dy, weight, dx)) {
     const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
     float* dx_data = dx.tensor().f32();
     py::gil_scoped_release release;
@@ -87,7 +87,7 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   Array dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  if (!args.done_as_stored(backend::conv2d_backward_weight_half, call.p, dy, x, dweight)) {
+  if (!args.done_as_stored(backend::conv2d_backward_weight_packed, call.p, dy, x, dweight)) {
     const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
     float* dweight_data = dweight.tensor().f32();
     py::gil_scoped_release release;

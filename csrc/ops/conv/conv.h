@@ -20,11 +20,11 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
 // dbias_k = Σ dy over all images and positions.
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias);
 
-// The same on arrays of float16 or bfloat16, as they are stored. False, and nothing done, where this backend wants them
-// widened to float32 instead.
-bool conv2d_forward_half(const Conv2d& p, DType dtype, const void* x, const void* weight, const void* bias, void* y);
-bool conv2d_backward_data_half(const Conv2d& p, DType dtype, const void* dy, const void* weight, void* dx);
-bool conv2d_backward_weight_half(const Conv2d& p, DType dtype, const void* dy, const void* x, void* dweight);
+// The same on arrays of float16, bfloat16 or float32 as they are stored, as a product of packed numbers. False, and
+// nothing done, where the backend has none, or float32 is no slower.
+bool conv2d_forward_packed(const Conv2d& p, DType dtype, const void* x, const void* weight, const void* bias, void* y);
+bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, const void* weight, void* dx);
+bool conv2d_backward_weight_packed(const Conv2d& p, DType dtype, const void* dy, const void* x, void* dweight);
 
 // In words, how this backend computes `op`, conv2d or one of its gradients, and why so.
 std::string conv2d_choice(const std::string& op, const Conv2d& p);

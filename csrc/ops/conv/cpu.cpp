@@ -164,14 +164,14 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
   }
 }
 
-// NumPy has no bfloat16, and processors that multiply float16 are rare.
-bool conv2d_forward_half(const Conv2d&, DType, const void*, const void*, const void*, void*) {
+// On the CPU that is a way among others, and arrays are always float32.
+bool conv2d_forward_packed(const Conv2d&, DType, const void*, const void*, const void*, void*) {
   return false;
 }
-bool conv2d_backward_data_half(const Conv2d&, DType, const void*, const void*, void*) {
+bool conv2d_backward_data_packed(const Conv2d&, DType, const void*, const void*, void*) {
   return false;
 }
-bool conv2d_backward_weight_half(const Conv2d&, DType, const void*, const void*, void*) {
+bool conv2d_backward_weight_packed(const Conv2d&, DType, const void*, const void*, void*) {
   return false;
 }
 

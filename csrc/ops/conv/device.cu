@@ -6,6 +6,7 @@
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
+#include "ops/conv/packed.h"
 #include "ops/conv/phase.h"
 
 namespace dip::cuda {
@@ -173,18 +174,24 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 }  // namespace
 
 std::string conv2d_choice(const std::string&, const Conv2d& p) {
+  if (uses_packed(p, DType::float32)) {
+    return message("packed: ", p.precision == Precision::high ? 3 : 6,
+                   " products of split numbers on tensor cores are faster than one of float32");
+  }
   if (!use_direct(p)) return "implicit matrix product";
   return has_few_channels(p) ? "direct: groups of few channels would leave tiles empty"
                              : "direct: 32-bit offsets do not reach all elements";
 }
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  if (conv2d_forward_packed(p, DType::float32, x, weight, bias, y)) return;
   if (use_direct(p)) return conv2d_forward_direct(p, x, weight, bias, y);
   const Forward problem(p, x, weight, bias, y);
   gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
 }
 
 void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+  if (conv2d_backward_data_packed(p, DType::float32, dy, weight, dx)) return;
   if (use_direct(p)) return conv2d_backward_data_direct(p, dy, weight, dx);
   for (std::int64_t phase_h = 0; phase_h < p.window.h.stride; ++phase_h) {
     for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
@@ -195,6 +202,7 @@ void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight,
 }
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  if (conv2d_backward_weight_packed(p, DType::float32, dy, x, dweight)) return;
   if (use_direct(p)) return conv2d_backward_weight_direct(p, dy, x, dweight);
   BackwardWeight problem(p, dy, x, dweight);
   const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);

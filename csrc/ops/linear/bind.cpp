@@ -20,7 +20,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  if (!args.done_as_stored(backend::linear_forward_half, p, x, weight, bias, y)) {
+  if (!args.done_as_stored(backend::linear_forward_packed, p, x, weight, bias, y)) {
     const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
     float* y_data = y.tensor().f32();
     py::gil_scoped_release release;
@@ -37,7 +37,7 @@ py::object backward_data(py::object dy_, py::object weight_, const std::string& 
   Array dx = args.output(out, "out", {p.N, p.in});
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  if (!args.done_as_stored(backend::linear_backward_data_half, p, dy, weight, dx)) {
+  if (!args.done_as_stored(backend::linear_backward_data_packed, p, dy, weight, dx)) {
     const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
     float* dx_data = dx.tensor().f32();
     py::gil_scoped_release release;
@@ -54,7 +54,7 @@ py::object backward_weight(py::object dy_, py::object x_, const std::string& pre
   Array dweight = args.output(out, "out", {p.out, p.in});
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  if (!args.done_as_stored(backend::linear_backward_weight_half, p, dy, x, dweight)) {
+  if (!args.done_as_stored(backend::linear_backward_weight_packed, p, dy, x, dweight)) {
     const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
     float* dweight_data = dweight.tensor().f32();
     py::gil_scoped_release release;

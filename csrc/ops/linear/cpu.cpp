@@ -104,14 +104,14 @@ void linear_backward_weight(const Linear& p, const float* dy, const float* x, fl
   multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
 }
 
-// NumPy has no bfloat16, and processors that multiply float16 are rare.
-bool linear_forward_half(const Linear&, DType, const void*, const void*, const void*, void*) {
+// On the CPU that is a way among others, and arrays are always float32.
+bool linear_forward_packed(const Linear&, DType, const void*, const void*, const void*, void*) {
   return false;
 }
-bool linear_backward_data_half(const Linear&, DType, const void*, const void*, void*) {
+bool linear_backward_data_packed(const Linear&, DType, const void*, const void*, void*) {
   return false;
 }
-bool linear_backward_weight_half(const Linear&, DType, const void*, const void*, void*) {
+bool linear_backward_weight_packed(const Linear&, DType, const void*, const void*, void*) {
   return false;
 }
 

@@ -76,7 +76,7 @@ __global__ void backward_bias_kernel(std::int64_t N, std::int64_t out, const flo
   if (threadIdx.x == 0) dbias[blockIdx.x] = static_cast<float>(sum);
 }
 
-// Images of one pixel with `in` channels: their product of 16-bit numbers packs nothing but what has odd channels.
+// Images of one pixel with `in` channels.
 Conv2d as_convolution(const Linear& p) {
   constexpr Axis pixel{1, 1, 1, 0, 0, 1, 1};
   return {p.N, p.in, p.out, 1, {pixel, pixel}, p.activation, p.precision};
@@ -85,27 +85,30 @@ Conv2d as_convolution(const Linear& p) {
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
+  if (linear_forward_packed(p, DType::float32, x, weight, bias, y)) return;
   product<false, true>(p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, p.precision, false, y);
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
+  if (linear_backward_data_packed(p, DType::float32, dy, weight, dx)) return;
   product<false, false>(p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, nullptr, {}, p.precision, true, dx);
 }
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
+  if (linear_backward_weight_packed(p, DType::float32, dy, x, dweight)) return;
   product<true, false>(p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, nullptr, {}, p.precision, true, dweight);
 }
 
-bool linear_forward_half(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
-  return p.N * p.out == 0 || conv2d_forward_half(as_convolution(p), dtype, x, weight, bias, y);
+bool linear_forward_packed(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
+  return p.N * p.out == 0 || conv2d_forward_packed(as_convolution(p), dtype, x, weight, bias, y);
 }
 
-bool linear_backward_data_half(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx) {
-  return p.N * p.in == 0 || conv2d_backward_data_half(as_convolution(p), dtype, dy, weight, dx);
+bool linear_backward_data_packed(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx) {
+  return p.N * p.in == 0 || conv2d_backward_data_packed(as_convolution(p), dtype, dy, weight, dx);
 }
 
-bool linear_backward_weight_half(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight) {
-  return p.in * p.out == 0 || conv2d_backward_weight_half(as_convolution(p), dtype, dy, x, dweight);
+bool linear_backward_weight_packed(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight) {
+  return p.in * p.out == 0 || conv2d_backward_weight_packed(as_convolution(p), dtype, dy, x, dweight);
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {

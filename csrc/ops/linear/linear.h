@@ -22,11 +22,11 @@ void linear_backward_data(const Linear& p, const float* dy, const float* weight,
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight);
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias);
 
-// The same on arrays of float16 or bfloat16, as they are stored. False, and nothing done, where this backend wants them
-// widened to float32 instead.
-bool linear_forward_half(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y);
-bool linear_backward_data_half(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx);
-bool linear_backward_weight_half(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight);
+// The same on arrays of float16, bfloat16 or float32 as they are stored, as a product of packed numbers. False, and
+// nothing done, where the backend has none, or float32 is no slower.
+bool linear_forward_packed(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y);
+bool linear_backward_data_packed(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx);
+bool linear_backward_weight_packed(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight);
 
 }  // namespace DIP_BACKEND
 }  // namespace dip

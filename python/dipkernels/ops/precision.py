@@ -11,15 +11,19 @@ Precision: TypeAlias = Literal["highest", "high", "medium"]
 """The least precision that will do; a backend may be more precise where that is no slower.
 
 "highest": float32, or products that are as exact. "high": numbers split in two, three products of their halves, with an
-error of at most 3·2⁻¹⁶ of each product (2⁻²⁰ on GPUs). "medium": one product of numbers rounded to bfloat16, with an
-error of at most 2⁻⁷ (2⁻¹⁰ on GPUs, where they are rounded to TF32). Arrays of float16 and bfloat16 lose nothing: their
-products are exact, whatever the precision.
+error of at most 3·2⁻¹⁶ of each product. "medium": one product of numbers rounded to bfloat16, with an error of at most
+2⁻⁷ (2⁻¹⁰ on GPUs, where they are rounded to TF32). Arrays of float16 and bfloat16 lose nothing: their products are
+exact, whatever the precision.
 
 On a CPU "high" and "medium" compute 3×3 convolutions of stride 1, and both their gradients, by Winograd's minimal
 filtering, whose error is near 2⁻¹⁷ of the largest results within six pixels. "medium" multiplies bfloat16 numbers where
 the processor does (AVX512-BF16 on AMD's, AMX on Intel's), and takes numbers below 2⁻¹²⁶ for zeros. On AMX "high" and
 even "highest" are products of split bfloat16 numbers. Where infinities, NaN or a range beyond float32's rule such a way
 out, float32 is multiplied instead. `explain` tells which way a convolution goes.
+
+On a GPU with tensor cores for bfloat16 "high" is three products of split numbers, and "highest" six where that is
+faster; the environment variable DIPKERNELS_GPU_FLOAT32 ("auto", "fma" or "split") rules the latter. Infinities and NaN
+stay what they are.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")

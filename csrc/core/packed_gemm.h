@@ -1,8 +1,10 @@
-// The matrix product of 16-bit numbers on tensor cores, behind convolutions and linear layers on the GPU.
+// The matrix product of packed numbers on tensor cores, behind convolutions and linear layers on the GPU.
 //
-// result[i, j] = Σ_d A[i, d]·B[d, j], all numbers float16 or all bfloat16, summed in float32. An octet, eight numbers
-// side by side, is copied to shared memory by one instruction, so both operands are packed beforehand. A is a matrix.
-// B is an image whose channels lie side by side, and its matrix is never built: an octet of it is found at
+// result[i, j] = Σ_d A[i, d]·B[d, j], summed in float32. What is multiplied are numbers of 16 bits: float16 and
+// bfloat16 as they are, and float32 as a sum of two or three bfloat16 numbers, its planes, of which each has eight more
+// of its bits. An octet, eight numbers side by side, is copied to shared memory by one instruction, so both operands
+// are packed beforehand. A is a matrix. B is an image whose channels lie side by side, and its matrix is never built:
+// an octet of it is found at
 //
 //   place + shift,   zeros where that lies outside the image,
 //
@@ -36,19 +38,77 @@ struct Slice {
   static constexpr int lines = lines_, octets = octets_, pitch = (octets + 1) * octet, numbers = lines * pitch;
 };
 
-template <int tile_rows, int tile_columns, bool a_across, bool b_across>
-struct HalfTile {
-  static constexpr int rows = tile_rows, columns = tile_columns, depth = 32, stages = 4;
+// float32 as so many bfloat16 numbers. Two planes have 16 bits of a number and three all 24; the products that are left
+// out are at most 2^-16 and 2^-24 of the whole.
+template <int planes_>
+struct SplitFloat {
+  using Stored = float;
+  static constexpr int planes = planes_, products = planes == 2 ? 3 : 6;
+
+  // Which planes of A and B meet, the small ones first.
+  __device__ static constexpr int a_plane(int product) {
+    constexpr int all[] = {planes - 1, 0, planes - 2, 1, 0, 0};
+    return all[product];
+  }
+  __device__ static constexpr int b_plane(int product) {
+    constexpr int all[] = {0, planes - 1, planes - 2, 0, 1, 0};
+    return all[product];
+  }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+    multiply_bfloat(d, a, b);
+  }
+  __device__ static float round(float x) { return x; }
+  __device__ static float widen(float x) { return x; }
+  __device__ static void split(float x, std::uint16_t (&to)[planes]) {
+    constexpr float largest = 3.4028235e38f;
+    if (!(fabsf(x) <= largest)) {
+      // Infinity times the zero that a plane of another number may be is NaN; in the last plane it meets first ones
+      // only.
+      for (int plane = 0; plane < planes; ++plane) to[plane] = 0;
+      to[0] = Bfloat::round(x < 0.0f ? -1.0f : 1.0f).bits;
+      to[planes - 1] = Bfloat::round(x).bits;
+      return;
+    }
+    for (int plane = 0; plane < planes; ++plane) {
+      Bfloat part = Bfloat::round(x);
+      // The largest numbers would round up to infinity: cut off.
+      if (!(fabsf(part.widen()) <= largest)) part.bits = static_cast<std::uint16_t>(__float_as_uint(x) >> 16);
+      to[plane] = part.bits;
+      x -= part.widen();
+    }
+  }
+};
+
+// Half or Bfloat, multiplied as it is.
+template <class Number>
+struct AsStored {
+  using Stored = Number;
+  static constexpr int planes = 1, products = 1;
+
+  __device__ static constexpr int a_plane(int) { return 0; }
+  __device__ static constexpr int b_plane(int) { return 0; }
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
+    Number::multiply(d, a, b);
+  }
+  __device__ static Number round(float x) { return Number::round(x); }
+  __device__ static float widen(Number x) { return x.widen(); }
+};
+
+template <int tile_rows, int tile_columns, int planes, bool a_across, bool b_across>
+struct PackedTile {
+  static constexpr int rows = tile_rows, columns = tile_columns, depth = planes == 1 ? 32 : 16;
+  static constexpr int stages = planes == 3 ? 3 : 4;
   using A = std::conditional_t<a_across, Slice<depth, rows / octet>, Slice<rows, depth / octet>>;
   using B = std::conditional_t<b_across, Slice<depth, columns / octet>, Slice<columns, depth / octet>>;
   static constexpr int warps_down = rows / 32 > 2 ? 2 : rows / 32, warps_across = columns / 32;
   static constexpr int warp_rows = rows / warps_down, warp_columns = 32;
   static constexpr int threads = 32 * warps_down * warps_across;
-  static_assert(A::lines * A::octets % threads == 0 && B::lines * B::octets % threads == 0, "all threads copy alike");
+  static constexpr int blocks_a_multiprocessor = (planes == 1 ? 512 : 256) / threads;  // that registers are kept for
   // Of the places and shifts those of the columns stay, and those of the depth go with the slices.
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
-  static constexpr int operand_bytes = stages * (A::numbers + B::numbers) * 2;
+  static constexpr int a_numbers = planes * A::numbers, b_numbers = planes * B::numbers;  // of a stage
+  static constexpr int operand_bytes = stages * (a_numbers + b_numbers) * 2;
   static constexpr int shared_bytes = operand_bytes +
                                       (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
                                       (columns + stages * depth) * static_cast<int>(sizeof(int));
@@ -59,7 +119,8 @@ struct HalfTile {
 
 // Each warp computes a part of the tile from 16 × 8 blocks.
 template <class T, class Number, bool a_across, bool b_across>
-struct HalfProduct {
+class PackedProduct {
+ public:
   static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
   float sums[blocks_down][blocks_across][4] = {};
 
@@ -83,19 +144,34 @@ struct HalfProduct {
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
 #pragma unroll
     for (int d = 0; d < T::depth; d += 16) {
-      unsigned left[blocks_down][4], right[blocks_across / 2][4];
+      unsigned right[Number::planes][blocks_across / 2][4];
 #pragma unroll
-      for (int i = 0; i < blocks_down; ++i) {
-        load_matrices<a_across>(a + octet_of_a(first_row() + 16 * i, d), left[i]);
+      for (int plane = 0; plane < Number::planes; ++plane) {
+#pragma unroll
+        for (int j = 0; j < blocks_across / 2; ++j) {
+          load_matrices<b_across>(b + plane * T::B::numbers + octet_of_b(first_column() + 16 * j, d), right[plane][j]);
+        }
       }
 #pragma unroll
-      for (int j = 0; j < blocks_across / 2; ++j) {
-        load_matrices<b_across>(b + octet_of_b(first_column() + 16 * j, d), right[j]);
-      }
-#pragma unroll
       for (int i = 0; i < blocks_down; ++i) {
+        unsigned left[Number::planes][4];
 #pragma unroll
-        for (int j = 0; j < blocks_across; ++j) Number::multiply(sums[i][j], left[i], right[j / 2] + 2 * (j % 2));
+        for (int plane = 0; plane < Number::planes; ++plane) {
+          load_matrices<a_across>(a + plane * T::A::numbers + octet_of_a(first_row() + 16 * i, d), left[plane]);
+        }
+        if constexpr (Number::planes == 1) {
+          add_products(sums[i], left, right);
+        } else {
+          // Tensor cores cut sums off instead of rounding them, always towards zero: in sums of 16 terms that matters
+          // less than in one of thousands.
+          float part[blocks_across][4] = {};
+          add_products(part, left, right);
+#pragma unroll
+          for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+            for (int k = 0; k < 4; ++k) sums[i][j][k] += part[j][k];
+          }
+        }
       }
     }
   }
@@ -113,11 +189,25 @@ struct HalfProduct {
       }
     }
   }
+
+ private:
+  __device__ static void add_products(float (&to)[blocks_across][4], const unsigned (&left)[Number::planes][4],
+                                      const unsigned (&right)[Number::planes][blocks_across / 2][4]) {
+#pragma unroll
+    for (int product = 0; product < Number::products; ++product) {
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+        Number::multiply(to[j], left[Number::a_plane(product)], right[Number::b_plane(product)][j / 2] + 2 * (j % 2));
+      }
+    }
+  }
 };
 
 // A Problem has
 //   static constexpr bool a_across, b_across  whether octets lie across the depth
-//   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;  bool rows_side_by_side;
+//   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
+//   std::int64_t a_plane, b_plane          the distances of the planes
+//   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns
 //   void begin(int batch, int split)       moves the pointers
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
 //   Place place_at(int position)  Place shift_at(int first)
@@ -125,12 +215,13 @@ struct HalfProduct {
 //   void store(int i, int out, float sum)
 // Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
 template <class Problem, class Number, class T>
-__global__ void __launch_bounds__(T::threads, 512 / T::threads)
-    half_gemm_kernel(Problem problem, int batches, int split_depth) {
+__global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
+    packed_gemm_kernel(Problem problem, int batches, int split_depth) {
   using A = typename T::A;
   using B = typename T::B;
-  const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(), b_slices = a_slices + T::stages * A::numbers;
-  const Shared<Place> column_places = shared_cast<Place>(b_slices + T::stages * B::numbers);
+  const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
+                              b_slices = a_slices + T::stages * T::a_numbers;
+  const Shared<Place> column_places = shared_cast<Place>(b_slices + T::stages * T::b_numbers);
   const Shared<Place> depth_places = column_places + T::column_places;
   const Shared<int> outs = shared_cast<int>(depth_places + T::stages * T::depth_places);
   const Shared<int> depth_lines = outs + T::columns;
@@ -167,30 +258,39 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   __syncthreads();
 
   const auto load = [&](int slice) {
-    const Shared<std::uint16_t> a_slice = a_slices + slice % T::stages * A::numbers;
-    const Shared<std::uint16_t> b_slice = b_slices + slice % T::stages * B::numbers;
+    const Shared<std::uint16_t> a_slice = a_slices + slice % T::stages * T::a_numbers;
+    const Shared<std::uint16_t> b_slice = b_slices + slice % T::stages * T::b_numbers;
     const Shared<Place> slice_places = depth_places + slice % T::stages * T::depth_places;
+    const Shared<int> slice_lines = depth_lines + slice % T::stages * T::depth;
 #pragma unroll
-    for (int step = 0; step < A::lines * A::octets / T::threads; ++step) {
-      const int e = step * T::threads + thread, line = e / A::octets, at = e % A::octets;
+    for (int first = 0; first < A::lines * A::octets; first += T::threads) {
+      const int e = first + thread, line = e / A::octets, at = e % A::octets;
+      if (A::lines * A::octets % T::threads != 0 && line >= A::lines) break;
       const int i = first_row + (Problem::a_across ? at * octet : line);
       const int d = begin + slice * T::depth + at * octet;
-      const int from = Problem::a_across ? depth_lines[slice % T::stages * T::depth + line]
-                       : d < end         ? problem.a_at(i)
-                                         : -1;
+      const int from = Problem::a_across ? slice_lines[line] : d < end ? problem.a_at(i) : -1;
       const bool valid = i < problem.rows && from >= 0;
-      const int offset = from + (Problem::a_across ? i : d);
-      copy_octet_async(a_slice + line * A::pitch + at * octet, problem.a + (valid ? offset : 0), valid);
+      const int offset = valid ? from + (Problem::a_across ? i : d) : 0;
+#pragma unroll
+      for (int plane = 0; plane < Number::planes; ++plane) {
+        copy_octet_async(a_slice + plane * A::numbers + line * A::pitch + at * octet,
+                         problem.a + plane * problem.a_plane + offset, valid);
+      }
     }
 #pragma unroll
-    for (int step = 0; step < B::lines * B::octets / T::threads; ++step) {
-      const int e = step * T::threads + thread, line = e / B::octets, at = e % B::octets;
+    for (int first = 0; first < B::lines * B::octets; first += T::threads) {
+      const int e = first + thread, line = e / B::octets, at = e % B::octets;
+      if (B::lines * B::octets % T::threads != 0 && line >= B::lines) break;
       const Place place = Problem::b_across ? slice_places[line] : column_places[line];
       const Place shift = Problem::b_across ? column_places[at] : slice_places[at];
       const bool valid = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
                          static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
-      copy_octet_async(b_slice + line * B::pitch + at * octet, problem.b + (valid ? place.offset + shift.offset : 0),
-                       valid);
+      const int offset = valid ? place.offset + shift.offset : 0;
+#pragma unroll
+      for (int plane = 0; plane < Number::planes; ++plane) {
+        copy_octet_async(b_slice + plane * B::numbers + line * B::pitch + at * octet,
+                         problem.b + plane * problem.b_plane + offset, valid);
+      }
     }
   };
 
@@ -198,14 +298,14 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     if (slice < slices) load(slice);
     copy_async_commit();
   }
-  HalfProduct<T, Number, Problem::a_across, Problem::b_across> product;
+  PackedProduct<T, Number, Problem::a_across, Problem::b_across> product;
   for (int slice = 0; slice < slices; ++slice) {
     copy_async_wait<T::stages - 2>();
     __syncthreads();  // this slice is there for all, and all are done with the one before
     if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
     copy_async_commit();
     if (thread < T::depth) set_depth(slice + T::stages, thread);
-    product.add(a_slices + slice % T::stages * A::numbers, b_slices + slice % T::stages * B::numbers);
+    product.add(a_slices + slice % T::stages * T::a_numbers, b_slices + slice % T::stages * T::b_numbers);
   }
   copy_async_wait<0>();
   __syncthreads();  // all are done with the operands
@@ -224,23 +324,23 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
 }
 
 template <class Problem, class Number, int rows, int columns>
-void launch_half_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  using T = HalfTile<rows, columns, Problem::a_across, Problem::b_across>;
+void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& plan) {
+  using T = PackedTile<rows, columns, Number::planes, Problem::a_across, Problem::b_across>;
   const Grid grid{static_cast<unsigned>((problem.columns + columns - 1) / columns),
                   static_cast<unsigned>((problem.rows + rows - 1) / rows),
                   static_cast<unsigned>(batches * plan.splits)};
-  launch(half_gemm_kernel<Problem, Number, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
+  launch(packed_gemm_kernel<Problem, Number, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
          plan.split_depth);
 }
 
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
 template <class Number, class Problem>
-void half_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
+void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
   switch (plan.tile) {
-    case GemmTile::large: return launch_half_tile<Problem, Number, 128, 128>(problem, batches, plan);
-    case GemmTile::wide: return launch_half_tile<Problem, Number, 32, 128>(problem, batches, plan);
-    case GemmTile::small: return launch_half_tile<Problem, Number, 64, 64>(problem, batches, plan);
+    case GemmTile::large: return launch_packed_tile<Problem, Number, 128, 128>(problem, batches, plan);
+    case GemmTile::wide: return launch_packed_tile<Problem, Number, 32, 128>(problem, batches, plan);
+    case GemmTile::small: return launch_packed_tile<Problem, Number, 64, 64>(problem, batches, plan);
   }
 }
 

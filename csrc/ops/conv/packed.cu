@@ -1,14 +1,15 @@
-// Convolutions of 16-bit numbers as products of packed operands (core/half_gemm.h): x and dy with the channels of a
-// position side by side, weights with those of a tap. What lies so already, 1×1 images and weights, is read in place.
-
+// Convolutions as products of packed numbers (core/packed_gemm.h): x and dy with the channels of a position side by
+// side, weights with those of a tap, float32 split into planes of bfloat16. What lies so already, 1×1 images and
+// weights of 16 bits, is read in place.
 #include <memory>
 
 #include "core/copy_kernels.h"
 #include "core/gather_gemm.h"
-#include "core/half_gemm.h"
+#include "core/packed_gemm.h"
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
+#include "ops/conv/packed.h"
 #include "ops/conv/phase.h"
 
 namespace dip::cuda {
@@ -24,89 +25,146 @@ bool is_aligned(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data) % sizeof(Octet) == 0;
 }
 
-// to[group][image and position][channel, filled up with zeros] from images of groups × channels planes. A block turns
-// around a piece of `octets` · 8 channels and as many positions as make 256 octets.
-__global__ void pack_images_kernel(int groups, int channels, int plane, int positions, int padded, int octets,
-                                   const Bits* from, Bits* to) {
+// A number's planes.
+__device__ inline void split(Bits x, Bits (&to)[1]) {
+  to[0] = x;
+}
+template <int planes>
+__device__ void split(float x, Bits (&to)[planes]) {
+  SplitFloat<planes>::split(x, to);
+}
+
+// to[plane][group][image and position][channel, filled up with zeros] from images of groups × channels planes. A block
+// turns around a piece of `octets` · 8 channels and as many positions as make 256 octets.
+template <class From, int planes>
+__global__ void pack_images_kernel(int channels, int image_plane, int positions, int padded, int octets,
+                                   const From* from, Bits* to) {
   const int pairs = octets * (octet / 2), pitch = pairs + 1;  // the 1 puts neighbours into different banks
-  const int count = threads_per_block / octets, group = static_cast<int>(blockIdx.z);
+  const int count = threads_per_block / octets, groups = static_cast<int>(gridDim.z);
+  const int group = static_cast<int>(blockIdx.z);
   const int first = static_cast<int>(blockIdx.x) * count, channel = static_cast<int>(blockIdx.y) * octets * octet;
-  DIP_SHARED_ARRAY(unsigned, words, threads_per_block*(octet / 2 + 1));
+  constexpr int words_a_plane = threads_per_block * (octet / 2 + 1);
+  DIP_SHARED_ARRAY(unsigned, words, planes* words_a_plane);
   for (int e = static_cast<int>(threadIdx.x); e < count * pairs; e += threads_per_block) {
-    const int position = first + e % count, c = channel + e / count * 2;
-    const Bits* at = from + ((position / plane * groups + group) * channels + c) * plane + position % plane;
-    const unsigned low = position < positions && c < channels ? at[0] : 0;
-    const unsigned high = position < positions && c + 1 < channels ? at[plane] : 0;
-    words[e % count * pitch + e / count] = low | high << 16;
+    const int position = first + e % count, c = channel + e / count * 2, image = position / image_plane;
+    const From* at = from + ((image * groups + group) * channels + c) * image_plane + position % image_plane;
+    Bits low[planes], high[planes];
+    split(position < positions && c < channels ? at[0] : From{}, low);
+    split(position < positions && c + 1 < channels ? at[image_plane] : From{}, high);
+    for (int plane = 0; plane < planes; ++plane) {
+      words[plane * words_a_plane + e % count * pitch + e / count] = low[plane] | static_cast<unsigned>(high[plane])
+                                                                                      << 16;
+    }
   }
   __syncthreads();
   const int place = static_cast<int>(threadIdx.x) / octets, at = static_cast<int>(threadIdx.x) % octets;
   if (first + place >= positions || channel + at * octet >= padded) return;
-  Octet result;
-  for (int pair = 0; pair < 4; ++pair) result.pairs[pair] = words[place * pitch + at * 4 + pair];
-  *reinterpret_cast<Octet*>(to + (group * positions + first + place) * padded + channel + at * octet) = result;
+  for (int plane = 0; plane < planes; ++plane) {
+    Octet result;
+    for (int pair = 0; pair < 4; ++pair) {
+      result.pairs[pair] = words[plane * words_a_plane + place * pitch + at * 4 + pair];
+    }
+    Bits* row =
+        to + (plane * static_cast<std::int64_t>(groups) * positions + group * positions + first + place) * padded;
+    *reinterpret_cast<Octet*>(row + channel + at * octet) = result;
+  }
 }
 
-// to[filter][tap][channel, filled up with zeros] from [filter][channel][tap].
-__global__ void pack_weights_kernel(int filters, int channels, int taps, int padded, const Bits* from, Bits* to) {
-  const std::int64_t count = static_cast<std::int64_t>(filters) * taps * padded;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const int at = static_cast<int>(i), c = at % padded, tap = at / padded % taps, k = at / padded / taps;
-    to[at] = c < channels ? from[(k * channels + c) * taps + tap] : Bits{0};
+// to[plane][filter][tap][channel, filled up with zeros] from [filter][channel][tap].
+template <class From, int planes>
+__global__ void pack_weights_kernel(int count, int channels, int taps, int padded, const From* from, Bits* to) {
+  for (int at = static_cast<int>(first_element()); at < count; at += static_cast<int>(element_step())) {
+    const int c = at % padded, tap = at / padded % taps, k = at / padded / taps;
+    Bits parts[planes];
+    split(c < channels ? from[(k * channels + c) * taps + tap] : From{}, parts);
+    for (int plane = 0; plane < planes; ++plane) to[plane * static_cast<std::int64_t>(count) + at] = parts[plane];
   }
+}
+
+// Runs with a number whose type says how those of an array are packed: Bits or float, and in how many planes.
+template <class Run>
+void with_planes(DType dtype, int planes, const Run& run) {
+  if (dtype != DType::float32) return run(Bits{}, std::integral_constant<int, 1>{});
+  if (planes == 2) return run(float{}, std::integral_constant<int, 2>{});
+  run(float{}, std::integral_constant<int, 3>{});
+}
+
+int planes_of(const Conv2d& p, DType dtype) {
+  return dtype != DType::float32 ? 1 : p.precision == Precision::highest ? 3 : 2;
+}
+
+// Calls run with the Number of packed_gemm.
+template <class Run>
+void with_number(const Conv2d& p, DType dtype, const Run& run) {
+  if (dtype == DType::float16) return run(AsStored<Half>{});
+  if (dtype == DType::bfloat16) return run(AsStored<Bfloat>{});
+  if (planes_of(p, dtype) == 2) return run(SplitFloat<2>{});
+  run(SplitFloat<3>{});
 }
 
 // Images of p.C channels, or of p.K, packed.
 class PackedImages {
  public:
-  PackedImages(const Conv2d& p, const void* data, std::int64_t channels, std::int64_t height, std::int64_t width)
-      : channels_(channels / p.groups), padded_(whole_octets(channels_)), positions_(p.N * height * width) {
-    const std::int64_t plane = height * width;
-    if (plane == 1 && p.groups == 1 && padded_ == channels_ && is_aligned(data)) {
+  PackedImages(const Conv2d& p, DType dtype, const void* data, std::int64_t channels, std::int64_t height,
+               std::int64_t width)
+      : padded_(whole_octets(channels / p.groups)), group_(p.N * height * width * padded_), plane_(p.groups * group_) {
+    const std::int64_t image_plane = height * width, positions = p.N * image_plane;
+    if (dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded_ == channels && is_aligned(data)) {
       packed_ = static_cast<const Bits*>(data);
       return;
     }
-    memory_ = std::make_unique<DeviceScratch<Bits>>(p.groups * positions_ * padded_);
+    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_);
     packed_ = memory_->data();
+    if (plane_ == 0) return;
     int octets = 8;
     while (octets > padded_ / octet) octets /= 2;
-    if (positions_ * padded_ == 0) return;
     const std::int64_t count = threads_per_block / octets;
-    const Grid grid{static_cast<unsigned>((positions_ + count - 1) / count),
+    const Grid grid{static_cast<unsigned>((positions + count - 1) / count),
                     static_cast<unsigned>((padded_ / octet + octets - 1) / octets), static_cast<unsigned>(p.groups)};
-    launch(pack_images_kernel, grid, threads_per_block, std::size_t{0}, int(p.groups), int(channels_), int(plane),
-           int(positions_), int(padded_), octets, static_cast<const Bits*>(data), memory_->data());
+    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+      using From = decltype(number);
+      launch(pack_images_kernel<From, planes>, grid, threads_per_block, std::size_t{0}, int(channels / p.groups),
+             int(image_plane), int(positions), int(padded_), octets, static_cast<const From*>(data), memory_->data());
+    });
   }
 
   const Bits* data() const { return packed_; }
   int padded() const { return int(padded_); }
-  int group() const { return int(positions_ * padded_); }  // elements of a group
+  int group() const { return int(group_); }  // numbers of a group, of a plane
+  std::int64_t plane() const { return plane_; }
 
  private:
-  std::int64_t channels_, padded_, positions_;
+  std::int64_t padded_, group_, plane_;
   std::unique_ptr<DeviceScratch<Bits>> memory_;
   const Bits* packed_;
 };
 
 class PackedWeights {
  public:
-  PackedWeights(const Conv2d& p, const void* data) : padded_(whole_octets(p.group_channels())) {
-    if (p.taps() == 1 && padded_ == p.group_channels() && is_aligned(data)) {
+  PackedWeights(const Conv2d& p, DType dtype, const void* data)
+      : padded_(whole_octets(p.group_channels())),
+        group_(p.group_filters() * p.taps() * padded_),
+        plane_(p.groups * group_) {
+    if (dtype != DType::float32 && p.taps() == 1 && padded_ == p.group_channels() && is_aligned(data)) {
       packed_ = static_cast<const Bits*>(data);
       return;
     }
-    const std::int64_t count = p.K * p.taps() * padded_;
-    memory_ = std::make_unique<DeviceScratch<Bits>>(count);
+    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_);
     packed_ = memory_->data();
-    launch_elements(pack_weights_kernel, count, int(p.K), int(p.group_channels()), int(p.taps()), int(padded_),
-                    static_cast<const Bits*>(data), memory_->data());
+    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+      using From = decltype(number);
+      launch_elements(pack_weights_kernel<From, planes>, plane_, int(plane_), int(p.group_channels()), int(p.taps()),
+                      int(padded_), static_cast<const From*>(data), memory_->data());
+    });
   }
 
   const Bits* data() const { return packed_; }
   int padded() const { return int(padded_); }
+  int group() const { return int(group_); }
+  std::int64_t plane() const { return plane_; }
 
  private:
-  std::int64_t padded_;
+  std::int64_t padded_, group_, plane_;
   std::unique_ptr<DeviceScratch<Bits>> memory_;
   const Bits* packed_;
 };
@@ -149,26 +207,29 @@ struct PackedView {
 template <class Number>
 struct PlaneProduct : PackedView {
   static constexpr bool b_across = false;
+  using Stored = typename Number::Stored;
   int rows, columns, depth;
   const Bits *a, *b;
+  std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
-  Number* result;
+  Stored* result;
   int out_width, out_plane, out_image;
   bool rows_side_by_side;
 
-  PlaneProduct(const PackedView& view, std::int64_t images, const PackedWeights& weights, int group_weights,
-               const PackedImages& source, int rows_, std::int64_t out_height, std::int64_t out_width_,
-               std::int64_t out_channels, void* result_)
+  PlaneProduct(const PackedView& view, std::int64_t images, const PackedWeights& weights, const PackedImages& source,
+               int rows_, std::int64_t out_height, std::int64_t out_width_, std::int64_t out_channels, void* result_)
       : PackedView(view),
         rows(rows_),
         columns(int(images) * h.places * w.places),
         depth(h.taps * w.taps * channels),
         a(weights.data()),
         b(source.data()),
-        a_group(group_weights),
+        a_plane(weights.plane()),
+        b_plane(source.plane()),
+        a_group(weights.group()),
         b_group(source.group()),
         a_padded(weights.padded()),
-        result(static_cast<Number*>(result_)),
+        result(static_cast<Stored*>(result_)),
         out_width(int(out_width_)),
         out_plane(int(out_height * out_width_)),
         out_image(int(out_channels) * out_plane),
@@ -188,7 +249,7 @@ struct PlaneProduct : PackedView {
 template <class Number>
 struct Forward : PlaneProduct<Number> {
   static constexpr bool a_across = false;
-  const Number* bias = nullptr;
+  const typename Number::Stored* bias = nullptr;
   ActivationSpec activation;
 
   using PlaneProduct<Number>::PlaneProduct;
@@ -199,7 +260,7 @@ struct Forward : PlaneProduct<Number> {
   }
   __device__ int a_at(int filter) const { return filter * this->depth; }
   __device__ void store(int i, int out, float sum) const {
-    const float biased = bias ? sum + bias[i].widen() : sum;
+    const float biased = bias ? sum + Number::widen(bias[i]) : sum;
     this->result[out + i * this->out_plane] = Number::round(activate(biased, activation.kind, activation.alpha));
   }
 };
@@ -230,6 +291,7 @@ struct BackwardWeight : PackedView {
   static constexpr bool a_across = true, b_across = true;
   int rows, columns, depth;
   const Bits *a, *b;
+  std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
   int kernel_taps, group_channels, elements;
   float* dweight;  // of each split, one after the other
@@ -242,6 +304,8 @@ struct BackwardWeight : PackedView {
         depth(int(p.N * p.window.h.output * p.window.w.output)),
         a(gradients.data()),
         b(images.data()),
+        a_plane(gradients.plane()),
+        b_plane(images.plane()),
         a_group(gradients.group()),
         b_group(images.group()),
         a_padded(gradients.padded()),
@@ -264,13 +328,6 @@ struct BackwardWeight : PackedView {
   }
 };
 
-bool multiplies_halves(const Conv2d& p) {
-  Conv2d filled_up = p;
-  filled_up.C = p.groups * whole_octets(p.group_channels());
-  filled_up.K = p.groups * whole_octets(p.group_filters());
-  return has_tf32() && !use_direct(p) && !use_direct(filled_up);
-}
-
 template <class Problem>
 GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
   return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split);
@@ -278,60 +335,71 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
 
 }  // namespace
 
-bool conv2d_forward_half(const Conv2d& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
-  if (!multiplies_halves(p)) return false;
+bool uses_packed(const Conv2d& p, DType dtype) {
+  if (!has_tf32() || use_direct(p)) return false;
+  Conv2d filled_up = p;
+  filled_up.C = p.groups * whole_octets(p.group_channels());
+  filled_up.K = p.groups * whole_octets(p.group_filters());
+  if (use_direct(filled_up)) return false;
+  if (dtype != DType::float32 || p.precision == Precision::high) return true;
+  if (p.precision == Precision::medium) return false;  // TF32 has more bits than bfloat16
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images(p, x, p.C, h.input, w.input);
-  const PackedWeights weights(p, weight);
+  const std::int64_t results = p.N * p.K * h.output * w.output;
+  const std::int64_t numbers = p.N * (filled_up.C * h.input * w.input + filled_up.K * h.output * w.output);
+  return split_pays(results * p.group_channels() * p.taps(), numbers, multiprocessors());
+}
+
+bool conv2d_forward_packed(const Conv2d& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
+  if (!uses_packed(p, dtype)) return false;
+  const Axis &h = p.window.h, &w = p.window.w;
+  const PackedImages images(p, dtype, x, p.C, h.input, w.input);
+  const PackedWeights weights(p, dtype, weight);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
-  const int filters = int(p.group_filters()), group_weights = filters * int(p.taps()) * weights.padded();
-  with_half(dtype, [&](auto number) {
+  with_number(p, dtype, [&](auto number) {
     using Number = decltype(number);
-    Forward<Number> problem(view, p.N, weights, group_weights, images, filters, h.output, w.output, p.K, y);
-    problem.bias = static_cast<const Number*>(bias);
+    Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y);
+    problem.bias = static_cast<const typename Number::Stored*>(bias);
     problem.activation = p.activation;
-    half_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
+    packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
   });
   return true;
 }
 
-bool conv2d_backward_data_half(const Conv2d& p, DType dtype, const void* dy, const void* weight, void* dx) {
-  if (!multiplies_halves(p)) return false;
+bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, const void* weight, void* dx) {
+  if (!uses_packed(p, dtype)) return false;
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images(p, dy, p.K, h.output, w.output);
-  const PackedWeights weights(p, weight);
-  const int filters = int(p.group_filters()), group_weights = filters * int(p.taps()) * weights.padded();
+  const PackedImages images(p, dtype, dy, p.K, h.output, w.output);
+  const PackedWeights weights(p, dtype, weight);
   for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
     for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
       const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
       const PackedView view{int(h.output), int(w.output), images.padded(), backward_axis(h, along_h),
                             backward_axis(w, along_w)};
-      with_half(dtype, [&](auto number) {
+      with_number(p, dtype, [&](auto number) {
         using Number = decltype(number);
-        BackwardData<Number> problem(view, p.N, weights, group_weights, images, int(p.group_channels()), h.input,
-                                     w.input, p.C, dx);
-        problem.filters = filters;
+        BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C, dx);
+        problem.filters = int(p.group_filters());
         problem.taps = int(p.taps());
         problem.kernel_w = int(w.kernel);
         problem.phase_h = along_h;
         problem.phase_w = along_w;
-        half_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
+        packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
       });
     }
   }
   return true;
 }
 
-bool conv2d_backward_weight_half(const Conv2d& p, DType dtype, const void* dy, const void* x, void* dweight) {
-  if (!multiplies_halves(p)) return false;
+bool conv2d_backward_weight_packed(const Conv2d& p, DType dtype, const void* dy, const void* x, void* dweight) {
+  if (!uses_packed(p, dtype)) return false;
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages gradients(p, dy, p.K, h.output, w.output), images(p, x, p.C, h.input, w.input);
+  const PackedImages gradients(p, dtype, dy, p.K, h.output, w.output), images(p, dtype, x, p.C, h.input, w.input);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
   BackwardWeight problem(p, view, gradients, images);
   const GemmPlan cut = plan(problem, p, true);
   DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
   problem.dweight = parts.data();
-  with_half(dtype, [&](auto number) { half_gemm<decltype(number)>(problem, int(p.groups), cut); });
+  with_number(p, dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
   if (cut.splits > 1) add_splits(parts.data(), cut.splits, problem.elements, parts.data());
   convert(dweight, dtype, parts.data(), DType::float32, problem.elements);
   return true;
