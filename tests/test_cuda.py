@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import dipkernels
-from cases.case import normal
+from cases.case import UNIT, normal
 from device_ops import DEVICE
 from dipkernels import cuda, data, nn, ops
 from dipkernels.train import fit
@@ -280,6 +280,17 @@ def test_graphs_refuse_what_they_cannot_repeat() -> None:
     with pytest.raises(RuntimeError, match="another capture"), cuda.Graph(), cuda.Graph():
         pass
     np.testing.assert_array_equal(ops.relu(x).to_host(), np.maximum(normal(5), 0))
+
+
+@on_gpu
+@pytest.mark.parametrize("shape", [(3, 5, 70, 130), (700, 3, 5, 7), (3000, 40, 1, 1), (2, 700, 1, 1)], ids=str)
+def test_bias_gradients_are_sums_of_parts(shape: tuple[int, ...]) -> None:
+    dy = normal(*shape)
+    exact = dy.sum((0, 2, 3), dtype=np.float64)
+    for op, array in [("conv2d_backward_bias", dy), ("linear_backward_bias", dy[:, :, 0, 0])]:
+        expected = exact if op.startswith("conv") else array.sum(0, dtype=np.float64)
+        got = getattr(ops, op)(cuda.to_device(np.ascontiguousarray(array))).to_host()
+        assert (np.abs(got - expected) <= UNIT * np.abs(expected) + 1e-12 * np.abs(dy).sum()).all()
 
 
 @on_gpu

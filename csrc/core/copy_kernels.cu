@@ -17,14 +17,15 @@ struct Layout {
 
 template <class T>
 __global__ void copy_kernel(Layout layout, std::int64_t count, const T* from, T* to) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+  const auto read = [&](std::int64_t i) {
     std::int64_t rest = i, at = 0;
     for (int axis = layout.axes - 1; axis >= 0; --axis) {
       at += rest % layout.shape[axis] * layout.strides[axis];
       rest /= layout.shape[axis];
     }
-    to[i] = from[at];
-  }
+    return from[at];
+  };
+  stream_elements(count, read, [=](std::int64_t i, T value) { to[i] = value; });
 }
 
 __device__ float widen(float x) {
@@ -55,15 +56,14 @@ struct Rounded<Bfloat, float> {
 
 template <class To, class From>
 __global__ void convert_kernel(std::int64_t count, const From* from, To* to) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const auto wide = widen(from[i]);
-    to[i] = Rounded<To, decltype(widen(from[i]))>::from(wide);
-  }
+  stream_elements(
+      count, [=](std::int64_t i) { return widen(from[i]); },
+      [=](std::int64_t i, auto wide) { to[i] = Rounded<To, decltype(wide)>::from(wide); });
 }
 
 template <class To, class From>
 void launch_convert(void* to, const void* from, std::int64_t count) {
-  launch_elements(convert_kernel<To, From>, count, count, static_cast<const From*>(from), static_cast<To*>(to));
+  launch_stream(convert_kernel<To, From>, count, count, static_cast<const From*>(from), static_cast<To*>(to));
 }
 
 template <class From>
@@ -78,7 +78,7 @@ void convert_from(void* to, DType to_dtype, const void* from, std::int64_t count
 
 template <class T>
 void copy_as(const Layout& layout, std::int64_t count, const void* from, void* to) {
-  launch_elements(copy_kernel<T>, count, layout, count, static_cast<const T*>(from), static_cast<T*>(to));
+  launch_stream(copy_kernel<T>, count, layout, count, static_cast<const T*>(from), static_cast<T*>(to));
 }
 
 }  // namespace

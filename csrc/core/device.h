@@ -25,6 +25,29 @@ __device__ inline std::int64_t element_step() {
   return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
 }
 
+// Deals with the elements first, first + step, … below `end`: `read(i)` takes from memory what element i needs,
+// `write(i, that)` computes and stores. Four are read before the first is dealt with, so that a thread does not wait
+// for each.
+template <class Index, class Read, class Write>
+__device__ void stream_elements(Index first, Index end, Index step, const Read& read, const Write& write) {
+  constexpr int together = 4;
+  Index i = first;
+  for (; i + (together - 1) * step < end; i += together * step) {
+    decltype(read(i)) taken[together];
+#pragma unroll
+    for (int k = 0; k < together; ++k) taken[k] = read(i + k * step);
+#pragma unroll
+    for (int k = 0; k < together; ++k) write(i + k * step, taken[k]);
+  }
+  for (; i < end; i += step) write(i, read(i));
+}
+
+// Over all elements.
+template <class Read, class Write>
+__device__ void stream_elements(std::int64_t count, const Read& read, const Write& write) {
+  stream_elements(first_element(), count, element_step(), read, write);
+}
+
 // Memory for one operator.
 template <class T>
 class DeviceScratch {
@@ -47,6 +70,13 @@ void launch_elements(void (*kernel)(Parameters...), std::int64_t count, Argument
   if (count <= 0) return;
   const std::int64_t blocks = (count + threads_per_block - 1) / threads_per_block;
   launch(kernel, static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), threads_per_block, arguments...);
+}
+
+// The same for kernels that stream_elements: four elements a thread, where that leaves enough threads.
+template <class... Parameters, class... Arguments>
+void launch_stream(void (*kernel)(Parameters...), std::int64_t count, Arguments... arguments) {
+  const std::int64_t enough = std::int64_t{2048} * multiprocessors();
+  launch_elements(kernel, count / 4 > enough ? (count + 3) / 4 : count < enough ? count : enough, arguments...);
 }
 
 }  // namespace dip::cuda

@@ -20,7 +20,9 @@ __device__ inline double block_sum(double value) {
 template <class Body>
 __global__ void partial_sum_kernel(Body body, std::int64_t count, double* partial) {
   double sum = 0.0;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) sum += body(i);
+  stream_elements(
+      count, [&](std::int64_t i) { return body.read(i); },
+      [&](std::int64_t i, auto taken) { sum += body.value(i, taken); });
   sum = block_sum(sum);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
@@ -28,7 +30,7 @@ __global__ void partial_sum_kernel(Body body, std::int64_t count, double* partia
 // *total = Σ partial[i] / divisor / *device_divisor, where there is one.
 void finish_sum(const double* partial, int count, double divisor, const double* device_divisor, double* total);
 
-// *total = Σ body(i) / divisor / *device_divisor. body may write what belongs to element i.
+// *total = Σ body.value(i, body.read(i)) / divisor / *device_divisor. value() may write what belongs to element i.
 template <class Body>
 void sum_elements(std::int64_t count, Body body, double divisor, const double* device_divisor, double* total) {
   constexpr std::int64_t most_partials = 1024;
@@ -38,5 +40,8 @@ void sum_elements(std::int64_t count, Body body, double divisor, const double* d
   launch(partial_sum_kernel<Body>, static_cast<unsigned>(partials), threads_per_block, body, count, partial.data());
   finish_sum(partial.data(), partials, divisor, device_divisor, total);
 }
+
+// sums[c] = Σ x over outer and inner, x (outer, channels, inner).
+void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x, float* sums);
 
 }  // namespace dip::cuda

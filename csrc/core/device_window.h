@@ -47,4 +47,11 @@ void with_index(bool short_index, const Run& run) {
   }
 }
 
+// The version of a kernel for windows of 2 × 2 or 3 × 3 taps, or for any.
+template <class Kernel>
+Kernel* kernel_of_size(const Window2d& window, Kernel* two, Kernel* three, Kernel* any) {
+  if (window.h.kernel != window.w.kernel) return any;
+  return window.h.kernel == 2 ? two : window.h.kernel == 3 ? three : any;
+}
+
 }  // namespace dip::cuda

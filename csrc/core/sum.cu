@@ -1,5 +1,7 @@
 #include "core/sum.h"
 
+#include <algorithm>
+
 #include "core/device_sum.h"
 
 namespace dip::cuda {
@@ -7,7 +9,8 @@ namespace {
 
 struct Element {
   const float* values;
-  __device__ double operator()(std::int64_t i) const { return values[i]; }
+  __device__ float read(std::int64_t i) const { return values[i]; }
+  __device__ double value(std::int64_t, float x) const { return x; }
 };
 
 __global__ void finish_sum_kernel(const double* partial, int count, double divisor, const double* device_divisor,
@@ -18,7 +21,54 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
   if (threadIdx.x == 0) *total = sum / divisor / (device_divisor ? *device_divisor : 1.0);
 }
 
+// A block adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side by side; every lane
+// its own, then the lanes in order. partial[part][channel].
+template <bool side_by_side>
+__global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x,
+                               double* partial) {
+  constexpr int width = side_by_side ? 1 : 32, lanes = threads_per_block / width;
+  DIP_SHARED_ARRAY(double, sums, threads_per_block);
+  const int lane = static_cast<int>(threadIdx.x) / width, column = static_cast<int>(threadIdx.x) % width;
+  const std::int64_t channel = std::int64_t{blockIdx.x} * width + column, count = outer * inner;
+  const std::int64_t begin = count * blockIdx.y / gridDim.y, end = count * (blockIdx.y + 1) / gridDim.y;
+  double sum = 0.0;
+  if (channel < channels) {
+    stream_elements(
+        begin + lane, end, std::int64_t{lanes},
+        [&](std::int64_t i) { return x[(i / inner * channels + channel) * inner + i % inner]; },
+        [&](std::int64_t, float value) { sum += value; });
+  }
+  sums[threadIdx.x] = sum;
+  for (int half = lanes / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (lane < half) sums[threadIdx.x] += sums[threadIdx.x + half * width];
+  }
+  if (lane == 0 && channel < channels) partial[blockIdx.y * channels + channel] = sums[column];
+}
+
+__global__ void finish_channels_kernel(const double* partial, int parts, std::int64_t channels, float* sums) {
+  for (std::int64_t c = first_element(); c < channels; c += element_step()) {
+    double sum = 0.0;
+    for (int part = 0; part < parts; ++part) sum += partial[part * channels + c];
+    sums[c] = static_cast<float>(sum);
+  }
+}
+
 }  // namespace
+
+void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x, float* sums) {
+  if (channels == 0) return;
+  const bool side_by_side = inner > 1;
+  const std::int64_t blocks = side_by_side ? channels : (channels + 31) / 32;
+  // As many parts as fill the GPU, but none so short that its start outweighs it.
+  const std::int64_t shortest = side_by_side ? 4096 : 256, wanted = (8 * multiprocessors() + blocks - 1) / blocks;
+  const std::int64_t parts = std::max<std::int64_t>(1, std::min({wanted, outer * inner / shortest, std::int64_t{512}}));
+  DeviceScratch<double> partial(parts * channels);
+  launch(side_by_side ? channel_kernel<true> : channel_kernel<false>,
+         Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)}, threads_per_block, std::size_t{0}, outer,
+         channels, inner, x, partial.data());
+  launch_elements(finish_channels_kernel, channels, partial.data(), static_cast<int>(parts), channels, sums);
+}
 
 void finish_sum(const double* partial, int count, double divisor, const double* device_divisor, double* total) {
   launch(finish_sum_kernel, 1u, threads_per_block, partial, count, divisor, device_divisor, total);

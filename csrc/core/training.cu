@@ -34,7 +34,7 @@ __global__ void finish_kernel(const double* loss, std::int64_t rows, std::int64_
 }
 
 __global__ void add_kernel(std::int64_t count, const float* a, const float* b, float* y) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) y[i] = a[i] + b[i];
+  stream_elements(count, [=](std::int64_t i) { return a[i] + b[i]; }, [=](std::int64_t i, float sum) { y[i] = sum; });
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ void finish_step(const double* loss, std::int64_t rows, std::int64_t classes, co
 }
 
 void add(std::int64_t count, const float* a, const float* b, float* y) {
-  launch_elements(add_kernel, count, count, a, b, y);
+  launch_stream(add_kernel, count, count, a, b, y);
 }
 
 }  // namespace dip::cuda

@@ -155,18 +155,6 @@ struct BackwardWeight : Geometry {
   __device__ void store(int i, int column_out, float sum) const { dweight[i * columns + column_out] = sum; }
 };
 
-// dbias[k] = Σ dy of filter k: one block a filter.
-__global__ void backward_bias_kernel(std::int64_t N, std::int64_t K, std::int64_t plane, const float* dy,
-                                     float* dbias) {
-  const std::int64_t k = blockIdx.x;
-  double sum = 0.0;
-  for (std::int64_t i = threadIdx.x; i < N * plane; i += threads_per_block) {
-    sum += dy[(i / plane * K + k) * plane + i % plane];
-  }
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) dbias[k] = static_cast<float>(sum);
-}
-
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
   return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split);
 }
@@ -214,8 +202,7 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
 }
 
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
-  launch(backward_bias_kernel, static_cast<unsigned>(p.K), threads_per_block, p.N, p.K,
-         p.window.h.output * p.window.w.output, dy, dbias);
+  sum_channels(p.N, p.K, p.window.h.output * p.window.w.output, dy, dbias);
 }
 
 }  // namespace dip::cuda

@@ -5,7 +5,11 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void dropout_kernel(Dropout p, std::int64_t count, const float* x, float* y) {
+struct alignas(16) Four {
+  float at[4];
+};
+
+__global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, const float* x, float* y) {
   for (std::int64_t block = first_element(); 4 * block < count; block += element_step()) {
     std::uint32_t k0 = static_cast<std::uint32_t>(p.seed), k1 = static_cast<std::uint32_t>(p.seed >> 32);
     std::uint32_t c[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
@@ -19,8 +23,14 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, const float* x, fl
       k0 += 0x9E3779B9;
       k1 += 0xBB67AE85;
     }
-    for (int j = 0; j < 4 && 4 * block + j < count; ++j) {
-      y[4 * block + j] = c[j] >= p.threshold ? x[4 * block + j] * p.scale : 0.0f;
+    if (aligned && 4 * block + 3 < count) {
+      Four four = reinterpret_cast<const Four*>(x)[block];
+      for (int j = 0; j < 4; ++j) four.at[j] = c[j] >= p.threshold ? four.at[j] * p.scale : 0.0f;
+      reinterpret_cast<Four*>(y)[block] = four;
+    } else {
+      for (int j = 0; j < 4 && 4 * block + j < count; ++j) {
+        y[4 * block + j] = c[j] >= p.threshold ? x[4 * block + j] * p.scale : 0.0f;
+      }
     }
   }
 }
@@ -28,7 +38,8 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, const float* x, fl
 }  // namespace
 
 void dropout(const Dropout& p, std::int64_t count, const float* x, float* y) {
-  launch_elements(dropout_kernel, (count + 3) / 4, p, count, x, y);
+  const bool aligned = (reinterpret_cast<std::uintptr_t>(x) | reinterpret_cast<std::uintptr_t>(y)) % sizeof(Four) == 0;
+  launch_elements(dropout_kernel, (count + 3) / 4, p, count, aligned, x, y);
 }
 
 }  // namespace dip::cuda

@@ -69,13 +69,6 @@ void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const 
            precision, may_split);
 }
 
-__global__ void backward_bias_kernel(std::int64_t N, std::int64_t out, const float* dy, float* dbias) {
-  double sum = 0.0;
-  for (std::int64_t n = threadIdx.x; n < N; n += threads_per_block) sum += dy[n * out + blockIdx.x];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) dbias[blockIdx.x] = static_cast<float>(sum);
-}
-
 // Images of one pixel with `in` channels.
 Conv2d as_convolution(const Linear& p) {
   constexpr Axis pixel{1, 1, 1, 0, 0, 1, 1};
@@ -112,8 +105,7 @@ bool linear_backward_weight_packed(const Linear& p, DType dtype, const void* dy,
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {
-  if (p.out == 0) return;
-  launch(backward_bias_kernel, static_cast<unsigned>(p.out), threads_per_block, p.N, p.out, dy, dbias);
+  sum_channels(p.N, p.out, 1, dy, dbias);
 }
 
 }  // namespace dip::cuda

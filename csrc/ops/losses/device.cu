@@ -11,17 +11,21 @@ struct Elementwise {
   const float *x, *target;
   float *values, *gradient;
 
-  __device__ double operator()(std::int64_t i) const {
-    const float d = x[i] - target[i];
+  struct Element {
+    float x, target;
+  };
+  __device__ Element read(std::int64_t i) const { return {x[i], target[i]}; }
+  __device__ double value(std::int64_t i, Element e) const {
+    const float d = e.x - e.target;
     const float sign = d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : d;  // d itself is 0 or NaN
     float value = d * d, slope = 2.0f * d;
     if (p.kind == LossKind::absolute) {
       value = fabsf(d);
       slope = sign;
     } else if (p.kind == LossKind::squared_logarithm) {
-      const float difference = log1pf(x[i]) - log1pf(target[i]);
+      const float difference = log1pf(e.x) - log1pf(e.target);
       value = difference * difference;
-      slope = 2.0f * difference / (x[i] + 1.0f);
+      slope = 2.0f * difference / (e.x + 1.0f);
     } else if (p.kind == LossKind::smooth_l1) {
       const bool near = fabsf(d) < p.beta;
       value = near ? 0.5f * d * d / p.beta : fabsf(d) - 0.5f * p.beta;

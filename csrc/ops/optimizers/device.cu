@@ -32,9 +32,14 @@ __global__ void update_kernel(Update u, Tensors tensors) {
   }
   const std::int64_t begin = (blockIdx.x - tensors.first_block[which]) * elements_a_block;
   const std::int64_t end = begin + elements_a_block < t.count ? begin + elements_a_block : t.count;
-  for (std::int64_t i = begin + threadIdx.x; i < end; i += threads_per_block) {
-    float w = t.w[i], g = t.gradient[i];
-    float s1 = t.state1 ? t.state1[i] : 0.0f, s2 = t.state2 ? t.state2[i] : 0.0f;
+  struct Element {
+    float w, gradient, state1, state2;
+  };
+  const auto read = [&](std::int64_t i) {
+    return Element{t.w[i], t.gradient[i], t.state1 ? t.state1[i] : 0.0f, t.state2 ? t.state2[i] : 0.0f};
+  };
+  const auto write = [&](std::int64_t i, Element e) {
+    float w = e.w, g = e.gradient, s1 = e.state1, s2 = e.state2;
     if (u.rule == Rule::adamw) {
       w -= u.learning_rate * u.weight_decay * w;
     } else {
@@ -71,7 +76,8 @@ __global__ void update_kernel(Update u, Tensors tensors) {
     t.w[i] = w;
     if (t.state1) t.state1[i] = s1;
     if (t.state2) t.state2[i] = s2;
-  }
+  };
+  stream_elements(begin + threadIdx.x, end, std::int64_t{threads_per_block}, read, write);
 }
 
 }  // namespace

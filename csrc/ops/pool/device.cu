@@ -33,21 +33,28 @@ __device__ float divisor(const Pool<Index>& p, Index oh, Index ow) {
   return static_cast<float>(taps_inside(p.window.h, oh) * taps_inside(p.window.w, ow));
 }
 
-template <class Index>
+// Windows of `size` × `size` taps are read as a whole before the first sum; those of any other size, 0, tap by tap.
+template <class Index, int size>
 __global__ void forward_kernel(Pool<Index> p, Index count, const float* x, float* y) {
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index ow = i % w.output, oh = i / w.output % h.output;
     const float* plane = x + i / w.output / h.output * h.input * w.input;
+    const auto read = [&](Index r, Index s) {
+      const Index ih = oh * h.stride + r * h.dilation - h.pad_start, iw = ow * w.stride + s * w.dilation - w.pad_start;
+      return ih >= 0 && ih < h.input && iw >= 0 && iw < w.input ? plane[ih * w.input + iw] : 0.0f;
+    };
     float sum = 0.0f;
-    for (Index r = 0; r < h.kernel; ++r) {
-      const Index ih = oh * h.stride + r * h.dilation - h.pad_start;
-      if (ih < 0 || ih >= h.input) continue;
-      for (Index s = 0; s < w.kernel; ++s) {
-        const Index iw = ow * w.stride + s * w.dilation - w.pad_start;
-        if (iw < 0 || iw >= w.input) continue;
-        const float value = plane[ih * w.input + iw];
-        sum += p.kind == Pooling::l2 ? value * value : value;
+    const auto add = [&](float value) { sum += p.kind == Pooling::l2 ? value * value : value; };
+    if constexpr (size > 0) {
+      float values[size * size];
+#pragma unroll
+      for (int t = 0; t < size * size; ++t) values[t] = read(t / size, t % size);
+#pragma unroll
+      for (int t = 0; t < size * size; ++t) add(values[t]);
+    } else {
+      for (Index r = 0; r < h.kernel; ++r) {
+        for (Index s = 0; s < w.kernel; ++s) add(read(r, s));
       }
     }
     y[i] = p.kind == Pooling::l2 ? sqrtf(sum) : sum / divisor(p, oh, ow);
@@ -92,7 +99,9 @@ void pool2d_forward(const Pool2d& p, std::int64_t planes, const float* x, float*
   const std::int64_t count = planes * p.window.h.output * p.window.w.output;
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);
-    launch_elements(forward_kernel<Index>, count, Pool<Index>(p), static_cast<Index>(count), x, y);
+    launch_elements(
+        kernel_of_size(p.window, forward_kernel<Index, 2>, forward_kernel<Index, 3>, forward_kernel<Index, 0>), count,
+        Pool<Index>(p), static_cast<Index>(count), x, y);
   });
 }
 

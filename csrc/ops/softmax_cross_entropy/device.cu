@@ -69,9 +69,9 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const 
 struct LabelWeight {
   SoftmaxCrossEntropy p;
 
-  __device__ double operator()(std::int64_t i) const {
+  __device__ std::int64_t read(std::int64_t i) const { return p.labels ? p.labels[i] : 0; }
+  __device__ double value(std::int64_t, std::int64_t label) const {
     if (!p.labels) return 1.0;
-    const std::int64_t label = p.labels[i];
     if (label == p.ignore_index || label < 0 || label >= p.classes) return 0.0;
     return p.weight ? p.weight[label] : 1.0;
   }
@@ -79,7 +79,8 @@ struct LabelWeight {
 
 struct Loss {
   const float* losses;
-  __device__ double operator()(std::int64_t i) const { return losses[i]; }
+  __device__ float read(std::int64_t i) const { return losses[i]; }
+  __device__ double value(std::int64_t, float loss) const { return loss; }
 };
 
 }  // namespace

@@ -62,10 +62,11 @@ __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t 
 
 __global__ void nearest_kernel(Upsampling p, std::int64_t count, const float* x, float* y) {
   const std::int64_t width = p.width * p.scale_w, height = p.height * p.scale_h;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+  const auto read = [&](std::int64_t i) {
     const std::int64_t column = i % width, row = i / width % height, plane = i / width / height;
-    y[i] = x[(plane * p.height + row / p.scale_h) * p.width + column / p.scale_w];
-  }
+    return x[(plane * p.height + row / p.scale_h) * p.width + column / p.scale_w];
+  };
+  stream_elements(count, read, [=](std::int64_t i, float value) { y[i] = value; });
 }
 
 __global__ void nearest_backward_kernel(Upsampling p, std::int64_t count, const float* dy, float* dx) {
@@ -84,19 +85,21 @@ __global__ void nearest_backward_kernel(Upsampling p, std::int64_t count, const 
 
 __global__ void nails_kernel(Upsampling p, std::int64_t count, const float* x, float* y) {
   const std::int64_t width = p.width * p.scale_w;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+  const auto read = [&](std::int64_t i) {
     const std::int64_t column = i % width, row = i / width;
     const bool nail = column % p.scale_w == p.column && row % p.scale_h == p.row;
-    y[i] = nail ? x[row / p.scale_h * p.width + column / p.scale_w] : 0.0f;
-  }
+    return nail ? x[row / p.scale_h * p.width + column / p.scale_w] : 0.0f;
+  };
+  stream_elements(count, read, [=](std::int64_t i, float value) { y[i] = value; });
 }
 
 __global__ void nails_backward_kernel(Upsampling p, std::int64_t count, const float* dy, float* dx) {
   const std::int64_t width = p.width * p.scale_w;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+  const auto read = [&](std::int64_t i) {
     const std::int64_t column = i % p.width, row = i / p.width;
-    dx[i] = dy[(row * p.scale_h + p.row) * width + column * p.scale_w + p.column];
-  }
+    return dy[(row * p.scale_h + p.row) * width + column * p.scale_w + p.column];
+  };
+  stream_elements(count, read, [=](std::int64_t i, float value) { dx[i] = value; });
 }
 
 std::int64_t small_count(const Upsampling& p, std::int64_t planes) {
@@ -123,7 +126,7 @@ void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const
 }
 
 void upsample_nearest2d(const Upsampling& p, std::int64_t planes, const float* x, float* y) {
-  launch_elements(nearest_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
+  launch_stream(nearest_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
 }
 
 void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx) {
@@ -131,11 +134,11 @@ void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, const
 }
 
 void bed_of_nails2d(const Upsampling& p, std::int64_t planes, const float* x, float* y) {
-  launch_elements(nails_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
+  launch_stream(nails_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
 }
 
 void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx) {
-  launch_elements(nails_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
+  launch_stream(nails_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
 }
 
 }  // namespace dip::cuda
