@@ -21,6 +21,13 @@ std::int64_t whole_octets(std::int64_t channels) {
   return (channels + octet - 1) / octet * octet;
 }
 
+// With the channels and filters of every group filled up.
+Conv2d with_whole_octets(Conv2d p) {
+  p.C = p.groups * whole_octets(p.group_channels());
+  p.K = p.groups * whole_octets(p.group_filters());
+  return p;
+}
+
 bool is_aligned(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data) % sizeof(Octet) == 0;
 }
@@ -70,13 +77,42 @@ __global__ void pack_images_kernel(int channels, int image_plane, int positions,
   }
 }
 
-// to[plane][filter][tap][channel, filled up with zeros] from [filter][channel][tap].
+// x of which a convolution with `width` taps in a row takes so many neighbours for channels: to[plane][image][row of x]
+// [column of the result][channel and tap, filled up with zeros].
 template <class From, int planes>
-__global__ void pack_weights_kernel(int count, int channels, int taps, int padded, const From* from, Bits* to) {
+__global__ void unfold_rows_kernel(int count, int channels, int height, Axis w, int padded, const From* from,
+                                   Bits* to) {
+  const int octets = padded / octet, columns = static_cast<int>(w.output), taps = static_cast<int>(w.kernel);
+  for (int e = static_cast<int>(first_element()); e < count; e += static_cast<int>(element_step())) {
+    const int column = e % columns, first = e / columns % octets * octet, row = e / columns / octets;  // of all images
+    const int start = column * static_cast<int>(w.stride) - static_cast<int>(w.pad_start);
+    Bits parts[octet][planes];
+    for (int k = 0; k < octet; ++k) {
+      const int c = (first + k) / taps, at = start + (first + k) % taps * static_cast<int>(w.dilation);
+      const bool inside = c < channels && at >= 0 && at < w.input;
+      const int line = (row / height * channels + c) * height + row % height;
+      split(inside ? from[line * static_cast<int>(w.input) + at] : From{}, parts[k]);
+    }
+    for (int plane = 0; plane < planes; ++plane) {
+      Octet result;
+      for (int pair = 0; pair < 4; ++pair) {
+        result.pairs[pair] = parts[2 * pair][plane] | static_cast<unsigned>(parts[2 * pair + 1][plane]) << 16;
+      }
+      Bits* to_row = to + plane * (static_cast<std::int64_t>(count) * octet) + (row * columns + column) * padded;
+      *reinterpret_cast<Octet*>(to_row + first) = result;
+    }
+  }
+}
+
+// to[plane][filter][tap][channel, filled up with zeros] from [filter][channel / folded][tap][channel % folded].
+template <class From, int planes>
+__global__ void pack_weights_kernel(int count, int channels, int taps, int folded, int padded, const From* from,
+                                    Bits* to) {
   for (int at = static_cast<int>(first_element()); at < count; at += static_cast<int>(element_step())) {
     const int c = at % padded, tap = at / padded % taps, k = at / padded / taps;
     Bits parts[planes];
-    split(c < channels ? from[(k * channels + c) * taps + tap] : From{}, parts);
+    const int at_channel = (k * (channels / folded) + c / folded) * taps + tap;
+    split(c < channels ? from[at_channel * folded + c % folded] : From{}, parts);
     for (int plane = 0; plane < planes; ++plane) to[plane * static_cast<std::int64_t>(count) + at] = parts[plane];
   }
 }
@@ -100,6 +136,18 @@ void with_number(const Conv2d& p, DType dtype, const Run& run) {
   if (dtype == DType::bfloat16) return run(AsStored<Bfloat>{});
   if (planes_of(p, dtype) == 2) return run(SplitFloat<2>{});
   run(SplitFloat<3>{});
+}
+
+// The same convolution of an x whose rows are unfolded: the taps of a row are channels, and a row has as many positions
+// as the result. Where channels are too few for an octet that fills it; elsewhere p itself.
+Conv2d with_rows_unfolded(Conv2d p) {
+  Axis& w = p.window.w;
+  if (p.groups > 1 || p.C >= octet || w.kernel == 1) return p;
+  p.C *= w.kernel;
+  w.input = w.output;
+  w.kernel = w.stride = w.dilation = 1;
+  w.pad_start = w.pad_end = 0;
+  return p;
 }
 
 // Images of p.C channels, or of p.K, packed.
@@ -128,6 +176,20 @@ class PackedImages {
     });
   }
 
+  // x for with_rows_unfolded(p).
+  PackedImages(const Conv2d& p, DType dtype, const void* x)
+      : padded_(whole_octets(p.C * p.window.w.kernel)),
+        group_(p.N * p.window.h.input * p.window.w.output * padded_),
+        plane_(group_),
+        memory_(std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_)),
+        packed_(memory_->data()) {
+    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+      using From = decltype(number);
+      launch_elements(unfold_rows_kernel<From, planes>, plane_ / octet, int(plane_ / octet), int(p.C),
+                      int(p.window.h.input), p.window.w, int(padded_), static_cast<const From*>(x), memory_->data());
+    });
+  }
+
   const Bits* data() const { return packed_; }
   int padded() const { return int(padded_); }
   int group() const { return int(group_); }  // numbers of a group, of a plane
@@ -139,9 +201,17 @@ class PackedImages {
   const Bits* packed_;
 };
 
+// x as the convolution `unfolded`, with_rows_unfolded(p), takes it.
+PackedImages pack_x(const Conv2d& p, const Conv2d& unfolded, DType dtype, const void* x) {
+  if (unfolded.window.w.kernel == p.window.w.kernel)
+    return PackedImages(p, dtype, x, p.C, p.window.h.input, p.window.w.input);
+  return PackedImages(p, dtype, x);
+}
+
 class PackedWeights {
  public:
-  PackedWeights(const Conv2d& p, DType dtype, const void* data)
+  // `folded`: how many neighbours in the row are channels.
+  PackedWeights(const Conv2d& p, DType dtype, const void* data, std::int64_t folded)
       : padded_(whole_octets(p.group_channels())),
         group_(p.group_filters() * p.taps() * padded_),
         plane_(p.groups * group_) {
@@ -154,7 +224,7 @@ class PackedWeights {
     with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
       using From = decltype(number);
       launch_elements(pack_weights_kernel<From, planes>, plane_, int(plane_), int(p.group_channels()), int(p.taps()),
-                      int(padded_), static_cast<const From*>(data), memory_->data());
+                      int(folded), int(padded_), static_cast<const From*>(data), memory_->data());
     });
   }
 
@@ -293,11 +363,12 @@ struct BackwardWeight : PackedView {
   const Bits *a, *b;
   std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
-  int kernel_taps, group_channels, elements;
+  int kernel_taps, group_channels, folded, elements;
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;
 
-  BackwardWeight(const Conv2d& p, const PackedView& view, const PackedImages& gradients, const PackedImages& images)
+  BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const PackedImages& gradients,
+                 const PackedImages& images)
       : PackedView(view),
         rows(int(p.group_filters())),
         columns(int(p.taps()) * channels),
@@ -311,6 +382,7 @@ struct BackwardWeight : PackedView {
         a_padded(gradients.padded()),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
+        folded(int(folded_)),
         elements(int(p.K) * group_channels * kernel_taps) {}
 
   __device__ void begin(int group, int split) {
@@ -321,7 +393,7 @@ struct BackwardWeight : PackedView {
   __device__ int a_at(int position) const { return position * a_padded; }
   __device__ int out_at(int j) const {
     const int c = j % channels, tap = j / channels;
-    return c < group_channels ? c * kernel_taps + tap : -1;
+    return c < group_channels ? (c / folded * kernel_taps + tap) * folded + c % folded : -1;
   }
   __device__ void store(int i, int out, float sum) const {
     if (out >= 0) dweight[i * group_channels * kernel_taps + out] = sum;
@@ -337,23 +409,24 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
 
 bool uses_packed(const Conv2d& p, DType dtype) {
   if (!has_tf32() || use_direct(p)) return false;
-  Conv2d filled_up = p;
-  filled_up.C = p.groups * whole_octets(p.group_channels());
-  filled_up.K = p.groups * whole_octets(p.group_filters());
-  if (use_direct(filled_up)) return false;
+  const Conv2d unfolded = with_rows_unfolded(p);
+  if (use_direct(with_whole_octets(p)) || use_direct(with_whole_octets(unfolded))) return false;
   if (dtype != DType::float32 || p.precision == Precision::high) return true;
   if (p.precision == Precision::medium) return false;  // TF32 has more bits than bfloat16
   const Axis &h = p.window.h, &w = p.window.w;
-  const std::int64_t results = p.N * p.K * h.output * w.output;
-  const std::int64_t numbers = p.N * (filled_up.C * h.input * w.input + filled_up.K * h.output * w.output);
-  return split_pays(results * p.group_channels() * p.taps(), numbers, multiprocessors());
+  const std::int64_t results = h.output * w.output, multiply_adds = p.N * p.K * results * p.group_channels() * p.taps();
+  const std::int64_t numbers =
+      p.N * (with_whole_octets(unfolded).C * h.input * unfolded.window.w.input + with_whole_octets(p).K * results);
+  return split_pays(multiply_adds, numbers, multiprocessors());
 }
 
-bool conv2d_forward_packed(const Conv2d& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
-  if (!uses_packed(p, dtype)) return false;
+bool conv2d_forward_packed(const Conv2d& given, DType dtype, const void* x, const void* weight, const void* bias,
+                           void* y) {
+  if (!uses_packed(given, dtype)) return false;
+  const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images(p, dtype, x, p.C, h.input, w.input);
-  const PackedWeights weights(p, dtype, weight);
+  const PackedImages images = pack_x(given, p, dtype, x);
+  const PackedWeights weights(p, dtype, weight, given.window.w.kernel / w.kernel);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
   with_number(p, dtype, [&](auto number) {
     using Number = decltype(number);
@@ -369,7 +442,7 @@ bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, c
   if (!uses_packed(p, dtype)) return false;
   const Axis &h = p.window.h, &w = p.window.w;
   const PackedImages images(p, dtype, dy, p.K, h.output, w.output);
-  const PackedWeights weights(p, dtype, weight);
+  const PackedWeights weights(p, dtype, weight, 1);
   for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
     for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
       const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
@@ -390,12 +463,13 @@ bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, c
   return true;
 }
 
-bool conv2d_backward_weight_packed(const Conv2d& p, DType dtype, const void* dy, const void* x, void* dweight) {
-  if (!uses_packed(p, dtype)) return false;
+bool conv2d_backward_weight_packed(const Conv2d& given, DType dtype, const void* dy, const void* x, void* dweight) {
+  if (!uses_packed(given, dtype)) return false;
+  const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages gradients(p, dtype, dy, p.K, h.output, w.output), images(p, dtype, x, p.C, h.input, w.input);
+  const PackedImages gradients(p, dtype, dy, p.K, h.output, w.output), images = pack_x(given, p, dtype, x);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
-  BackwardWeight problem(p, view, gradients, images);
+  BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
   const GemmPlan cut = plan(problem, p, true);
   DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
   problem.dweight = parts.data();
