@@ -91,10 +91,8 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
     Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
     float* large_data = large.tensor().f32();
     const Pair size = {call.pool.h.input, call.pool.w.input};
-    const std::int64_t planes = p.N * p.K, windows = call.pool.h.output * call.pool.w.output;
     py::gil_scoped_release release;
-    check_plane_indices(args, call.y_shape, index_data, dy.count(), size);
-    if (planes > 0) backend::scatter_planes(planes, windows, size[0] * size[1], dy_data, index_data, large_data);
+    scatter_checked(args, call.y_shape, dy_data, index_data, size, large_data);
     backend::conv2d_backward_weight(p, large_data, x_data, dweight_data);
     backend::conv2d_backward_bias(p, large_data, dbias_data);
     if (dx_data) backend::conv2d_backward_data(p, large_data, weight_data, dx_data);

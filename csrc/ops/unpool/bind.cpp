@@ -15,26 +15,34 @@ void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t w
         width, " has more elements than its int32 indices can name (2147483647); split it");
 }
 
-void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
-                         Pair size) {
-  backend::check_indices(
-      indices, count, size[0] * size[1], [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
-        Shape position(4);
-        for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
-          position[axis] = rest % shape[axis];
-          rest /= shape[axis];
-        }
-        return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value), ", outside the plane of ",
-                       size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
-      });
+void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size) {
+  backend::check_indices(indices, element_count(shape, "indices"), size[0] * size[1],
+                         [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
+                           Shape position(4);
+                           for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
+                             position[axis] = rest % shape[axis];
+                             rest /= shape[axis];
+                           }
+                           return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value),
+                                          ", outside the plane of ", size[0], " x ", size[1], ": it must be from 0 to ",
+                                          size[0] * size[1] - 1);
+                         });
+}
+
+void scatter_checked(const Arguments& args, const Shape& shape, const float* x, const std::int32_t* indices, Pair size,
+                     float* y) {
+  const std::int64_t planes = shape[0] * shape[1];
+  if (planes == 0) return;
+  if (!backend::scatter_planes(planes, shape[2] * shape[3], size[0] * size[1], x, indices, y)) {
+    check_plane_indices(args, shape, indices, size);
+  }
 }
 
 namespace {
 
-std::int64_t check_plane(const Arguments& args, Pair size) {
+void check_plane(const Arguments& args, Pair size) {
   check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
         args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
-  return size[0] * size[1];
 }
 
 // `op` and `name` say on whose behalf: max_unpool2d of x, or max_pool2d_backward of dy.
@@ -43,7 +51,7 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
   const Arguments args(op.c_str());
   Array x = args.input(x_, name.c_str(), "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
   args.check_shape(indices, "indices", x.shape());
-  const std::int64_t plane = check_plane(args, size), planes = x.extent(0) * x.extent(1);
+  check_plane(args, size);
   Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
   args.check_apart(y, x, name.c_str());
   args.check_apart(y, indices, "indices");
@@ -52,8 +60,7 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
   float* y_data = y.tensor().f32();
   {
     py::gil_scoped_release release;
-    check_plane_indices(args, x.shape(), index_data, x.count(), size);
-    if (planes > 0) backend::scatter_planes(planes, x.count() / planes, plane, x_data, index_data, y_data);
+    scatter_checked(args, x.shape(), x_data, index_data, size, y_data);
   }
   return y.object();
 }
@@ -64,17 +71,19 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
         ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
   const Pair size = {dy.extent(2), dy.extent(3)};
-  const std::int64_t plane = check_plane(args, size), planes = dy.extent(0) * dy.extent(1);
+  check_plane(args, size);
+  const std::int64_t planes = dy.extent(0) * dy.extent(1);
   Array dx = args.output(out, "out", indices.shape());
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
   const float* dy_data = dy.tensor().f32();
   const std::int32_t* index_data = indices.tensor().i32();
   float* dx_data = dx.tensor().f32();
-  {
+  if (planes > 0) {
     py::gil_scoped_release release;
-    check_plane_indices(args, indices.shape(), index_data, indices.count(), size);
-    if (planes > 0) backend::gather_planes(planes, indices.count() / planes, plane, dy_data, index_data, dx_data);
+    if (!backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data)) {
+      check_plane_indices(args, indices.shape(), index_data, size);
+    }
   }
   return dx.object();
 }

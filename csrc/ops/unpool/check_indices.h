@@ -10,7 +10,10 @@ namespace dip {
 void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t width);
 
 // IndexError, on the GPU later, for one that is outside the plane of this size.
-void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, std::int64_t count,
-                         Pair size);
+void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size);
+
+// scatter_planes of an array of this shape, (N, C, H, W), into planes of `size`, with its indices checked.
+void scatter_checked(const Arguments& args, const Shape& shape, const float* x, const std::int32_t* indices, Pair size,
+                     float* y);
 
 }  // namespace dip

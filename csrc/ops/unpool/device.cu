@@ -111,18 +111,20 @@ std::int64_t large_count(const Upsampling& p, std::int64_t planes) {
 
 }  // namespace
 
-void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
+bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
                     float* y) {
   const std::int64_t chunks = (out + scatter_chunk - 1) / scatter_chunk;
   check(planes * chunks <= INT32_MAX && in <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes and ",
         "elements of a plane, got ", planes, " planes of ", in, " elements");
   launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
          scatter_chunk * (sizeof(float) + 2 * sizeof(int)), chunks, static_cast<int>(in), out, x, indices, y);
+  return false;
 }
 
-void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
+bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
                    float* dx) {
   launch_elements(gather_kernel, planes * in, planes * in, in, out, dy, indices, dx);
+  return false;
 }
 
 void upsample_nearest2d(const Upsampling& p, std::int64_t planes, const float* x, float* y) {

@@ -5,13 +5,13 @@
 
 namespace dip::DIP_BACKEND {
 
-// y = 0, then y[indices[i]] += x[i] in the order of i, in every plane. Both max unpooling and the gradient of max
-// pooling; indices are checked already.
-void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
+// y = 0, then y[indices[i]] += x[i] in the order of i, in every plane: max unpooling and the gradient of max pooling.
+// False where indices remain to be checked: one that is outside its plane may be among them, and is left out.
+bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
                     float* y);
 
-// dx[i] = dy[indices[i]]: the gradient of scatter_planes.
-void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
+// dx[i] = dy[indices[i]]: the gradient of scatter_planes. False as there.
+bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
                    float* dx);
 
 struct Upsampling {
