@@ -146,6 +146,13 @@ bool has_tf32() {
   return major >= 8;
 }
 
+int shared_bytes_a_block() {
+  int bytes = 0;
+  check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device()),
+             "looking for a GPU");
+  return bytes;
+}
+
 Stream current_stream() {
   return stream_of_thread;
 }

@@ -323,11 +323,10 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   }
 }
 
-template <class Problem, class Number, int rows, int columns>
+template <class T, class Problem, class Number>
 void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  using T = PackedTile<rows, columns, Number::planes, Problem::a_across, Problem::b_across>;
-  const Grid grid{static_cast<unsigned>((problem.columns + columns - 1) / columns),
-                  static_cast<unsigned>((problem.rows + rows - 1) / rows),
+  const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
+                  static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
                   static_cast<unsigned>(batches * plan.splits)};
   launch(packed_gemm_kernel<Problem, Number, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
          plan.split_depth);
@@ -336,11 +335,17 @@ void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& pla
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
 template <class Number, class Problem>
 void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
+  constexpr bool a = Problem::a_across, b = Problem::b_across;
+  using Large = PackedTile<128, 128, Number::planes, a, b>;
+  using Wide = PackedTile<32, 128, Number::planes, a, b>;
+  using Small = PackedTile<64, 64, Number::planes, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
-  switch (plan.tile) {
-    case GemmTile::large: return launch_packed_tile<Problem, Number, 128, 128>(problem, batches, plan);
-    case GemmTile::wide: return launch_packed_tile<Problem, Number, 32, 128>(problem, batches, plan);
-    case GemmTile::small: return launch_packed_tile<Problem, Number, 64, 64>(problem, batches, plan);
+  // Of GPUs for graphics not all have the shared memory that the largest tile takes with three planes.
+  const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
+  switch (fits ? plan.tile : GemmTile::small) {
+    case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
+    case GemmTile::wide: return launch_packed_tile<Wide, Problem, Number>(problem, batches, plan);
+    case GemmTile::small: return launch_packed_tile<Small, Problem, Number>(problem, batches, plan);
   }
 }
 
