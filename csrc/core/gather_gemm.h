@@ -14,6 +14,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/gemm_block.h"
 #include "core/gemm_plan.h"
 
 namespace dip::cuda {
@@ -161,16 +162,13 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   const Shared<ColumnAt> columns = shared_cast<ColumnAt>(depths + T::stages * T::depth);
 
   const int thread = static_cast<int>(threadIdx.x);
-  const int first_row = static_cast<int>(blockIdx.y) * T::rows,
-            first_column = static_cast<int>(blockIdx.x) * T::columns;
-  const int split = static_cast<int>(blockIdx.z) / batches;
-  problem.begin(static_cast<int>(blockIdx.z) % batches, split);
-  const int begin = split * split_depth, end = min(problem.depth, begin + split_depth);
-  const int slices = (end - begin + T::depth - 1) / T::depth;
+  const GemmBlock<T> block(batches, problem.depth, split_depth);
+  const int first_row = block.first_row, first_column = block.first_column;
+  problem.begin(block.batch, block.split);
 
   const auto set_depth = [&](int slice, int at) {
-    const int d = begin + slice * T::depth + at;
-    depths[slice % T::stages * T::depth + at] = d < end ? problem.depth_at(d) : DepthAt{-1, 0, far_outside, 0};
+    const int d = block.begin + slice * T::depth + at;
+    depths[slice % T::stages * T::depth + at] = d < block.end ? problem.depth_at(d) : DepthAt{-1, 0, far_outside, 0};
   };
   for (int at = thread; at < T::stages * T::depth; at += T::threads) set_depth(at / T::depth, at % T::depth);
   for (int j = thread; j < T::columns; j += T::threads) {
@@ -206,19 +204,10 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     }
   };
 
-  for (int slice = 0; slice < T::stages - 1; ++slice) {
-    if (slice < slices) load(slice);
-    copy_async_commit();
-  }
   Product<T> product;
-  for (int slice = 0; slice < slices; ++slice) {
-    copy_async_wait<T::stages - 2>();
-    __syncthreads();  // this slice is there for all, and all are done with the one before
-    if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
-    copy_async_commit();
-    if (thread < T::depth) set_depth(slice + T::stages, thread);
+  run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_tiles + slice % T::stages * T::a_floats, b_tiles + slice % T::stages * T::b_floats);
-  }
+  });
   product.store([&](int i, int j, float sum) {
     if (first_row + i < problem.rows && first_column + j < problem.columns) {
       const ColumnAt column = columns[j];

@@ -18,6 +18,7 @@
 
 #include <type_traits>
 
+#include "core/gemm_block.h"
 #include "core/gemm_plan.h"
 #include "core/half.h"
 
@@ -227,24 +228,21 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   const Shared<int> depth_lines = outs + T::columns;
 
   const int thread = static_cast<int>(threadIdx.x);
-  const int first_row = static_cast<int>(blockIdx.y) * T::rows,
-            first_column = static_cast<int>(blockIdx.x) * T::columns;
-  const int split = static_cast<int>(blockIdx.z) / batches;
-  problem.begin(static_cast<int>(blockIdx.z) % batches, split);
-  const int begin = split * split_depth, end = min(problem.depth, begin + split_depth);
-  const int slices = (end - begin + T::depth - 1) / T::depth;
+  const GemmBlock<T> block(batches, problem.depth, split_depth);
+  const int first_row = block.first_row, first_column = block.first_column;
+  problem.begin(block.batch, block.split);
 
   // What the depth of a slice brings with it; each of the threads up to its depth sets a part.
   const auto set_depth = [&](int slice, int at) {
     if (at < T::depth_places) {
-      const int d = begin + slice * T::depth + (Problem::b_across ? at : at * octet);
-      depth_places[slice % T::stages * T::depth_places + at] = d >= end            ? nowhere
+      const int d = block.begin + slice * T::depth + (Problem::b_across ? at : at * octet);
+      depth_places[slice % T::stages * T::depth_places + at] = d >= block.end      ? nowhere
                                                                : Problem::b_across ? problem.place_at(d)
                                                                                    : problem.shift_at(d);
     }
     if (Problem::a_across) {
-      const int d = begin + slice * T::depth + at;
-      depth_lines[slice % T::stages * T::depth + at] = d < end ? problem.a_at(d) : -1;
+      const int d = block.begin + slice * T::depth + at;
+      depth_lines[slice % T::stages * T::depth + at] = d < block.end ? problem.a_at(d) : -1;
     }
   };
   for (int at = thread; at < T::stages * T::depth; at += T::threads) set_depth(at / T::depth, at % T::depth);
@@ -267,8 +265,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
       const int e = first + thread, line = e / A::octets, at = e % A::octets;
       if (A::lines * A::octets % T::threads != 0 && line >= A::lines) break;
       const int i = first_row + (Problem::a_across ? at * octet : line);
-      const int d = begin + slice * T::depth + at * octet;
-      const int from = Problem::a_across ? slice_lines[line] : d < end ? problem.a_at(i) : -1;
+      const int d = block.begin + slice * T::depth + at * octet;
+      const int from = Problem::a_across ? slice_lines[line] : d < block.end ? problem.a_at(i) : -1;
       const bool valid = i < problem.rows && from >= 0;
       const int offset = valid ? from + (Problem::a_across ? i : d) : 0;
 #pragma unroll
@@ -294,19 +292,10 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
     }
   };
 
-  for (int slice = 0; slice < T::stages - 1; ++slice) {
-    if (slice < slices) load(slice);
-    copy_async_commit();
-  }
   PackedProduct<T, Number, Problem::a_across, Problem::b_across> product;
-  for (int slice = 0; slice < slices; ++slice) {
-    copy_async_wait<T::stages - 2>();
-    __syncthreads();  // this slice is there for all, and all are done with the one before
-    if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
-    copy_async_commit();
-    if (thread < T::depth) set_depth(slice + T::stages, thread);
+  run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_slices + slice % T::stages * T::a_numbers, b_slices + slice % T::stages * T::b_numbers);
-  }
+  });
   copy_async_wait<0>();
   __syncthreads();  // all are done with the operands
   const Shared<float> tile = shared_cast<float>(a_slices);

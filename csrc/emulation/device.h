@@ -240,9 +240,20 @@ inline float toward_zero(double sum) {
   return beyond ? std::nextafter(nearest, 0.0f) : nearest;
 }
 
-// As PTX defines mma.m16n8k8 for tf32: the lanes' shares of a, b and d, of which lane 4·g + t holds
-//   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)   b: (t, g), (t + 4, g)   d: (g, 2t), (g, 2t + 1), and 8 rows
-//   below.
+// This lane's part of d += a·b, which the warp has written down: d is 16 × 8, and lane 4·g + t has (g, 2t), (g, 2t +
+// 1), and 8 rows below.
+inline void add_product(float (&d)[4], const float* a, const float* b, int depth) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (int part = 0; part < 4; ++part) {
+    const int row = lane / 4 + 8 * (part / 2), column = 2 * (lane % 4) + part % 2;
+    double sum = d[part];
+    for (int k = 0; k < depth; ++k) sum += static_cast<double>(a[row * depth + k]) * b[k * 8 + column];
+    d[part] = toward_zero(sum);
+  }
+}
+
+// As PTX defines mma.m16n8k8 for tf32: the lanes' shares of a and b, of which lane 4·g + t holds
+//   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)   b: (t, g), (t + 4, g)
 // Operands are cut off to 11 bits, as the hardware does with bits it was not to be given.
 inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
   float *all_a = emulation::warp_memory(), *all_b = all_a + 16 * 8;
@@ -251,12 +262,7 @@ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2
   for (int part = 0; part < 4; ++part) all_a[(g + 8 * (part % 2)) * 8 + t + 4 * (part / 2)] = cut(a[part]);
   for (int part = 0; part < 2; ++part) all_b[(t + 4 * part) * 8 + g] = cut(b[part]);
   emulation::warp_barrier();
-  for (int part = 0; part < 4; ++part) {
-    const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
-    double sum = d[part];
-    for (int k = 0; k < 8; ++k) sum += static_cast<double>(all_a[row * 8 + k]) * all_b[k * 8 + column];
-    d[part] = toward_zero(sum);
-  }
+  add_product(d, all_a, all_b, 8);
 }
 
 // As PTX defines ldmatrix.m8n8.x4.
@@ -276,7 +282,7 @@ void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
 }
 
 // As PTX defines mma.m16n8k16: of the words, two neighbours of the depth each, lane 4·g + t holds
-//   a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)   b: (2t, g), (2t + 8, g)   d: as mma.m16n8k8.
+//   a: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8)   b: (2t, g), (2t + 8, g)
 template <class Widen>
 void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, const Widen& widen) {
   float *all_a = emulation::warp_memory(), *all_b = all_a + 16 * 16;
@@ -289,12 +295,7 @@ void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, 
     for (int part = 0; part < 2; ++part) all_b[(2 * t + 8 * part + half) * 8 + g] = number(b[part]);
   }
   emulation::warp_barrier();
-  for (int part = 0; part < 4; ++part) {
-    const int row = g + 8 * (part / 2), column = 2 * t + part % 2;
-    double sum = d[part];
-    for (int k = 0; k < 16; ++k) sum += static_cast<double>(all_a[row * 16 + k]) * all_b[k * 8 + column];
-    d[part] = toward_zero(sum);
-  }
+  add_product(d, all_a, all_b, 16);
 }
 inline void multiply_half(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
   multiply_16_bits(d, a, b, half_to_float);

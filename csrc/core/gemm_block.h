@@ -1,0 +1,45 @@
+// What the kernels of matrix products have in common: the part of the result that is a block's, and the pipeline that
+// copies slices of the operands to shared memory ahead of the arithmetic.
+#pragma once
+
+#include "core/device.h"
+
+namespace dip::cuda {
+
+// Of a grid of (columns, rows, batches × splits of the depth).
+template <class T>
+struct GemmBlock {
+  int first_row, first_column, batch, split;
+  int begin, end, slices;  // of the depth
+
+  __device__ GemmBlock(int batches, int depth, int split_depth)
+      : first_row(static_cast<int>(blockIdx.y) * T::rows),
+        first_column(static_cast<int>(blockIdx.x) * T::columns),
+        batch(static_cast<int>(blockIdx.z) % batches),
+        split(static_cast<int>(blockIdx.z) / batches),
+        begin(split * split_depth),
+        end(min(depth, begin + split_depth)),
+        slices((end - begin + T::depth - 1) / T::depth) {}
+};
+
+// load(slice) starts the copies of one; set_depth(slice, d) leaves in shared memory what load will need to know of
+// depth d, and was called for the first T::stages slices; add(slice) multiplies. A slice's place is used again
+// T::stages later.
+template <class T, class Load, class SetDepth, class Add>
+__device__ void run_pipeline(int slices, const Load& load, const SetDepth& set_depth, const Add& add) {
+  const int thread = static_cast<int>(threadIdx.x);
+  for (int slice = 0; slice < T::stages - 1; ++slice) {
+    if (slice < slices) load(slice);
+    copy_async_commit();
+  }
+  for (int slice = 0; slice < slices; ++slice) {
+    copy_async_wait<T::stages - 2>();
+    __syncthreads();  // this slice is there for all, and all are done with the one before
+    if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
+    copy_async_commit();
+    if (thread < T::depth) set_depth(slice + T::stages, thread);
+    add(slice);
+  }
+}
+
+}  // namespace dip::cuda
