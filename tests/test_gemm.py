@@ -36,7 +36,7 @@ WAYS = {"fma": "highest", "split": "highest", "high": "high", "medium": "medium"
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each of the ways, whatever the sizes would choose."""
-    backend().set_float32_products("split" if request.param == "split" else "fma")
+    backend().set_float32_products("fma" if request.param == "fma" else "split")
     yield request.param
     backend().set_float32_products("auto")
 
@@ -237,9 +237,11 @@ def test_a_plan_covers_the_depth_once(rows: int, columns: int, depth: int, batch
 
 def test_numbers_are_split_where_there_is_enough_to_multiply() -> None:
     layer = 64 * 28 * 28 * 128
-    assert backend().split_pays(layer * 128 * 9, 2 * layer, 132)
-    assert not backend().split_pays(layer, 2 * layer, 132)
-    assert not backend().split_pays(10**6, 10**4, 132)
+    assert backend().split_pays(layer * 128 * 9, 2 * layer, 6, 132)
+    assert backend().split_pays(layer * 250, 2 * layer, 3, 132)
+    assert not backend().split_pays(layer * 250, 2 * layer, 6, 132)
+    assert not backend().split_pays(4096 * 4096, 4096 * 4096, 3, 132)  # one row
+    assert not backend().split_pays(10**6, 10**4, 3, 132)
     with pytest.raises(ValueError, match='name must be "auto", "fma" or "split", got "tf32"'):
         backend().set_float32_products("tf32")
 

@@ -7,11 +7,11 @@
 #include <pybind11/typing.h>
 
 #include <memory>
-#include <tuple>
 
 #include "core/activation_kind.h"
 #include "core/check.h"
 #include "core/precision.h"
+#include "core/reals.h"
 #include "core/tensor.h"
 
 namespace dip {
@@ -41,6 +41,8 @@ class Array {
   const Tensor& tensor();
   // The same as it is stored: on the GPU an array of 16 bits has a tensor() of float32 as soon as one is asked for.
   void* stored();
+  DIP_BACKEND::Reals reals();
+  DIP_BACKEND::RealResults results();
   void store_as(DType dtype, bool is_result) {
     stored_dtype_ = dtype;
     is_result_ = is_result;
@@ -110,16 +112,6 @@ class Arguments {
   Precision precision(const std::string& name) const {
     const Precision asked = make_precision(op_, name);
     return storage_ == DType::float32 ? asked : Precision::medium;
-  }
-
-  // Lets `compute` take the arrays as they are stored where those are of 16 bits. False where it declines, or they are
-  // not.
-  template <class Compute, class Parameters, class... Arrays>
-  bool done_as_stored(const Compute& compute, const Parameters& p, Arrays&... arrays) const {
-    if (storage_ == DType::float32) return false;
-    const auto data = std::make_tuple(arrays.stored()...);
-    py::gil_scoped_release release;
-    return std::apply([&](auto*... each) { return compute(p, storage_, each...); }, data);
   }
 
   // After the inputs: results are made where those live.

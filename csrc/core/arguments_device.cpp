@@ -170,6 +170,14 @@ void* Array::stored() {
   return data_;
 }
 
+cuda::Reals Array::reals() {
+  return {stored(), stored_dtype_};
+}
+
+cuda::RealResults Array::results() {
+  return {stored(), stored_dtype_};
+}
+
 const Tensor& Array::tensor() {
   if (!given_ || tensor_.data) return tensor_;
   tensor_.data = stored();

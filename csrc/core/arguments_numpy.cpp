@@ -66,6 +66,14 @@ void* Array::stored() {
   return tensor().data;
 }
 
+cpu::Reals Array::reals() {
+  return tensor().f32();
+}
+
+cpu::RealResults Array::results() {
+  return tensor().f32();
+}
+
 py::object Array::object() {
   return owner_;
 }

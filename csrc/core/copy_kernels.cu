@@ -99,6 +99,24 @@ void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t c
   }
 }
 
+Widened::Widened(Reals x, std::int64_t count) : data_(static_cast<const float*>(x.data)) {
+  if (x.dtype == DType::float32 || !x.data) return;
+  memory_ = std::make_unique<DeviceMemory>(count * sizeof(float));
+  data_ = static_cast<const float*>(memory_->data());
+  convert(memory_->data(), DType::float32, x.data, x.dtype, count);
+}
+
+Unrounded::Unrounded(RealResults y, std::int64_t count)
+    : result_(y), count_(count), data_(static_cast<float*>(y.data)) {
+  if (y.dtype == DType::float32) return;
+  memory_ = std::make_unique<DeviceMemory>(count * sizeof(float));
+  data_ = static_cast<float*>(memory_->data());
+}
+
+void Unrounded::round() const {
+  if (memory_) convert(result_.data, result_.dtype, memory_->data(), DType::float32, count_);
+}
+
 void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count) {
   switch (from_dtype) {
     case DType::float32: return convert_from<float>(to, to_dtype, from, count);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/reals.h"
 
 namespace dip::cuda {
 
@@ -42,6 +43,6 @@ void sum_elements(std::int64_t count, Body body, double divisor, const double* d
 }
 
 // sums[c] = Σ x over outer and inner, x (outer, channels, inner).
-void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x, float* sums);
+void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x, RealResults sums);
 
 }  // namespace dip::cuda

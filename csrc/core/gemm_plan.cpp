@@ -72,14 +72,14 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
   return best;
 }
 
-bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int multiprocessors) {
+bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors) {
   if (float32_products() != Float32Products::automatic) return float32_products() == Float32Products::split;
   // In cycles of an H200: what a multiprocessor multiplies and packs in each, and two more launches. Estimates, to be
   // replaced by measurements.
-  constexpr double fma_rate = 95.0, split_rate = 150.0, pack_rate = 1.4, launches = 10'000.0;
-  const double products = static_cast<double>(multiply_adds) / multiprocessors;
-  return products / split_rate + static_cast<double>(numbers) / multiprocessors / pack_rate + launches <
-         products / fma_rate;
+  constexpr double fma_rate = 95.0, bf16_rate = 900.0, pack_rate = 1.4, launches = 10'000.0;
+  const double share = static_cast<double>(multiply_adds) / multiprocessors;
+  const double packing = static_cast<double>(numbers) / multiprocessors / pack_rate + launches;
+  return share * products / bf16_rate + packing < share / fma_rate;
 }
 
 void set_float32_products(const std::string& name) {

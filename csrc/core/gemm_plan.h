@@ -21,9 +21,9 @@ struct GemmPlan {
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
                    int multiprocessors, bool may_split);
 
-// Whether so many multiply-adds of float32 are faster as six products of numbers split into bfloat16 planes, which have
-// to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
-bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int multiprocessors);
+// Whether so many multiply-adds of float32 are faster as so many `products` of numbers split into bfloat16 planes,
+// which have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
+bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors);
 
 // "auto", "fma" or "split".
 void set_float32_products(const std::string& name);

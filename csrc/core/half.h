@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/reals.h"
 
 namespace dip::cuda {
 
@@ -28,6 +29,22 @@ struct Bfloat {
     multiply_bfloat(d, a, b);
   }
 };
+
+__device__ inline float read(Reals x, std::int64_t i) {
+  switch (x.dtype) {
+    case DType::float16: return static_cast<const Half*>(x.data)[i].widen();
+    case DType::bfloat16: return static_cast<const Bfloat*>(x.data)[i].widen();
+    default: return static_cast<const float*>(x.data)[i];
+  }
+}
+
+__device__ inline void write(RealResults y, std::int64_t i, float value) {
+  switch (y.dtype) {
+    case DType::float16: static_cast<Half*>(y.data)[i] = Half::round(value); break;
+    case DType::bfloat16: static_cast<Bfloat*>(y.data)[i] = Bfloat::round(value); break;
+    default: static_cast<float*>(y.data)[i] = value;
+  }
+}
 
 // Eight numbers side by side, moved at once; its address is a multiple of 16.
 struct alignas(16) Octet {

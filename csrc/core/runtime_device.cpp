@@ -32,7 +32,8 @@ void bind_device_runtime(pybind11::module_& m) {
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
       py::arg("may_split"));
   m.def("multiprocessors", multiprocessors);
-  m.def("split_pays", split_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("multiprocessors"));
+  m.def("split_pays", split_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
+        py::arg("multiprocessors"));
   m.def("set_float32_products", set_float32_products, py::arg("name"));
   m.def("synchronize", synchronize, py::call_guard<py::gil_scoped_release>());
   py::class_<Graph>(m, "Graph", py::module_local())

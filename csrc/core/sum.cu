@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/device_sum.h"
+#include "core/half.h"
 
 namespace dip::cuda {
 namespace {
@@ -24,7 +25,7 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
 // A block adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side by side; every lane
 // its own, then the lanes in order. partial[part][channel].
 template <bool side_by_side>
-__global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x,
+__global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x,
                                double* partial) {
   constexpr int width = side_by_side ? 1 : 32, lanes = threads_per_block / width;
   DIP_SHARED_ARRAY(double, sums, threads_per_block);
@@ -35,7 +36,7 @@ __global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::i
   if (channel < channels) {
     stream_elements(
         begin + lane, end, std::int64_t{lanes},
-        [&](std::int64_t i) { return x[(i / inner * channels + channel) * inner + i % inner]; },
+        [&](std::int64_t i) { return read(x, (i / inner * channels + channel) * inner + i % inner); },
         [&](std::int64_t, float value) { sum += value; });
   }
   sums[threadIdx.x] = sum;
@@ -46,17 +47,17 @@ __global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::i
   if (lane == 0 && channel < channels) partial[blockIdx.y * channels + channel] = sums[column];
 }
 
-__global__ void finish_channels_kernel(const double* partial, int parts, std::int64_t channels, float* sums) {
+__global__ void finish_channels_kernel(const double* partial, int parts, std::int64_t channels, RealResults sums) {
   for (std::int64_t c = first_element(); c < channels; c += element_step()) {
     double sum = 0.0;
     for (int part = 0; part < parts; ++part) sum += partial[part * channels + c];
-    sums[c] = static_cast<float>(sum);
+    write(sums, c, static_cast<float>(sum));
   }
 }
 
 }  // namespace
 
-void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, const float* x, float* sums) {
+void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x, RealResults sums) {
   if (channels == 0) return;
   const bool side_by_side = inner > 1;
   const std::int64_t blocks = side_by_side ? channels : (channels + 31) / 32;

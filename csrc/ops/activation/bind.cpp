@@ -14,8 +14,8 @@ py::object forward(py::object x_, const std::string& name, float alpha, py::obje
   Array x = args.input(x_, "x", "*");
   Array y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x", true);
-  const float* x_data = x.tensor().f32();
-  float* y_data = y.tensor().f32();
+  const backend::Reals x_data = x.reals();
+  const backend::RealResults y_data = y.results();
   {
     py::gil_scoped_release release;
     backend::activation_forward(activation, x.count(), x_data, y_data);
@@ -32,8 +32,8 @@ py::object backward(py::object dy_, py::object y_, const std::string& name, floa
   Array dx = args.output(out, "out", y.shape());
   args.check_apart(dx, dy, "dy", true);
   args.check_apart(dx, y, "y", true);
-  const float *dy_data = dy.tensor().f32(), *y_data = y.tensor().f32();
-  float* dx_data = dx.tensor().f32();
+  const backend::Reals dy_data = dy.reals(), y_data = y.reals();
+  const backend::RealResults dx_data = dx.results();
   {
     py::gil_scoped_release release;
     backend::activation_backward(activation, y.count(), dy_data, y_data, dx_data);

@@ -1,23 +1,24 @@
-// Activations on the GPU: 8 bytes an element forward and 12 backward; memory-bound.
+// Activations on the GPU: 8 bytes an element forward and 12 backward, half of that in 16 bits; memory-bound.
+#include "core/half.h"
 #include "core/scalar_math.h"
 #include "ops/activation/activation.h"
 
 namespace dip::cuda {
 namespace {
 
-__global__ void forward_kernel(ActivationSpec a, std::int64_t count, const float* x, float* y) {
+__global__ void forward_kernel(ActivationSpec a, std::int64_t count, Reals x, RealResults y) {
   stream_elements(
-      count, [=](std::int64_t i) { return x[i]; },
-      [=](std::int64_t i, float value) { y[i] = activate(value, a.kind, a.alpha); });
+      count, [=](std::int64_t i) { return read(x, i); },
+      [=](std::int64_t i, float value) { write(y, i, activate(value, a.kind, a.alpha)); });
 }
 
-__global__ void backward_kernel(ActivationSpec a, std::int64_t count, const float* dy, const float* y, float* dx) {
+__global__ void backward_kernel(ActivationSpec a, std::int64_t count, Reals dy, Reals y, RealResults dx) {
   struct Element {
     float dy, y;
   };
   stream_elements(
-      count, [=](std::int64_t i) { return Element{dy[i], y[i]}; },
-      [=](std::int64_t i, Element e) { dx[i] = e.dy * activation_slope(e.y, a.kind, a.alpha); });
+      count, [=](std::int64_t i) { return Element{read(dy, i), read(y, i)}; },
+      [=](std::int64_t i, Element e) { write(dx, i, e.dy * activation_slope(e.y, a.kind, a.alpha)); });
 }
 
 __global__ void maxout_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
@@ -49,11 +50,11 @@ __global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, 
 
 }  // namespace
 
-void activation_forward(ActivationSpec activation, std::int64_t count, const float* x, float* y) {
+void activation_forward(ActivationSpec activation, std::int64_t count, Reals x, RealResults y) {
   launch_stream(forward_kernel, count, activation, count, x, y);
 }
 
-void activation_backward(ActivationSpec activation, std::int64_t count, const float* dy, const float* y, float* dx) {
+void activation_backward(ActivationSpec activation, std::int64_t count, Reals dy, Reals y, RealResults dx) {
   launch_stream(backward_kernel, count, activation, count, dy, y, dx);
 }
 

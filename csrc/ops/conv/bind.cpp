@@ -44,9 +44,9 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  if (y.count() > 0 && !args.done_as_stored(backend::conv2d_forward_packed, call.p, x, weight, bias, y)) {
-    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
-    float* y_data = y.tensor().f32();
+  if (y.count() > 0) {
+    const backend::Reals x_data = x.reals(), weight_data = weight.reals(), bias_data = bias.reals();
+    const backend::RealResults y_data = y.results();
     py::gil_scoped_release release;
     backend::conv2d_forward(call.p, x_data, weight_data, bias_data, y_data);
   }
@@ -66,9 +66,9 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   Array dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  if (dx.count() > 0 && !args.done_as_stored(backend::conv2d_backward_data_packed, call.p, dy, weight, dx)) {
-    const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
-    float* dx_data = dx.tensor().f32();
+  if (dx.count() > 0) {
+    const backend::Reals dy_data = dy.reals(), weight_data = weight.reals();
+    const backend::RealResults dx_data = dx.results();
     py::gil_scoped_release release;
     backend::conv2d_backward_data(call.p, dy_data, weight_data, dx_data);
   }
@@ -87,9 +87,9 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   Array dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  if (!args.done_as_stored(backend::conv2d_backward_weight_packed, call.p, dy, x, dweight)) {
-    const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
-    float* dweight_data = dweight.tensor().f32();
+  const backend::Reals dy_data = dy.reals(), x_data = x.reals();
+  const backend::RealResults dweight_data = dweight.results();
+  {
     py::gil_scoped_release release;
     backend::conv2d_backward_weight(call.p, dy_data, x_data, dweight_data);
   }
@@ -106,8 +106,8 @@ py::object backward_bias(py::object dy_, py::object out) {
   p.window.w.output = dy.extent(3);
   Array dbias = args.output(out, "out", {p.K});
   args.check_apart(dbias, dy, "dy");
-  const float* dy_data = dy.tensor().f32();
-  float* dbias_data = dbias.tensor().f32();
+  const backend::Reals dy_data = dy.reals();
+  const backend::RealResults dbias_data = dbias.results();
   {
     py::gil_scoped_release release;
     backend::conv2d_backward_bias(p, dy_data, dbias_data);

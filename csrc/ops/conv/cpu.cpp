@@ -164,17 +164,6 @@ void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, fl
   }
 }
 
-// On the CPU that is a way among others, and arrays are always float32.
-bool conv2d_forward_packed(const Conv2d&, DType, const void*, const void*, const void*, void*) {
-  return false;
-}
-bool conv2d_backward_data_packed(const Conv2d&, DType, const void*, const void*, void*) {
-  return false;
-}
-bool conv2d_backward_weight_packed(const Conv2d&, DType, const void*, const void*, void*) {
-  return false;
-}
-
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {
   const int64_t plane = p.window.h.output * p.window.w.output;
   parallel_for(p.K, [&](int64_t k) {

@@ -153,15 +153,14 @@ Conv2d with_rows_unfolded(Conv2d p) {
 // Images of p.C channels, or of p.K, packed.
 class PackedImages {
  public:
-  PackedImages(const Conv2d& p, DType dtype, const void* data, std::int64_t channels, std::int64_t height,
-               std::int64_t width)
+  PackedImages(const Conv2d& p, Reals x, std::int64_t channels, std::int64_t height, std::int64_t width)
       : padded_(whole_octets(channels / p.groups)), group_(p.N * height * width * padded_), plane_(p.groups * group_) {
     const std::int64_t image_plane = height * width, positions = p.N * image_plane;
-    if (dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded_ == channels && is_aligned(data)) {
-      packed_ = static_cast<const Bits*>(data);
+    if (x.dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded_ == channels && is_aligned(x.data)) {
+      packed_ = static_cast<const Bits*>(x.data);
       return;
     }
-    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_);
+    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, x.dtype) * plane_);
     packed_ = memory_->data();
     if (plane_ == 0) return;
     int octets = 8;
@@ -169,24 +168,25 @@ class PackedImages {
     const std::int64_t count = threads_per_block / octets;
     const Grid grid{static_cast<unsigned>((positions + count - 1) / count),
                     static_cast<unsigned>((padded_ / octet + octets - 1) / octets), static_cast<unsigned>(p.groups)};
-    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+    with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
       using From = decltype(number);
       launch(pack_images_kernel<From, planes>, grid, threads_per_block, std::size_t{0}, int(channels / p.groups),
-             int(image_plane), int(positions), int(padded_), octets, static_cast<const From*>(data), memory_->data());
+             int(image_plane), int(positions), int(padded_), octets, static_cast<const From*>(x.data), memory_->data());
     });
   }
 
   // x for with_rows_unfolded(p).
-  PackedImages(const Conv2d& p, DType dtype, const void* x)
+  PackedImages(const Conv2d& p, Reals x)
       : padded_(whole_octets(p.C * p.window.w.kernel)),
         group_(p.N * p.window.h.input * p.window.w.output * padded_),
         plane_(group_),
-        memory_(std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_)),
+        memory_(std::make_unique<DeviceScratch<Bits>>(planes_of(p, x.dtype) * plane_)),
         packed_(memory_->data()) {
-    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+    with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
       using From = decltype(number);
       launch_elements(unfold_rows_kernel<From, planes>, plane_ / octet, int(plane_ / octet), int(p.C),
-                      int(p.window.h.input), p.window.w, int(padded_), static_cast<const From*>(x), memory_->data());
+                      int(p.window.h.input), p.window.w, int(padded_), static_cast<const From*>(x.data),
+                      memory_->data());
     });
   }
 
@@ -202,29 +202,28 @@ class PackedImages {
 };
 
 // x as the convolution `unfolded`, with_rows_unfolded(p), takes it.
-PackedImages pack_x(const Conv2d& p, const Conv2d& unfolded, DType dtype, const void* x) {
-  if (unfolded.window.w.kernel == p.window.w.kernel)
-    return PackedImages(p, dtype, x, p.C, p.window.h.input, p.window.w.input);
-  return PackedImages(p, dtype, x);
+PackedImages pack_x(const Conv2d& p, const Conv2d& unfolded, Reals x) {
+  if (unfolded.window.w.kernel == p.window.w.kernel) return PackedImages(p, x, p.C, p.window.h.input, p.window.w.input);
+  return PackedImages(p, x);
 }
 
 class PackedWeights {
  public:
   // `folded`: how many neighbours in the row are channels.
-  PackedWeights(const Conv2d& p, DType dtype, const void* data, std::int64_t folded)
+  PackedWeights(const Conv2d& p, Reals weight, std::int64_t folded)
       : padded_(whole_octets(p.group_channels())),
         group_(p.group_filters() * p.taps() * padded_),
         plane_(p.groups * group_) {
-    if (dtype != DType::float32 && p.taps() == 1 && padded_ == p.group_channels() && is_aligned(data)) {
-      packed_ = static_cast<const Bits*>(data);
+    if (weight.dtype != DType::float32 && p.taps() == 1 && padded_ == p.group_channels() && is_aligned(weight.data)) {
+      packed_ = static_cast<const Bits*>(weight.data);
       return;
     }
-    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, dtype) * plane_);
+    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, weight.dtype) * plane_);
     packed_ = memory_->data();
-    with_planes(dtype, planes_of(p, dtype), [&](auto number, auto planes) {
+    with_planes(weight.dtype, planes_of(p, weight.dtype), [&](auto number, auto planes) {
       using From = decltype(number);
       launch_elements(pack_weights_kernel<From, planes>, plane_, int(plane_), int(p.group_channels()), int(p.taps()),
-                      int(folded), int(padded_), static_cast<const From*>(data), memory_->data());
+                      int(folded), int(padded_), static_cast<const From*>(weight.data), memory_->data());
     });
   }
 
@@ -411,46 +410,44 @@ bool uses_packed(const Conv2d& p, DType dtype) {
   if (!has_tf32() || use_direct(p)) return false;
   const Conv2d unfolded = with_rows_unfolded(p);
   if (use_direct(with_whole_octets(p)) || use_direct(with_whole_octets(unfolded))) return false;
-  if (dtype != DType::float32 || p.precision == Precision::high) return true;
+  if (dtype != DType::float32) return true;
   if (p.precision == Precision::medium) return false;  // TF32 has more bits than bfloat16
-  const Axis &h = p.window.h, &w = p.window.w;
-  const std::int64_t results = h.output * w.output, multiply_adds = p.N * p.K * results * p.group_channels() * p.taps();
-  const std::int64_t numbers =
-      p.N * (with_whole_octets(unfolded).C * h.input * unfolded.window.w.input + with_whole_octets(p).K * results);
-  return split_pays(multiply_adds, numbers, multiprocessors());
+  const Conv2d whole = with_whole_octets(unfolded);
+  const std::int64_t results = p.window.h.output * p.window.w.output;
+  const std::int64_t weights = whole.K * whole.group_channels() * whole.taps();
+  const std::int64_t images = p.N * (whole.C * whole.window.h.input * whole.window.w.input + whole.K * results);
+  return split_pays(p.N * p.K * results * p.group_channels() * p.taps(), images + weights,
+                    p.precision == Precision::high ? 3 : 6, multiprocessors());
 }
 
-bool conv2d_forward_packed(const Conv2d& given, DType dtype, const void* x, const void* weight, const void* bias,
-                           void* y) {
-  if (!uses_packed(given, dtype)) return false;
+void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bias, RealResults y) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images = pack_x(given, p, dtype, x);
-  const PackedWeights weights(p, dtype, weight, given.window.w.kernel / w.kernel);
+  const PackedImages images = pack_x(given, p, x);
+  const PackedWeights weights(p, weight, given.window.w.kernel / w.kernel);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
-  with_number(p, dtype, [&](auto number) {
+  with_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
-    Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y);
-    problem.bias = static_cast<const typename Number::Stored*>(bias);
+    Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
+    problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
     packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
   });
-  return true;
 }
 
-bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, const void* weight, void* dx) {
-  if (!uses_packed(p, dtype)) return false;
+void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images(p, dtype, dy, p.K, h.output, w.output);
-  const PackedWeights weights(p, dtype, weight, 1);
+  const PackedImages images(p, dy, p.K, h.output, w.output);
+  const PackedWeights weights(p, weight, 1);
   for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
     for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
       const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
       const PackedView view{int(h.output), int(w.output), images.padded(), backward_axis(h, along_h),
                             backward_axis(w, along_w)};
-      with_number(p, dtype, [&](auto number) {
+      with_number(p, dy.dtype, [&](auto number) {
         using Number = decltype(number);
-        BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C, dx);
+        BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C,
+                                     dx.data);
         problem.filters = int(p.group_filters());
         problem.taps = int(p.taps());
         problem.kernel_w = int(w.kernel);
@@ -460,23 +457,20 @@ bool conv2d_backward_data_packed(const Conv2d& p, DType dtype, const void* dy, c
       });
     }
   }
-  return true;
 }
 
-bool conv2d_backward_weight_packed(const Conv2d& given, DType dtype, const void* dy, const void* x, void* dweight) {
-  if (!uses_packed(given, dtype)) return false;
+void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealResults dweight) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages gradients(p, dtype, dy, p.K, h.output, w.output), images = pack_x(given, p, dtype, x);
+  const PackedImages gradients(p, dy, p.K, h.output, w.output), images = pack_x(given, p, x);
   const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
   BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
   const GemmPlan cut = plan(problem, p, true);
   DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
   problem.dweight = parts.data();
-  with_number(p, dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
+  with_number(p, x.dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
   if (cut.splits > 1) add_splits(parts.data(), cut.splits, problem.elements, parts.data());
-  convert(dweight, dtype, parts.data(), DType::float32, problem.elements);
-  return true;
+  convert(dweight.data, dweight.dtype, parts.data(), DType::float32, problem.elements);
 }
 
 }  // namespace dip::cuda

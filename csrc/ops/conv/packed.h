@@ -1,7 +1,7 @@
-// Which convolutions the GPU computes as products of packed numbers.
+// Convolutions as products of packed numbers on the tensor cores of a GPU.
 #pragma once
 
-#include "core/tensor.h"
+#include "core/reals.h"
 #include "ops/conv/params.h"
 
 namespace dip::cuda {
@@ -9,5 +9,9 @@ namespace dip::cuda {
 // Arrays of 16 bits, and float32 where a split into bfloat16 numbers is as precise as was asked and faster; of sizes
 // that 32-bit offsets reach when the channels of every group are filled up to a multiple of eight.
 bool uses_packed(const Conv2d& p, DType dtype);
+
+void conv2d_forward_packed(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y);
+void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealResults dx);
+void conv2d_backward_weight_packed(const Conv2d& p, Reals dy, Reals x, RealResults dweight);
 
 }  // namespace dip::cuda

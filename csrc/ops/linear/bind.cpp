@@ -20,9 +20,9 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  if (!args.done_as_stored(backend::linear_forward_packed, p, x, weight, bias, y)) {
-    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
-    float* y_data = y.tensor().f32();
+  const backend::Reals x_data = x.reals(), weight_data = weight.reals(), bias_data = bias.reals();
+  const backend::RealResults y_data = y.results();
+  {
     py::gil_scoped_release release;
     backend::linear_forward(p, x_data, weight_data, bias_data, y_data);
   }
@@ -37,9 +37,9 @@ py::object backward_data(py::object dy_, py::object weight_, const std::string& 
   Array dx = args.output(out, "out", {p.N, p.in});
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  if (!args.done_as_stored(backend::linear_backward_data_packed, p, dy, weight, dx)) {
-    const float *dy_data = dy.tensor().f32(), *weight_data = weight.tensor().f32();
-    float* dx_data = dx.tensor().f32();
+  const backend::Reals dy_data = dy.reals(), weight_data = weight.reals();
+  const backend::RealResults dx_data = dx.results();
+  {
     py::gil_scoped_release release;
     backend::linear_backward_data(p, dy_data, weight_data, dx_data);
   }
@@ -54,9 +54,9 @@ py::object backward_weight(py::object dy_, py::object x_, const std::string& pre
   Array dweight = args.output(out, "out", {p.out, p.in});
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  if (!args.done_as_stored(backend::linear_backward_weight_packed, p, dy, x, dweight)) {
-    const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32();
-    float* dweight_data = dweight.tensor().f32();
+  const backend::Reals dy_data = dy.reals(), x_data = x.reals();
+  const backend::RealResults dweight_data = dweight.results();
+  {
     py::gil_scoped_release release;
     backend::linear_backward_weight(p, dy_data, x_data, dweight_data);
   }
@@ -69,8 +69,8 @@ py::object backward_bias(py::object dy_, py::object out) {
   const Linear p{dy.extent(0), 0, dy.extent(1), {}, Precision::highest};
   Array dbias = args.output(out, "out", {p.out});
   args.check_apart(dbias, dy, "dy");
-  const float* dy_data = dy.tensor().f32();
-  float* dbias_data = dbias.tensor().f32();
+  const backend::Reals dy_data = dy.reals();
+  const backend::RealResults dbias_data = dbias.results();
   {
     py::gil_scoped_release release;
     backend::linear_backward_bias(p, dy_data, dbias_data);

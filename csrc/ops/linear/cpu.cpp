@@ -104,17 +104,6 @@ void linear_backward_weight(const Linear& p, const float* dy, const float* x, fl
   multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
 }
 
-// On the CPU that is a way among others, and arrays are always float32.
-bool linear_forward_packed(const Linear&, DType, const void*, const void*, const void*, void*) {
-  return false;
-}
-bool linear_backward_data_packed(const Linear&, DType, const void*, const void*, void*) {
-  return false;
-}
-bool linear_backward_weight_packed(const Linear&, DType, const void*, const void*, void*) {
-  return false;
-}
-
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {
   parallel_ranges(p.out, 64, [&](int64_t begin, int64_t end) {
     linear_kernels().column_sums(dy + begin, p.N, p.out, end - begin, dbias + begin);

@@ -1,8 +1,9 @@
 // Linear layers on the GPU: three matrix products without a transposed copy.
+#include "core/copy_kernels.h"
 #include "core/device_sum.h"
 #include "core/gather_gemm.h"
 #include "core/scalar_math.h"
-#include "ops/conv/conv.h"
+#include "ops/conv/packed.h"
 #include "ops/linear/linear.h"
 
 namespace dip::cuda {
@@ -77,34 +78,39 @@ Conv2d as_convolution(const Linear& p) {
 
 }  // namespace
 
-void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
-  if (linear_forward_packed(p, DType::float32, x, weight, bias, y)) return;
-  product<false, true>(p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, p.precision, false, y);
+void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResults y) {
+  if (p.N * p.out == 0) return;
+  const Conv2d same = as_convolution(p);
+  if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
+  const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
+  const Unrounded result(y, p.N * p.out);
+  product<false, true>(p.N, p.out, p.in, wide_x, p.in, 1, wide_weight, p.in, 1, wide_bias, p.activation, p.precision,
+                       false, result);
+  result.round();
 }
 
-void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
-  if (linear_backward_data_packed(p, DType::float32, dy, weight, dx)) return;
-  product<false, false>(p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, nullptr, {}, p.precision, true, dx);
+void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults dx) {
+  if (p.N * p.in == 0) return;
+  const Conv2d same = as_convolution(p);
+  if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
+  const Widened wide_dy(dy, p.N * p.out), wide_weight(weight, p.out * p.in);
+  const Unrounded result(dx, p.N * p.in);
+  product<false, false>(p.N, p.in, p.out, wide_dy, p.out, 1, wide_weight, 1, p.in, nullptr, {}, p.precision, true,
+                        result);
+  result.round();
 }
 
-void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
-  if (linear_backward_weight_packed(p, DType::float32, dy, x, dweight)) return;
-  product<true, false>(p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, nullptr, {}, p.precision, true, dweight);
+void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dweight) {
+  if (p.in * p.out == 0) return;
+  const Conv2d same = as_convolution(p);
+  if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
+  const Widened wide_dy(dy, p.N * p.out), wide_x(x, p.N * p.in);
+  const Unrounded result(dweight, p.out * p.in);
+  product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, p.precision, true, result);
+  result.round();
 }
 
-bool linear_forward_packed(const Linear& p, DType dtype, const void* x, const void* weight, const void* bias, void* y) {
-  return p.N * p.out == 0 || conv2d_forward_packed(as_convolution(p), dtype, x, weight, bias, y);
-}
-
-bool linear_backward_data_packed(const Linear& p, DType dtype, const void* dy, const void* weight, void* dx) {
-  return p.N * p.in == 0 || conv2d_backward_data_packed(as_convolution(p), dtype, dy, weight, dx);
-}
-
-bool linear_backward_weight_packed(const Linear& p, DType dtype, const void* dy, const void* x, void* dweight) {
-  return p.in * p.out == 0 || conv2d_backward_weight_packed(as_convolution(p), dtype, dy, x, dweight);
-}
-
-void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {
+void linear_backward_bias(const Linear& p, Reals dy, RealResults dbias) {
   sum_channels(p.N, p.out, 1, dy, dbias);
 }
 

@@ -33,8 +33,8 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
   Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
   args.check_apart(y, x, "x");
   if (y.count() > 0) {
-    const float* x_data = x.tensor().f32();
-    float* y_data = y.tensor().f32();
+    const backend::Reals x_data = x.reals();
+    const backend::RealResults y_data = y.results();
     std::int32_t* index_data = indices.tensor().i32();
     py::gil_scoped_release release;
     backend::max_pool2d_forward(window, shape[0] * shape[1], x_data, y_data, index_data);

@@ -1,5 +1,6 @@
 // Max pooling on the GPU: one window a thread, its taps compared in order, so ties fall out as on the CPU.
 #include "core/device_window.h"
+#include "core/half.h"
 #include "ops/max_pool/max_pool.h"
 
 namespace dip::cuda {
@@ -8,10 +9,10 @@ namespace {
 // Windows of `size` × `size` taps are read as a whole before the first comparison; those of any other size, 0, tap by
 // tap.
 template <class Index, int size>
-__global__ void forward_kernel(WindowOf<Index> p, Index count, const float* x, float* y, std::int32_t* indices) {
+__global__ void forward_kernel(WindowOf<Index> p, Index count, Reals x, RealResults y, std::int32_t* indices) {
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index ow = i % p.w.output, oh = i / p.w.output % p.h.output;
-    const float* plane = x + i / p.w.output / p.h.output * p.h.input * p.w.input;
+    const Index plane = i / p.w.output / p.h.output * p.h.input * p.w.input;
     // Where a tap lies in its plane; −1: outside.
     const auto place = [&](Index r, Index s) {
       const Index ih = oh * p.h.stride + r * p.h.dilation - p.h.pad_start;
@@ -34,7 +35,7 @@ __global__ void forward_kernel(WindowOf<Index> p, Index count, const float* x, f
 #pragma unroll
       for (int t = 0; t < size * size; ++t) {
         taps[t] = place(t / size, t % size);
-        values[t] = taps[t] >= 0 ? plane[taps[t]] : 0.0f;
+        values[t] = taps[t] >= 0 ? read(x, plane + taps[t]) : 0.0f;
       }
 #pragma unroll
       for (int t = 0; t < size * size; ++t) compare(taps[t], values[t]);
@@ -42,18 +43,18 @@ __global__ void forward_kernel(WindowOf<Index> p, Index count, const float* x, f
       for (Index r = 0; r < p.h.kernel; ++r) {
         for (Index s = 0; s < p.w.kernel; ++s) {
           const Index tap = place(r, s);
-          if (tap >= 0) compare(tap, plane[tap]);
+          if (tap >= 0) compare(tap, read(x, plane + tap));
         }
       }
     }
-    y[i] = best;
+    write(y, i, best);
     indices[i] = static_cast<std::int32_t>(at);
   }
 }
 
 }  // namespace
 
-void max_pool2d_forward(const Window2d& window, std::int64_t planes, const float* x, float* y, std::int32_t* indices) {
+void max_pool2d_forward(const Window2d& window, std::int64_t planes, Reals x, RealResults y, std::int32_t* indices) {
   const std::int64_t count = planes * window.h.output * window.w.output;
   with_index(fits_32_bits(window, planes * window.h.input * window.w.input + count), [&](auto index) {
     using Index = decltype(index);

@@ -3,9 +3,10 @@
 #pragma once
 
 #include "core/axis.h"
+#include "core/reals.h"
 
 namespace dip::DIP_BACKEND {
 
-void max_pool2d_forward(const Window2d& window, std::int64_t planes, const float* x, float* y, std::int32_t* indices);
+void max_pool2d_forward(const Window2d& window, std::int64_t planes, Reals x, RealResults y, std::int32_t* indices);
 
 }  // namespace dip::DIP_BACKEND

@@ -34,8 +34,8 @@ py::object forward(py::object x_, const std::string& kind, Pair kernel_size, Pai
   Array y = args.output(out, "out", output_shape(x.shape(), p));
   args.check_apart(y, x, "x");
   if (y.count() > 0) {
-    const float* x_data = x.tensor().f32();
-    float* y_data = y.tensor().f32();
+    const backend::Reals x_data = x.reals();
+    const backend::RealResults y_data = y.results();
     py::gil_scoped_release release;
     backend::pool2d_forward(p, x.extent(0) * x.extent(1), x_data, y_data);
   }
@@ -61,8 +61,8 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   args.check_apart(dx, x, "x");
   args.check_apart(dx, y, "y");
   if (dx.count() > 0) {
-    const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32(), *y_data = y.tensor().f32();
-    float* dx_data = dx.tensor().f32();
+    const backend::Reals dy_data = dy.reals(), x_data = x.reals(), y_data = y.reals();
+    const backend::RealResults dx_data = dx.results();
     py::gil_scoped_release release;
     backend::pool2d_backward(p, x_shape[0] * x_shape[1], dy_data, x_data, y_data, dx_data);
   }

@@ -1,6 +1,7 @@
 // Average, sum and L2 pooling on the GPU: one result a thread. Backward gathers what the windows over an element give
 // it.
 #include "core/device_window.h"
+#include "core/half.h"
 #include "ops/pool/pool.h"
 
 namespace dip::cuda {
@@ -35,14 +36,14 @@ __device__ float divisor(const Pool<Index>& p, Index oh, Index ow) {
 
 // Windows of `size` × `size` taps are read as a whole before the first sum; those of any other size, 0, tap by tap.
 template <class Index, int size>
-__global__ void forward_kernel(Pool<Index> p, Index count, const float* x, float* y) {
+__global__ void forward_kernel(Pool<Index> p, Index count, Reals x, RealResults y) {
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index ow = i % w.output, oh = i / w.output % h.output;
-    const float* plane = x + i / w.output / h.output * h.input * w.input;
+    const Index plane = i / w.output / h.output * h.input * w.input;
     const auto read = [&](Index r, Index s) {
       const Index ih = oh * h.stride + r * h.dilation - h.pad_start, iw = ow * w.stride + s * w.dilation - w.pad_start;
-      return ih >= 0 && ih < h.input && iw >= 0 && iw < w.input ? plane[ih * w.input + iw] : 0.0f;
+      return ih >= 0 && ih < h.input && iw >= 0 && iw < w.input ? cuda::read(x, plane + ih * w.input + iw) : 0.0f;
     };
     float sum = 0.0f;
     const auto add = [&](float value) { sum += p.kind == Pooling::l2 ? value * value : value; };
@@ -57,13 +58,12 @@ __global__ void forward_kernel(Pool<Index> p, Index count, const float* x, float
         for (Index s = 0; s < w.kernel; ++s) add(read(r, s));
       }
     }
-    y[i] = p.kind == Pooling::l2 ? sqrtf(sum) : sum / divisor(p, oh, ow);
+    write(y, i, p.kind == Pooling::l2 ? sqrtf(sum) : sum / divisor(p, oh, ow));
   }
 }
 
 template <class Index>
-__global__ void backward_kernel(Pool<Index> p, Index count, const float* dy, const float* x, const float* y,
-                                float* dx) {
+__global__ void backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, Reals y, RealResults dx) {
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index iw = i % w.input, ih = i / w.input % h.input, plane = i / w.input / h.input;
@@ -78,13 +78,14 @@ __global__ void backward_kernel(Pool<Index> p, Index count, const float* dy, con
         const Index o = (plane * h.output + oh) * w.output + ow;
         if (p.kind == Pooling::l2) {
           // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
-          if (y[o] != 0.0f) sum += dy[o] * (x[i] / y[o]);
+          const float norm = read(y, o);
+          if (norm != 0.0f) sum += read(dy, o) * (read(x, i) / norm);
         } else {
-          sum += dy[o] / divisor(p, oh, ow);
+          sum += read(dy, o) / divisor(p, oh, ow);
         }
       }
     }
-    dx[i] = sum;
+    write(dx, i, sum);
   }
 }
 
@@ -95,7 +96,7 @@ bool fits_32_bits(const Pool2d& p, std::int64_t planes) {
 
 }  // namespace
 
-void pool2d_forward(const Pool2d& p, std::int64_t planes, const float* x, float* y) {
+void pool2d_forward(const Pool2d& p, std::int64_t planes, Reals x, RealResults y) {
   const std::int64_t count = planes * p.window.h.output * p.window.w.output;
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);
@@ -105,7 +106,7 @@ void pool2d_forward(const Pool2d& p, std::int64_t planes, const float* x, float*
   });
 }
 
-void pool2d_backward(const Pool2d& p, std::int64_t planes, const float* dy, const float* x, const float* y, float* dx) {
+void pool2d_backward(const Pool2d& p, std::int64_t planes, Reals dy, Reals x, Reals y, RealResults dx) {
   const std::int64_t count = planes * p.window.h.input * p.window.w.input;
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);

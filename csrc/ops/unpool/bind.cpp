@@ -29,8 +29,8 @@ void check_plane_indices(const Arguments& args, const Shape& shape, const std::i
                          });
 }
 
-void scatter_checked(const Arguments& args, const Shape& shape, const float* x, const std::int32_t* indices, Pair size,
-                     float* y) {
+void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x, const std::int32_t* indices,
+                     Pair size, backend::RealResults y) {
   const std::int64_t planes = shape[0] * shape[1];
   if (planes == 0) return;
   if (!backend::scatter_planes(planes, shape[2] * shape[3], size[0] * size[1], x, indices, y)) {
@@ -55,9 +55,9 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
   Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
   args.check_apart(y, x, name.c_str());
   args.check_apart(y, indices, "indices");
-  const float* x_data = x.tensor().f32();
+  const backend::Reals x_data = x.reals();
   const std::int32_t* index_data = indices.tensor().i32();
-  float* y_data = y.tensor().f32();
+  const backend::RealResults y_data = y.results();
   {
     py::gil_scoped_release release;
     scatter_checked(args, x.shape(), x_data, index_data, size, y_data);
@@ -76,9 +76,9 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   Array dx = args.output(out, "out", indices.shape());
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
-  const float* dy_data = dy.tensor().f32();
+  const backend::Reals dy_data = dy.reals();
   const std::int32_t* index_data = indices.tensor().i32();
-  float* dx_data = dx.tensor().f32();
+  const backend::RealResults dx_data = dx.results();
   if (planes > 0) {
     py::gil_scoped_release release;
     if (!backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data)) {
@@ -88,7 +88,7 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   return dx.object();
 }
 
-using Upsample = void (*)(const backend::Upsampling&, std::int64_t, const float*, float*);
+using Upsample = void (*)(const backend::Upsampling&, std::int64_t, backend::Reals, backend::RealResults);
 
 // Both upsamplings and their gradients: `grow` tells the direction.
 py::object upsample(const char* op, Upsample run, bool grow, py::object x_, Pair scale, Pair offset, py::object out) {
@@ -118,8 +118,8 @@ py::object upsample(const char* op, Upsample run, bool grow, py::object x_, Pair
   args.check_apart(y, x, name);
   const Shape& small = grow ? x.shape() : shape;
   const backend::Upsampling p{small[2], small[3], scale[0], scale[1], offset[0], offset[1]};
-  const float* x_data = x.tensor().f32();
-  float* y_data = y.tensor().f32();
+  const backend::Reals x_data = x.reals();
+  const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
     py::gil_scoped_release release;
     run(p, shape[0] * shape[1], x_data, y_data);

@@ -13,7 +13,7 @@ void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t w
 void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size);
 
 // scatter_planes of an array of this shape, (N, C, H, W), into planes of `size`, with its indices checked.
-void scatter_checked(const Arguments& args, const Shape& shape, const float* x, const std::int32_t* indices, Pair size,
-                     float* y);
+void scatter_checked(const Arguments& args, const Shape& shape, DIP_BACKEND::Reals x, const std::int32_t* indices,
+                     Pair size, DIP_BACKEND::RealResults y);
 
 }  // namespace dip

@@ -2,6 +2,7 @@
 // plane.
 #include "core/check.h"
 #include "core/device_window.h"
+#include "core/half.h"
 #include "ops/unpool/unpool.h"
 
 namespace dip::cuda {
@@ -12,15 +13,14 @@ constexpr int scatter_chunk = 4096;  // elements of a plane that one block colle
 // y[indices[i]] += x[i] in the order of i, for a chunk of one plane. Indices may repeat, and sums must not depend on
 // the order of the threads: in each round the first of the inputs that are left adds to its element. Where nothing
 // repeats, as in pooling without overlap, one round is all.
-__global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, const float* x,
-                               const std::int32_t* indices, float* y) {
+__global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, Reals x, const std::int32_t* indices,
+                               RealResults y) {
   const Shared<float> sums = dynamic_shared<float>();
   const Shared<int> done = shared_cast<int>(sums + scatter_chunk);  // the last input added to each element
   const Shared<int> next = done + scatter_chunk;                    // the first of those that are left
   const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * scatter_chunk;
   const int size = static_cast<int>(out - begin < scatter_chunk ? out - begin : scatter_chunk);
   const int first = static_cast<int>(threadIdx.x);
-  x += plane * in;
   indices += plane * in;
   for (int e = first; e < size; e += threads_per_block) {
     sums[e] = 0.0f;
@@ -41,7 +41,7 @@ __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, co
       if (i > next[e]) {
         any = true;
       } else {
-        sums[e] += x[i];
+        sums[e] += read(x, plane * in + i);
       }
     }
     left = __syncthreads_or(any);
@@ -50,56 +50,56 @@ __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, co
       next[e] = in;
     }
   }
-  for (int e = first; e < size; e += threads_per_block) y[plane * out + begin + e] = sums[e];
+  for (int e = first; e < size; e += threads_per_block) write(y, plane * out + begin + e, sums[e]);
 }
 
-__global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, const float* dy,
-                              const std::int32_t* indices, float* dx) {
+__global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, Reals dy,
+                              const std::int32_t* indices, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    dx[i] = indices[i] >= 0 && indices[i] < out ? dy[i / in * out + indices[i]] : 0.0f;
+    write(dx, i, indices[i] >= 0 && indices[i] < out ? read(dy, i / in * out + indices[i]) : 0.0f);
   }
 }
 
-__global__ void nearest_kernel(Upsampling p, std::int64_t count, const float* x, float* y) {
+__global__ void nearest_kernel(Upsampling p, std::int64_t count, Reals x, RealResults y) {
   const std::int64_t width = p.width * p.scale_w, height = p.height * p.scale_h;
-  const auto read = [&](std::int64_t i) {
+  const auto at = [&](std::int64_t i) {
     const std::int64_t column = i % width, row = i / width % height, plane = i / width / height;
-    return x[(plane * p.height + row / p.scale_h) * p.width + column / p.scale_w];
+    return read(x, (plane * p.height + row / p.scale_h) * p.width + column / p.scale_w);
   };
-  stream_elements(count, read, [=](std::int64_t i, float value) { y[i] = value; });
+  stream_elements(count, at, [=](std::int64_t i, float value) { write(y, i, value); });
 }
 
-__global__ void nearest_backward_kernel(Upsampling p, std::int64_t count, const float* dy, float* dx) {
+__global__ void nearest_backward_kernel(Upsampling p, std::int64_t count, Reals dy, RealResults dx) {
   const std::int64_t width = p.width * p.scale_w;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t column = i % p.width, row = i / p.width;  // rows of all planes
     float sum = 0.0f;
     for (std::int64_t r = 0; r < p.scale_h; ++r) {
       for (std::int64_t s = 0; s < p.scale_w; ++s) {
-        sum += dy[(row * p.scale_h + r) * width + column * p.scale_w + s];
+        sum += read(dy, (row * p.scale_h + r) * width + column * p.scale_w + s);
       }
     }
-    dx[i] = sum;
+    write(dx, i, sum);
   }
 }
 
-__global__ void nails_kernel(Upsampling p, std::int64_t count, const float* x, float* y) {
+__global__ void nails_kernel(Upsampling p, std::int64_t count, Reals x, RealResults y) {
   const std::int64_t width = p.width * p.scale_w;
-  const auto read = [&](std::int64_t i) {
+  const auto at = [&](std::int64_t i) {
     const std::int64_t column = i % width, row = i / width;
     const bool nail = column % p.scale_w == p.column && row % p.scale_h == p.row;
-    return nail ? x[row / p.scale_h * p.width + column / p.scale_w] : 0.0f;
+    return nail ? read(x, row / p.scale_h * p.width + column / p.scale_w) : 0.0f;
   };
-  stream_elements(count, read, [=](std::int64_t i, float value) { y[i] = value; });
+  stream_elements(count, at, [=](std::int64_t i, float value) { write(y, i, value); });
 }
 
-__global__ void nails_backward_kernel(Upsampling p, std::int64_t count, const float* dy, float* dx) {
+__global__ void nails_backward_kernel(Upsampling p, std::int64_t count, Reals dy, RealResults dx) {
   const std::int64_t width = p.width * p.scale_w;
-  const auto read = [&](std::int64_t i) {
+  const auto at = [&](std::int64_t i) {
     const std::int64_t column = i % p.width, row = i / p.width;
-    return dy[(row * p.scale_h + p.row) * width + column * p.scale_w + p.column];
+    return read(dy, (row * p.scale_h + p.row) * width + column * p.scale_w + p.column);
   };
-  stream_elements(count, read, [=](std::int64_t i, float value) { dx[i] = value; });
+  stream_elements(count, at, [=](std::int64_t i, float value) { write(dx, i, value); });
 }
 
 std::int64_t small_count(const Upsampling& p, std::int64_t planes) {
@@ -111,8 +111,8 @@ std::int64_t large_count(const Upsampling& p, std::int64_t planes) {
 
 }  // namespace
 
-bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
-                    float* y) {
+bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
+                    RealResults y) {
   const std::int64_t chunks = (out + scatter_chunk - 1) / scatter_chunk;
   check(planes * chunks <= INT32_MAX && in <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes and ",
         "elements of a plane, got ", planes, " planes of ", in, " elements");
@@ -121,25 +121,25 @@ bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, cons
   return false;
 }
 
-bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
-                   float* dx) {
+bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
+                   RealResults dx) {
   launch_elements(gather_kernel, planes * in, planes * in, in, out, dy, indices, dx);
   return false;
 }
 
-void upsample_nearest2d(const Upsampling& p, std::int64_t planes, const float* x, float* y) {
+void upsample_nearest2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {
   launch_stream(nearest_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
 }
 
-void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx) {
+void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx) {
   launch_elements(nearest_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
 }
 
-void bed_of_nails2d(const Upsampling& p, std::int64_t planes, const float* x, float* y) {
+void bed_of_nails2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {
   launch_stream(nails_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
 }
 
-void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx) {
+void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx) {
   launch_stream(nails_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
 }
 

@@ -1,18 +1,18 @@
 // Unpooling and upsampling of a backend, over planes.
 #pragma once
 
-#include <cstdint>
+#include "core/reals.h"
 
 namespace dip::DIP_BACKEND {
 
 // y = 0, then y[indices[i]] += x[i] in the order of i, in every plane: max unpooling and the gradient of max pooling.
 // False where indices remain to be checked: one that is outside its plane may be among them, and is left out.
-bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* x, const std::int32_t* indices,
-                    float* y);
+bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
+                    RealResults y);
 
 // dx[i] = dy[indices[i]]: the gradient of scatter_planes. False as there.
-bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, const float* dy, const std::int32_t* indices,
-                   float* dx);
+bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
+                   RealResults dx);
 
 struct Upsampling {
   std::int64_t height, width;     // of the small plane
@@ -20,9 +20,9 @@ struct Upsampling {
   std::int64_t row, column;       // bed of nails: where in its block the value stands
 };
 
-void upsample_nearest2d(const Upsampling& p, std::int64_t planes, const float* x, float* y);
-void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx);
-void bed_of_nails2d(const Upsampling& p, std::int64_t planes, const float* x, float* y);
-void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, const float* dy, float* dx);
+void upsample_nearest2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y);
+void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx);
+void bed_of_nails2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y);
+void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx);
 
 }  // namespace dip::DIP_BACKEND

@@ -21,9 +21,9 @@ the processor does (AVX512-BF16 on AMD's, AMX on Intel's), and takes numbers bel
 even "highest" are products of split bfloat16 numbers. Where infinities, NaN or a range beyond float32's rule such a way
 out, float32 is multiplied instead. `explain` tells which way a convolution goes.
 
-On a GPU with tensor cores for bfloat16 "high" is three products of split numbers, and "highest" six where that is
-faster; the environment variable DIPKERNELS_GPU_FLOAT32 ("auto", "fma" or "split") rules the latter. Infinities and NaN
-stay what they are.
+On a GPU with tensor cores for bfloat16 "high" is three products of split numbers and "highest" six, where that is
+faster than float32; the environment variable DIPKERNELS_GPU_FLOAT32 ("auto", "fma" or "split") overrules the choice.
+Infinities and NaN stay what they are.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")
