@@ -1,6 +1,6 @@
 // Convolutions as products of packed numbers (core/packed_gemm.h): x and dy with the channels of a position side by
 // side, weights with those of a tap, float32 split into planes of bfloat16. What lies so already, 1×1 images and
-// weights of 16 bits, is read in place.
+// weights of 16 bits, is read in place. Few channels, as photographs have, are joined by their neighbours in the row.
 #include <memory>
 
 #include "core/copy_kernels.h"
@@ -51,7 +51,8 @@ __global__ void pack_images_kernel(int channels, int image_plane, int positions,
   const int group = static_cast<int>(blockIdx.z);
   const int first = static_cast<int>(blockIdx.x) * count, channel = static_cast<int>(blockIdx.y) * octets * octet;
   constexpr int words_a_plane = threads_per_block * (octet / 2 + 1);
-  DIP_SHARED_ARRAY(unsigned, words, planes* words_a_plane);
+  constexpr int all_words = planes * words_a_plane;
+  DIP_SHARED_ARRAY(unsigned, words, all_words);
   for (int e = static_cast<int>(threadIdx.x); e < count * pairs; e += threads_per_block) {
     const int position = first + e % count, c = channel + e / count * 2, image = position / image_plane;
     const From* at = from + ((image * groups + group) * channels + c) * image_plane + position % image_plane;
@@ -150,93 +151,78 @@ Conv2d with_rows_unfolded(Conv2d p) {
   return p;
 }
 
-// Images of p.C channels, or of p.K, packed.
-class PackedImages {
- public:
-  PackedImages(const Conv2d& p, Reals x, std::int64_t channels, std::int64_t height, std::int64_t width)
-      : padded_(whole_octets(channels / p.groups)), group_(p.N * height * width * padded_), plane_(p.groups * group_) {
-    const std::int64_t image_plane = height * width, positions = p.N * image_plane;
-    if (x.dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded_ == channels && is_aligned(x.data)) {
-      packed_ = static_cast<const Bits*>(x.data);
-      return;
-    }
-    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, x.dtype) * plane_);
-    packed_ = memory_->data();
-    if (plane_ == 0) return;
-    int octets = 8;
-    while (octets > padded_ / octet) octets /= 2;
-    const std::int64_t count = threads_per_block / octets;
-    const Grid grid{static_cast<unsigned>((positions + count - 1) / count),
-                    static_cast<unsigned>((padded_ / octet + octets - 1) / octets), static_cast<unsigned>(p.groups)};
-    with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
-      using From = decltype(number);
-      launch(pack_images_kernel<From, planes>, grid, threads_per_block, std::size_t{0}, int(channels / p.groups),
-             int(image_plane), int(positions), int(padded_), octets, static_cast<const From*>(x.data), memory_->data());
-    });
+// An operand of a product, and the memory it is packed in, unless it is an array itself.
+struct Packed {
+  std::int64_t padded, group, plane;  // channels of a group, filled up; numbers of a group and of a plane
+  const Bits* data = nullptr;
+  std::unique_ptr<DeviceScratch<Bits>> memory = nullptr;
+
+  Packed(std::int64_t padded_, std::int64_t group_, std::int64_t groups)
+      : padded(padded_), group(group_), plane(groups * group_) {}
+
+  Bits* allocate(int planes) {
+    memory = std::make_unique<DeviceScratch<Bits>>(planes * plane);
+    data = memory->data();
+    return memory->data();
   }
-
-  // x for with_rows_unfolded(p).
-  PackedImages(const Conv2d& p, Reals x)
-      : padded_(whole_octets(p.C * p.window.w.kernel)),
-        group_(p.N * p.window.h.input * p.window.w.output * padded_),
-        plane_(group_),
-        memory_(std::make_unique<DeviceScratch<Bits>>(planes_of(p, x.dtype) * plane_)),
-        packed_(memory_->data()) {
-    with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
-      using From = decltype(number);
-      launch_elements(unfold_rows_kernel<From, planes>, plane_ / octet, int(plane_ / octet), int(p.C),
-                      int(p.window.h.input), p.window.w, int(padded_), static_cast<const From*>(x.data),
-                      memory_->data());
-    });
-  }
-
-  const Bits* data() const { return packed_; }
-  int padded() const { return int(padded_); }
-  int group() const { return int(group_); }  // numbers of a group, of a plane
-  std::int64_t plane() const { return plane_; }
-
- private:
-  std::int64_t padded_, group_, plane_;
-  std::unique_ptr<DeviceScratch<Bits>> memory_;
-  const Bits* packed_;
 };
 
-// x as the convolution `unfolded`, with_rows_unfolded(p), takes it.
-PackedImages pack_x(const Conv2d& p, const Conv2d& unfolded, Reals x) {
-  if (unfolded.window.w.kernel == p.window.w.kernel) return PackedImages(p, x, p.C, p.window.h.input, p.window.w.input);
-  return PackedImages(p, x);
+// Images of p.C channels, or of p.K.
+Packed pack_images(const Conv2d& p, Reals x, std::int64_t channels, std::int64_t height, std::int64_t width) {
+  const std::int64_t padded = whole_octets(channels / p.groups), image_plane = height * width;
+  const std::int64_t positions = p.N * image_plane;
+  Packed packed(padded, positions * padded, p.groups);
+  if (x.dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded == channels && is_aligned(x.data)) {
+    packed.data = static_cast<const Bits*>(x.data);
+    return packed;
+  }
+  Bits* to = packed.allocate(planes_of(p, x.dtype));
+  if (packed.plane == 0) return packed;
+  int octets = 8;
+  while (octets > padded / octet) octets /= 2;
+  const std::int64_t count = threads_per_block / octets;
+  const Grid grid{static_cast<unsigned>((positions + count - 1) / count),
+                  static_cast<unsigned>((padded / octet + octets - 1) / octets), static_cast<unsigned>(p.groups)};
+  with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
+    using From = decltype(number);
+    launch(pack_images_kernel<From, planes>, grid, threads_per_block, std::size_t{0}, int(channels / p.groups),
+           int(image_plane), int(positions), int(padded), octets, static_cast<const From*>(x.data), to);
+  });
+  return packed;
 }
 
-class PackedWeights {
- public:
-  // `folded`: how many neighbours in the row are channels.
-  PackedWeights(const Conv2d& p, Reals weight, std::int64_t folded)
-      : padded_(whole_octets(p.group_channels())),
-        group_(p.group_filters() * p.taps() * padded_),
-        plane_(p.groups * group_) {
-    if (weight.dtype != DType::float32 && p.taps() == 1 && padded_ == p.group_channels() && is_aligned(weight.data)) {
-      packed_ = static_cast<const Bits*>(weight.data);
-      return;
-    }
-    memory_ = std::make_unique<DeviceScratch<Bits>>(planes_of(p, weight.dtype) * plane_);
-    packed_ = memory_->data();
-    with_planes(weight.dtype, planes_of(p, weight.dtype), [&](auto number, auto planes) {
-      using From = decltype(number);
-      launch_elements(pack_weights_kernel<From, planes>, plane_, int(plane_), int(p.group_channels()), int(p.taps()),
-                      int(folded), int(padded_), static_cast<const From*>(weight.data), memory_->data());
-    });
+// x as the convolution `unfolded`, with_rows_unfolded(p), takes it.
+Packed pack_x(const Conv2d& p, const Conv2d& unfolded, Reals x) {
+  if (unfolded.window.w.kernel == p.window.w.kernel) {
+    return pack_images(p, x, p.C, p.window.h.input, p.window.w.input);
   }
+  const std::int64_t padded = whole_octets(unfolded.C);
+  Packed packed(padded, p.N * p.window.h.input * p.window.w.output * padded, 1);
+  Bits* to = packed.allocate(planes_of(p, x.dtype));
+  with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
+    using From = decltype(number);
+    launch_elements(unfold_rows_kernel<From, planes>, packed.plane / octet, int(packed.plane / octet), int(p.C),
+                    int(p.window.h.input), p.window.w, int(padded), static_cast<const From*>(x.data), to);
+  });
+  return packed;
+}
 
-  const Bits* data() const { return packed_; }
-  int padded() const { return int(padded_); }
-  int group() const { return int(group_); }
-  std::int64_t plane() const { return plane_; }
-
- private:
-  std::int64_t padded_, group_, plane_;
-  std::unique_ptr<DeviceScratch<Bits>> memory_;
-  const Bits* packed_;
-};
+// `folded`: how many neighbours in the row are channels.
+Packed pack_weights(const Conv2d& p, Reals weight, std::int64_t folded) {
+  const std::int64_t padded = whole_octets(p.group_channels());
+  Packed packed(padded, p.group_filters() * p.taps() * padded, p.groups);
+  if (weight.dtype != DType::float32 && p.taps() == 1 && padded == p.group_channels() && is_aligned(weight.data)) {
+    packed.data = static_cast<const Bits*>(weight.data);
+    return packed;
+  }
+  Bits* to = packed.allocate(planes_of(p, weight.dtype));
+  with_planes(weight.dtype, planes_of(p, weight.dtype), [&](auto number, auto planes) {
+    using From = decltype(number);
+    launch_elements(pack_weights_kernel<From, planes>, packed.plane, int(packed.plane), int(p.group_channels()),
+                    int(p.taps()), int(folded), int(padded), static_cast<const From*>(weight.data), to);
+  });
+  return packed;
+}
 
 // One axis of a product: place q lies at first + q·step of the image, tap t at shift + t·shift_step from there, and the
 // result of place q at out_first + q·out_step.
@@ -285,19 +271,19 @@ struct PlaneProduct : PackedView {
   int out_width, out_plane, out_image;
   bool rows_side_by_side;
 
-  PlaneProduct(const PackedView& view, std::int64_t images, const PackedWeights& weights, const PackedImages& source,
-               int rows_, std::int64_t out_height, std::int64_t out_width_, std::int64_t out_channels, void* result_)
+  PlaneProduct(const PackedView& view, std::int64_t images, const Packed& weights, const Packed& source, int rows_,
+               std::int64_t out_height, std::int64_t out_width_, std::int64_t out_channels, void* result_)
       : PackedView(view),
         rows(rows_),
         columns(int(images) * h.places * w.places),
         depth(h.taps * w.taps * channels),
-        a(weights.data()),
-        b(source.data()),
-        a_plane(weights.plane()),
-        b_plane(source.plane()),
-        a_group(weights.group()),
-        b_group(source.group()),
-        a_padded(weights.padded()),
+        a(weights.data),
+        b(source.data),
+        a_plane(weights.plane),
+        b_plane(source.plane),
+        a_group(int(weights.group)),
+        b_group(int(source.group)),
+        a_padded(int(weights.padded)),
         result(static_cast<Stored*>(result_)),
         out_width(int(out_width_)),
         out_plane(int(out_height * out_width_)),
@@ -366,19 +352,19 @@ struct BackwardWeight : PackedView {
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;
 
-  BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const PackedImages& gradients,
-                 const PackedImages& images)
+  BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
+                 const Packed& images)
       : PackedView(view),
         rows(int(p.group_filters())),
         columns(int(p.taps()) * channels),
         depth(int(p.N * p.window.h.output * p.window.w.output)),
-        a(gradients.data()),
-        b(images.data()),
-        a_plane(gradients.plane()),
-        b_plane(images.plane()),
-        a_group(gradients.group()),
-        b_group(images.group()),
-        a_padded(gradients.padded()),
+        a(gradients.data),
+        b(images.data),
+        a_plane(gradients.plane),
+        b_plane(images.plane),
+        a_group(int(gradients.group)),
+        b_group(int(images.group)),
+        a_padded(int(gradients.padded)),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
         folded(int(folded_)),
@@ -423,9 +409,9 @@ bool uses_packed(const Conv2d& p, DType dtype) {
 void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bias, RealResults y) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images = pack_x(given, p, x);
-  const PackedWeights weights(p, weight, given.window.w.kernel / w.kernel);
-  const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
+  const Packed images = pack_x(given, p, x);
+  const Packed weights = pack_weights(p, weight, given.window.w.kernel / w.kernel);
+  const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
   with_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
@@ -437,12 +423,12 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
 
 void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages images(p, dy, p.K, h.output, w.output);
-  const PackedWeights weights(p, weight, 1);
+  const Packed images = pack_images(p, dy, p.K, h.output, w.output);
+  const Packed weights = pack_weights(p, weight, 1);
   for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
     for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
       const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
-      const PackedView view{int(h.output), int(w.output), images.padded(), backward_axis(h, along_h),
+      const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
                             backward_axis(w, along_w)};
       with_number(p, dy.dtype, [&](auto number) {
         using Number = decltype(number);
@@ -462,15 +448,16 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
 void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealResults dweight) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const PackedImages gradients(p, dy, p.K, h.output, w.output), images = pack_x(given, p, x);
-  const PackedView view{int(h.input), int(w.input), images.padded(), forward_axis(h), forward_axis(w)};
+  const Packed gradients = pack_images(p, dy, p.K, h.output, w.output), images = pack_x(given, p, x);
+  const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
   BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
   const GemmPlan cut = plan(problem, p, true);
-  DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
-  problem.dweight = parts.data();
+  const Unrounded result(dweight, problem.elements);
+  DeviceScratch<float> parts(cut.splits > 1 ? std::int64_t{cut.splits} * problem.elements : 0);
+  problem.dweight = cut.splits > 1 ? parts.data() : result;
   with_number(p, x.dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
-  if (cut.splits > 1) add_splits(parts.data(), cut.splits, problem.elements, parts.data());
-  convert(dweight.data, dweight.dtype, parts.data(), DType::float32, problem.elements);
+  if (cut.splits > 1) add_splits(parts.data(), cut.splits, problem.elements, result);
+  result.round();
 }
 
 }  // namespace dip::cuda
