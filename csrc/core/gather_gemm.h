@@ -10,7 +10,8 @@
 // So one kernel serves them, told by a Problem what row, column and depth contribute. Each block computes a tile of the
 // result in registers; slices of A and B pass through shared memory, copied three slices ahead of the arithmetic. Every
 // sum runs over d in order, in one thread: no atomics, the same bits on every run. Offsets are 32-bit; the launcher
-// refuses larger arrays.
+// refuses larger arrays. It multiplies float32, or on tensor cores TF32; what they multiply in 16 bits is packed first
+// (core/packed_gemm.h).
 #pragma once
 
 #include "core/device.h"
