@@ -28,52 +28,18 @@ __global__ void copy_kernel(Layout layout, std::int64_t count, const T* from, T*
   stream_elements(count, read, [=](std::int64_t i, T value) { to[i] = value; });
 }
 
-__device__ float widen(float x) {
-  return x;
-}
-__device__ float widen(Half x) {
-  return x.widen();
-}
-__device__ float widen(Bfloat x) {
-  return x.widen();
-}
-__device__ std::int64_t widen(std::int32_t x) {
-  return x;
-}
-
-template <class To, class From>
-struct Rounded {
-  __device__ static To from(From x) { return x; }
-};
-template <>
-struct Rounded<Half, float> {
-  __device__ static Half from(float x) { return Half::round(x); }
-};
-template <>
-struct Rounded<Bfloat, float> {
-  __device__ static Bfloat from(float x) { return Bfloat::round(x); }
-};
-
-template <class To, class From>
-__global__ void convert_kernel(std::int64_t count, const From* from, To* to) {
+__global__ void convert_kernel(std::int64_t count, Reals from, RealResults to) {
   stream_elements(
-      count, [=](std::int64_t i) { return widen(from[i]); },
-      [=](std::int64_t i, auto wide) { to[i] = Rounded<To, decltype(wide)>::from(wide); });
+      count, [=](std::int64_t i) { return read(from, i); }, [=](std::int64_t i, float value) { write(to, i, value); });
 }
 
-template <class To, class From>
-void launch_convert(void* to, const void* from, std::int64_t count) {
-  launch_stream(convert_kernel<To, From>, count, count, static_cast<const From*>(from), static_cast<To*>(to));
+__global__ void widen_kernel(std::int64_t count, const std::int32_t* from, std::int64_t* to) {
+  stream_elements(
+      count, [=](std::int64_t i) { return from[i]; }, [=](std::int64_t i, std::int32_t value) { to[i] = value; });
 }
 
-template <class From>
-void convert_from(void* to, DType to_dtype, const void* from, std::int64_t count) {
-  switch (to_dtype) {
-    case DType::float32: return launch_convert<float, From>(to, from, count);
-    case DType::float16: return launch_convert<Half, From>(to, from, count);
-    case DType::bfloat16: return launch_convert<Bfloat, From>(to, from, count);
-    default: throw std::logic_error("a conversion to a dtype that has none");
-  }
+bool is_real(DType dtype) {
+  return dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
 }
 
 template <class T>
@@ -106,27 +72,20 @@ Widened::Widened(Reals x, std::int64_t count) : data_(static_cast<const float*>(
   convert(memory_->data(), DType::float32, x.data, x.dtype, count);
 }
 
-Unrounded::Unrounded(RealResults y, std::int64_t count)
-    : result_(y), count_(count), data_(static_cast<float*>(y.data)) {
-  if (y.dtype == DType::float32) return;
-  memory_ = std::make_unique<DeviceMemory>(count * sizeof(float));
-  data_ = static_cast<float*>(memory_->data());
-}
-
-void Unrounded::round() const {
-  if (memory_) convert(result_.data, result_.dtype, memory_->data(), DType::float32, count_);
+void in_float32(RealResults y, std::int64_t count, const std::function<void(float*)>& compute) {
+  if (y.dtype == DType::float32) return compute(static_cast<float*>(y.data));
+  const DeviceScratch<float> result(count);
+  compute(result.data());
+  convert(y.data, y.dtype, result.data(), DType::float32, count);
 }
 
 void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count) {
-  switch (from_dtype) {
-    case DType::float32: return convert_from<float>(to, to_dtype, from, count);
-    case DType::float16: return convert_from<Half>(to, to_dtype, from, count);
-    case DType::bfloat16: return convert_from<Bfloat>(to, to_dtype, from, count);
-    case DType::int32:
-      if (to_dtype == DType::int64) return launch_convert<std::int64_t, std::int32_t>(to, from, count);
-      [[fallthrough]];
-    default: throw std::logic_error("a conversion from a dtype that has none");
+  if (from_dtype == DType::int32 && to_dtype == DType::int64) {
+    return launch_stream(widen_kernel, count, count, static_cast<const std::int32_t*>(from),
+                         static_cast<std::int64_t*>(to));
   }
+  if (!is_real(from_dtype) || !is_real(to_dtype)) throw std::logic_error("a conversion between dtypes that has none");
+  launch_stream(convert_kernel, count, count, Reals(from, from_dtype), RealResults(to, to_dtype));
 }
 
 }  // namespace dip::cuda

@@ -1,6 +1,7 @@
 // Copies on the GPU that change the form: of arrays whose elements do not lie side by side, or of another dtype.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "core/device_runtime.h"
@@ -27,18 +28,8 @@ class Widened {
   const float* data_;
 };
 
-// Where to compute a result in float32: the array itself, or memory that round() rounds into it.
-class Unrounded {
- public:
-  Unrounded(RealResults y, std::int64_t count);
-  operator float*() const { return data_; }
-  void round() const;
-
- private:
-  RealResults result_;
-  std::int64_t count_;
-  std::unique_ptr<DeviceMemory> memory_;
-  float* data_;
-};
+// Calls compute with where to leave a result in float32: in the array itself, or in memory that is rounded into it
+// then.
+void in_float32(RealResults y, std::int64_t count, const std::function<void(float*)>& compute);
 
 }  // namespace dip::cuda

@@ -2,6 +2,7 @@
 // elsewhere. Launches go through launch(), never <<<>>>, so that one source serves both.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/device_runtime.h"
@@ -76,7 +77,7 @@ void launch_elements(void (*kernel)(Parameters...), std::int64_t count, Argument
 template <class... Parameters, class... Arguments>
 void launch_stream(void (*kernel)(Parameters...), std::int64_t count, Arguments... arguments) {
   const std::int64_t enough = std::int64_t{2048} * multiprocessors();
-  launch_elements(kernel, count / 4 > enough ? (count + 3) / 4 : count < enough ? count : enough, arguments...);
+  launch_elements(kernel, std::min(count, std::max(enough, (count + 3) / 4)), arguments...);
 }
 
 }  // namespace dip::cuda

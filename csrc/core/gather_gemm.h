@@ -92,17 +92,8 @@ struct Float32Product {
 
 // Tensor cores: each warp computes a part of the tile from 16 × 8 blocks, of numbers rounded to TF32.
 template <class T>
-struct TensorProduct {
-  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
-  float sums[blocks_down][blocks_across][4] = {};
-
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int first_row() {
-    return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows + lane() / 4;
-  }
-  __device__ static int first_column() {
-    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
-  }
+struct TensorProduct : WarpSums<T> {
+  using WarpSums<T>::blocks_down, WarpSums<T>::blocks_across, WarpSums<T>::lane;
 
   __device__ void add(Shared<float> a, Shared<float> b) {
 #pragma unroll
@@ -112,7 +103,8 @@ struct TensorProduct {
       for (int i = 0; i < blocks_down; ++i) {
 #pragma unroll
         for (int part = 0; part < 4; ++part) {
-          const int row = first_row() + 16 * i + 8 * (part % 2), at = d + lane() % 4 + 4 * (part / 2);
+          const int row = this->first_row() + lane() / 4 + 16 * i + 8 * (part % 2),
+                    at = d + lane() % 4 + 4 * (part / 2);
           left[i][part] = round_tf32(a[row * T::a_pitch + at]);
         }
       }
@@ -121,28 +113,13 @@ struct TensorProduct {
 #pragma unroll
         for (int part = 0; part < 2; ++part) {
           const int at = d + lane() % 4 + 4 * part;
-          right[j][part] = round_tf32(b[at * T::b_pitch + first_column() + 8 * j + lane() / 4]);
+          right[j][part] = round_tf32(b[at * T::b_pitch + this->first_column() + 8 * j + lane() / 4]);
         }
       }
 #pragma unroll
       for (int i = 0; i < blocks_down; ++i) {
 #pragma unroll
-        for (int j = 0; j < blocks_across; ++j) multiply_tf32(sums[i][j], left[i], right[j]);
-      }
-    }
-  }
-
-  template <class Store>
-  __device__ void store(const Store& store) const {
-#pragma unroll
-    for (int i = 0; i < blocks_down; ++i) {
-#pragma unroll
-      for (int j = 0; j < blocks_across; ++j) {
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          store(first_row() + 16 * i + 8 * (part / 2), first_column() + 8 * j + 2 * (lane() % 4) + part % 2,
-                sums[i][j][part]);
-        }
+        for (int j = 0; j < blocks_across; ++j) multiply_tf32(this->sums[i][j], left[i], right[j]);
       }
     }
   }
@@ -244,8 +221,5 @@ void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan, Prec
     return launch_product<Problem, TensorProduct>(problem, batches, plan);
   launch_product<Problem, Float32Product>(problem, batches, plan);
 }
-
-// result[i] = Σ parts of the splits, in their order.
-void add_splits(const float* parts, int splits, std::int64_t count, float* result);
 
 }  // namespace dip::cuda

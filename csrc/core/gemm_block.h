@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "core/gemm_plan.h"
 
 namespace dip::cuda {
 
@@ -20,6 +21,34 @@ struct GemmBlock {
         begin(split * split_depth),
         end(min(depth, begin + split_depth)),
         slices((end - begin + T::depth - 1) / T::depth) {}
+};
+
+// The sums of a warp's part of a tile, 16 × 8 blocks, as tensor cores leave them in its lanes.
+template <class T>
+struct WarpSums {
+  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
+  float sums[blocks_down][blocks_across][4] = {};
+
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows; }
+  __device__ static int first_column() {
+    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
+  }
+
+  template <class Store>
+  __device__ void store(const Store& store) const {
+#pragma unroll
+    for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          store(first_row() + lane() / 4 + 16 * i + 8 * (part / 2),
+                first_column() + 8 * j + 2 * (lane() % 4) + part % 2, sums[i][j][part]);
+        }
+      }
+    }
+  }
 };
 
 // load(slice) starts the copies of one; set_depth(slice, d) leaves in shared memory what load will need to know of
@@ -40,6 +69,18 @@ __device__ void run_pipeline(int slices, const Load& load, const SetDepth& set_d
     if (thread < T::depth) set_depth(slice + T::stages, thread);
     add(slice);
   }
+}
+
+// result[i] = Σ parts of the splits, in their order.
+void add_splits(const float* parts, int splits, std::int64_t count, float* result);
+
+// Calls multiply with where the splits of a product write their `count` sums each, one after the other, and adds them.
+template <class Multiply>
+void sum_splits(const GemmPlan& plan, std::int64_t count, float* result, const Multiply& multiply) {
+  if (plan.splits == 1) return multiply(result);
+  const DeviceScratch<float> parts(plan.splits * count);
+  multiply(parts.data());
+  add_splits(parts.data(), plan.splits, count, result);
 }
 
 }  // namespace dip::cuda

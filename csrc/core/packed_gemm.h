@@ -120,16 +120,10 @@ struct PackedTile {
 
 // Each warp computes a part of the tile from 16 × 8 blocks.
 template <class T, class Number, bool a_across, bool b_across>
-class PackedProduct {
+class PackedProduct : public WarpSums<T> {
  public:
-  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
-  float sums[blocks_down][blocks_across][4] = {};
-
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows; }
-  __device__ static int first_column() {
-    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
-  }
+  using WarpSums<T>::blocks_down, WarpSums<T>::blocks_across, WarpSums<T>::sums;
+  using WarpSums<T>::lane, WarpSums<T>::first_row, WarpSums<T>::first_column;
 
   // The row of a matrix whose address load_matrices wants from this lane: of four, two down and two along the depth.
   __device__ static int octet_of_a(int row, int d) {
@@ -172,20 +166,6 @@ class PackedProduct {
 #pragma unroll
             for (int k = 0; k < 4; ++k) sums[i][j][k] += part[j][k];
           }
-        }
-      }
-    }
-  }
-
-  __device__ void store(Shared<float> tile) const {
-#pragma unroll
-    for (int i = 0; i < blocks_down; ++i) {
-#pragma unroll
-      for (int j = 0; j < blocks_across; ++j) {
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          const int row = first_row() + 16 * i + lane() / 4 + 8 * (part / 2);
-          tile[row * T::result_pitch + first_column() + 8 * j + 2 * (lane() % 4) + part % 2] = sums[i][j][part];
         }
       }
     }
@@ -299,7 +279,7 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   copy_async_wait<0>();
   __syncthreads();  // all are done with the operands
   const Shared<float> tile = shared_cast<float>(a_slices);
-  product.store(tile);
+  product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
   __syncthreads();
 #pragma unroll 4
   for (int step = 0; step < T::rows * T::columns / T::threads; ++step) {

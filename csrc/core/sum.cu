@@ -23,7 +23,7 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
 }
 
 // A block adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side by side; every lane
-// its own, then the lanes in order. partial[part][channel].
+// its own, then the lanes as a tree. partial[part][channel].
 template <bool side_by_side>
 __global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x,
                                double* partial) {

@@ -160,16 +160,6 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
   return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split);
 }
 
-std::int64_t x_count(const Conv2d& p) {
-  return p.N * p.C * p.window.h.input * p.window.w.input;
-}
-std::int64_t y_count(const Conv2d& p) {
-  return p.N * p.K * p.window.h.output * p.window.w.output;
-}
-std::int64_t weight_count(const Conv2d& p) {
-  return p.K * p.group_channels() * p.taps();
-}
-
 }  // namespace
 
 std::string conv2d_choice(const std::string&, const Conv2d& p) {
@@ -184,54 +174,41 @@ std::string conv2d_choice(const std::string&, const Conv2d& p) {
 
 void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y) {
   if (uses_packed(p, x.dtype)) return conv2d_forward_packed(p, x, weight, bias, y);
-  const Widened wide_x(x, x_count(p)), wide_weight(weight, weight_count(p)), wide_bias(bias, p.K);
-  const Unrounded result(y, y_count(p));
-  if (use_direct(p)) {
-    conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
-  } else {
+  const Widened wide_x(x, p.x_count()), wide_weight(weight, p.weight_count()), wide_bias(bias, p.K);
+  in_float32(y, p.y_count(), [&](float* result) {
+    if (use_direct(p)) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
     gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
-  }
-  result.round();
+  });
 }
 
 void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
   if (uses_packed(p, dy.dtype)) return conv2d_backward_data_packed(p, dy, weight, dx);
-  const Widened wide_dy(dy, y_count(p)), wide_weight(weight, weight_count(p));
-  const Unrounded result(dx, x_count(p));
-  if (use_direct(p)) {
-    conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
-    return result.round();
-  }
-  for (std::int64_t phase_h = 0; phase_h < p.window.h.stride; ++phase_h) {
-    for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
-      const BackwardData problem(p, make_phase(p.window.h, phase_h), make_phase(p.window.w, phase_w), wide_dy,
-                                 wide_weight, result);
-      gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
+  const Widened wide_dy(dy, p.y_count()), wide_weight(weight, p.weight_count());
+  in_float32(dx, p.x_count(), [&](float* result) {
+    if (use_direct(p)) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
+    for (std::int64_t phase_h = 0; phase_h < p.window.h.stride; ++phase_h) {
+      for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
+        const BackwardData problem(p, make_phase(p.window.h, phase_h), make_phase(p.window.w, phase_w), wide_dy,
+                                   wide_weight, result);
+        gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
+      }
     }
-  }
-  result.round();
+  });
 }
 
 void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
   if (uses_packed(p, x.dtype)) return conv2d_backward_weight_packed(p, dy, x, dweight);
-  const Widened wide_dy(dy, y_count(p)), wide_x(x, x_count(p));
-  const Unrounded result(dweight, weight_count(p));
-  if (use_direct(p)) {
-    conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
-    return result.round();
-  }
-  BackwardWeight problem(p, wide_dy, wide_x, result);
-  const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
-  if (cut.splits == 1) {
-    gather_gemm(problem, int(p.groups), cut, p.precision);
-  } else {
-    DeviceScratch<float> parts(std::int64_t{cut.splits} * problem.elements);
-    problem.dweight = parts.data();
-    gather_gemm(problem, int(p.groups), cut, p.precision);
-    add_splits(parts.data(), cut.splits, problem.elements, result);
-  }
-  result.round();
+  const Widened wide_dy(dy, p.y_count()), wide_x(x, p.x_count());
+  in_float32(dweight, p.weight_count(), [&](float* result) {
+    if (use_direct(p)) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
+    BackwardWeight problem(p, wide_dy, wide_x, result);
+    const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
+    sum_splits(cut, problem.elements, result, [&](float* to) {
+      problem.dweight = to;
+      gather_gemm(problem, int(p.groups), cut, p.precision);
+    });
+  });
 }
 
 void conv2d_backward_bias(const Conv2d& p, Reals dy, RealResults dbias) {

@@ -105,17 +105,17 @@ bool use_direct(const Conv2d& p) {
 }
 
 void conv2d_forward_direct(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  const std::int64_t count = p.N * p.K * p.window.h.output * p.window.w.output;
+  const std::int64_t count = p.y_count();
   launch_elements(forward_kernel, count, p, count, x, weight, bias, y);
 }
 
 void conv2d_backward_data_direct(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  const std::int64_t count = p.N * p.C * p.window.h.input * p.window.w.input;
+  const std::int64_t count = p.x_count();
   launch_elements(backward_data_kernel, count, p, count, dy, weight, dx);
 }
 
 void conv2d_backward_weight_direct(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  const std::int64_t count = p.K * p.group_channels() * p.taps();
+  const std::int64_t count = p.weight_count();
   launch_elements(backward_weight_kernel, count, p, count, dy, x, dweight);
 }
 

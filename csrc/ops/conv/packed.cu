@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "core/copy_kernels.h"
-#include "core/gather_gemm.h"
 #include "core/packed_gemm.h"
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
@@ -394,16 +393,13 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
 
 bool uses_packed(const Conv2d& p, DType dtype) {
   if (!has_tf32() || use_direct(p)) return false;
-  const Conv2d unfolded = with_rows_unfolded(p);
-  if (use_direct(with_whole_octets(p)) || use_direct(with_whole_octets(unfolded))) return false;
+  const Conv2d whole = with_whole_octets(with_rows_unfolded(p));
+  if (use_direct(with_whole_octets(p)) || use_direct(whole)) return false;
   if (dtype != DType::float32) return true;
   if (p.precision == Precision::medium) return false;  // TF32 has more bits than bfloat16
-  const Conv2d whole = with_whole_octets(unfolded);
-  const std::int64_t results = p.window.h.output * p.window.w.output;
-  const std::int64_t weights = whole.K * whole.group_channels() * whole.taps();
-  const std::int64_t images = p.N * (whole.C * whole.window.h.input * whole.window.w.input + whole.K * results);
-  return split_pays(p.N * p.K * results * p.group_channels() * p.taps(), images + weights,
-                    p.precision == Precision::high ? 3 : 6, multiprocessors());
+  return split_pays(p.y_count() * p.group_channels() * p.taps(),
+                    whole.x_count() + whole.y_count() + whole.weight_count(), p.precision == Precision::high ? 3 : 6,
+                    multiprocessors());
 }
 
 void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bias, RealResults y) {
@@ -452,12 +448,12 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
   const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
   BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
   const GemmPlan cut = plan(problem, p, true);
-  const Unrounded result(dweight, problem.elements);
-  DeviceScratch<float> parts(cut.splits > 1 ? std::int64_t{cut.splits} * problem.elements : 0);
-  problem.dweight = cut.splits > 1 ? parts.data() : result;
-  with_number(p, x.dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
-  if (cut.splits > 1) add_splits(parts.data(), cut.splits, problem.elements, result);
-  result.round();
+  in_float32(dweight, problem.elements, [&](float* result) {
+    sum_splits(cut, problem.elements, result, [&](float* to) {
+      problem.dweight = to;
+      with_number(p, x.dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
+    });
+  });
 }
 
 }  // namespace dip::cuda

@@ -17,6 +17,9 @@ struct Conv2d {
   std::int64_t group_channels() const { return C / groups; }
   std::int64_t group_filters() const { return K / groups; }
   std::int64_t taps() const { return window.h.kernel * window.w.kernel; }
+  std::int64_t x_count() const { return N * C * window.h.input * window.w.input; }
+  std::int64_t y_count() const { return N * K * window.h.output * window.w.output; }
+  std::int64_t weight_count() const { return K * group_channels() * taps(); }
 };
 
 }  // namespace dip

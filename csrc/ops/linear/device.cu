@@ -34,13 +34,10 @@ struct Product {
 template <class P>
 void multiply(P problem, Precision precision, bool may_split) {
   const GemmPlan plan = plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split);
-  if (plan.splits == 1) return gather_gemm(problem, 1, plan, precision);
-  float* result = problem.result;
-  const std::int64_t count = std::int64_t{problem.rows} * problem.columns;
-  DeviceScratch<float> parts(plan.splits * count);
-  problem.result = parts.data();
-  gather_gemm(problem, 1, plan, precision);
-  add_splits(parts.data(), plan.splits, count, result);
+  sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
+    problem.result = to;
+    gather_gemm(problem, 1, plan, precision);
+  });
 }
 
 // For arrays that 32-bit offsets do not reach: one result a thread.
@@ -83,10 +80,10 @@ void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResu
   const Conv2d same = as_convolution(p);
   if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
   const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
-  const Unrounded result(y, p.N * p.out);
-  product<false, true>(p.N, p.out, p.in, wide_x, p.in, 1, wide_weight, p.in, 1, wide_bias, p.activation, p.precision,
-                       false, result);
-  result.round();
+  in_float32(y, p.N * p.out, [&](float* result) {
+    product<false, true>(p.N, p.out, p.in, wide_x, p.in, 1, wide_weight, p.in, 1, wide_bias, p.activation, p.precision,
+                         false, result);
+  });
 }
 
 void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults dx) {
@@ -94,10 +91,10 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
   const Conv2d same = as_convolution(p);
   if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
   const Widened wide_dy(dy, p.N * p.out), wide_weight(weight, p.out * p.in);
-  const Unrounded result(dx, p.N * p.in);
-  product<false, false>(p.N, p.in, p.out, wide_dy, p.out, 1, wide_weight, 1, p.in, nullptr, {}, p.precision, true,
-                        result);
-  result.round();
+  in_float32(dx, p.N * p.in, [&](float* result) {
+    product<false, false>(p.N, p.in, p.out, wide_dy, p.out, 1, wide_weight, 1, p.in, nullptr, {}, p.precision, true,
+                          result);
+  });
 }
 
 void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dweight) {
@@ -105,9 +102,9 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
   const Conv2d same = as_convolution(p);
   if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
   const Widened wide_dy(dy, p.N * p.out), wide_x(x, p.N * p.in);
-  const Unrounded result(dweight, p.out * p.in);
-  product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, p.precision, true, result);
-  result.round();
+  in_float32(dweight, p.out * p.in, [&](float* result) {
+    product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, p.precision, true, result);
+  });
 }
 
 void linear_backward_bias(const Linear& p, Reals dy, RealResults dbias) {

@@ -15,6 +15,8 @@ void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t w
         width, " has more elements than its int32 indices can name (2147483647); split it");
 }
 
+namespace {
+
 void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size) {
   backend::check_indices(indices, element_count(shape, "indices"), size[0] * size[1],
                          [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
@@ -28,6 +30,8 @@ void check_plane_indices(const Arguments& args, const Shape& shape, const std::i
                                           size[0] * size[1] - 1);
                          });
 }
+
+}  // namespace
 
 void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x, const std::int32_t* indices,
                      Pair size, backend::RealResults y) {

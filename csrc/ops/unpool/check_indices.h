@@ -9,10 +9,8 @@ namespace dip {
 // ValueError for a plane with more elements than an int32 index can name.
 void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t width);
 
-// IndexError, on the GPU later, for one that is outside the plane of this size.
-void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size);
-
-// scatter_planes of an array of this shape, (N, C, H, W), into planes of `size`, with its indices checked.
+// scatter_planes of an array of this shape, (N, C, H, W), into planes of `size`, with its indices checked: IndexError,
+// on the GPU later, for one that is outside its plane.
 void scatter_checked(const Arguments& args, const Shape& shape, DIP_BACKEND::Reals x, const std::int32_t* indices,
                      Pair size, DIP_BACKEND::RealResults y);
 

@@ -1,4 +1,4 @@
-#include "core/gather_gemm.h"
+#include "core/gemm_block.h"
 
 namespace dip::cuda {
 namespace {
