@@ -23,8 +23,9 @@ def results(fault: str) -> list[bool]:
     return right
 
 
-def test_a_sound_kernel_passes() -> None:
+def test_sound_kernels_pass() -> None:
     assert all(results("none"))
+    assert all(results("warpgroup"))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -38,6 +39,16 @@ def test_a_missing_barrier_is_caught_in_any_order_of_the_threads(seed: int) -> N
 def test_a_copy_that_was_not_waited_for_is_caught(seed: int) -> None:
     emulated.set_seed(seed)
     assert not emulated.run_planted_fault("missing_wait")
+
+
+@pytest.mark.parametrize("missing", ["fence", "barrier"])
+def test_products_of_a_warpgroup_that_do_not_wait_for_their_operands_are_caught(missing: str) -> None:
+    with pytest.raises(RuntimeError, match="a product uses shared memory that"):
+        emulated.run_planted_fault(f"warpgroup_without_{missing}")
+
+
+def test_products_of_a_warpgroup_that_were_not_waited_for_are_caught() -> None:
+    assert not any(results("warpgroup_without_finish"))
 
 
 def test_a_read_beyond_a_shared_array_is_caught() -> None:

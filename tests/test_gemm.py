@@ -20,6 +20,7 @@ from test_half_precision import assert_rounded_once
 pytestmark = pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
 
 TILES = ("128x128", "32x128", "64x64")
+WARPGROUP_TILES = ("128x128 of warpgroups", "64x128 of warpgroups")
 
 # (N, in, out): on a GPU of a few multiprocessors each favours another tile.
 LINEAR = [(1100, 40, 260), (20, 50, 1500), (70, 33, 65), (5, 700, 3)]
@@ -104,6 +105,14 @@ def test_conv2d(k: int, stride: int, dilation: int, groups: int, way: str) -> No
         check(got, expected, bound(way, terms, magnitude), way)
 
 
+@pytest.fixture(params=[False, True], ids=["warps", "warpgroups"])
+def warpgroups(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Products of warps, and of warpgroups where the GPU has them."""
+    backend().set_warpgroups(request.param)
+    yield
+    backend().set_warpgroups(False)
+
+
 def halves(dtype: str, *arrays: Any) -> tuple[list[Any], list[Any]]:
     """Arrays of 16 bits on the GPU, and their numbers in float64."""
     stored = [cuda.to_device(a).astype(dtype) for a in arrays]
@@ -116,7 +125,7 @@ def check_halves(got: Any, product: Any, a: Any, b: Any, terms: int, dtype: str)
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize(("n", "i", "o"), [*LINEAR, (1500, 64, 20), (130, 200, 129), (1, 9, 16)])
-def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
+def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str, warpgroups: None) -> None:
     (x, weight, dy), (wx, wweight, wdy) = halves(dtype, normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3))
     check_halves(kernels.linear(x, weight), lambda a, b: a @ b.T, wx, wweight, i, dtype)
     check_halves(kernels.linear_backward_data(dy, weight), np.matmul, wdy, wweight, o, dtype)
@@ -138,7 +147,7 @@ def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
     ],
 )
 def test_conv2d_of_16_bits(
-    n: int, c: int, size: Any, k: int, kernel: Any, groups: int, options: dict[str, Any], dtype: str
+    n: int, c: int, size: Any, k: int, kernel: Any, groups: int, options: dict[str, Any], dtype: str, warpgroups: None
 ) -> None:
     geometry = {"groups": groups, "rounding": "floor", **options}
     hosts = [normal(n, c, *size), normal(k, c // groups, *kernel, seed=1)]
@@ -156,7 +165,7 @@ def test_conv2d_of_16_bits(
         check_halves(getattr(kernels, op)(*arrays, *rest, **geometry), product, *wide, terms, dtype)
 
 
-def test_bias_and_activation_of_groups_of_16_bits() -> None:
+def test_bias_and_activation_of_groups_of_16_bits(warpgroups: None) -> None:
     geometry: dict[str, Any] = {"groups": 2, "padding": 1}
     hosts = normal(2, 16, 7, 6), normal(40, 8, 3, 3, seed=1), normal(40, seed=2)
     (x, weight, bias), (wx, wweight, wbias) = halves("float16", *hosts)
@@ -214,8 +223,11 @@ def test_the_shapes_above_reach_every_tile() -> None:
     reached = set()
     for n, i, o in LINEAR:
         for rows, columns, depth in [(n, o, i), (n, i, o), (o, i, n)]:
-            reached.add(backend().plan_gemm(rows, columns, depth, 1, backend().multiprocessors(), False)[0])
-    assert reached == set(TILES) or DEVICE == "cuda"  # a GPU with many multiprocessors takes small tiles here
+            for has_warpgroups in (False, True):
+                plan = backend().plan_gemm(rows, columns, depth, 1, backend().multiprocessors(), False, has_warpgroups)
+                reached.add(plan[0])
+    # A GPU with many multiprocessors takes small tiles here.
+    assert reached == {*TILES, *WARPGROUP_TILES} or DEVICE == "cuda"
 
 
 @given(
@@ -225,14 +237,18 @@ def test_the_shapes_above_reach_every_tile() -> None:
     st.integers(1, 8),
     st.integers(1, 200),
     st.booleans(),
+    st.booleans(),
 )
-def test_a_plan_covers_the_depth_once(rows: int, columns: int, depth: int, batches: int, sms: int, split: bool) -> None:
-    tile, splits, length = backend().plan_gemm(rows, columns, depth, batches, sms, split)
-    assert tile in TILES
+def test_a_plan_covers_the_depth_once(
+    rows: int, columns: int, depth: int, batches: int, sms: int, split: bool, has_warpgroups: bool
+) -> None:
+    arguments = rows, columns, depth, batches, sms, split, has_warpgroups
+    tile, splits, length = backend().plan_gemm(*arguments)
+    assert tile in (WARPGROUP_TILES if has_warpgroups else ()) + TILES
     assert length % 16 == 0
     assert splits == 1 or split
     assert (splits - 1) * length < max(depth, 1) <= splits * length
-    assert backend().plan_gemm(rows, columns, depth, batches, sms, split) == (tile, splits, length)
+    assert backend().plan_gemm(*arguments) == (tile, splits, length)
 
 
 def test_numbers_are_split_where_there_is_enough_to_multiply() -> None:

@@ -38,10 +38,10 @@ __device__ Shared<T> shared_cast(Shared<U> pointer) {
   return reinterpret_cast<T*>(pointer);
 }
 
-// The shared memory whose size the launch gave.
+// The shared memory whose size the launch gave, at a multiple of 1024 bytes.
 template <class T>
 __device__ Shared<T> dynamic_shared() {
-  extern __shared__ __align__(16) char dip_dynamic_shared[];
+  extern __shared__ __align__(1024) char dip_dynamic_shared[];
   return reinterpret_cast<T*>(dip_dynamic_shared);
 }
 
@@ -180,5 +180,80 @@ __device__ inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], co
   DIP_MULTIPLY_16_BITS("bf16");
 }
 #undef DIP_MULTIPLY_16_BITS
+
+// Hopper's tensor cores read both operands from shared memory, for 128 threads at once, while the threads go on. Only
+// code for the architecture 90a has the instructions, and launchers ask has_warpgroup_products().
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define DIP_WARPGROUP_PRODUCTS 1
+#else
+#define DIP_WARPGROUP_PRODUCTS 0
+#endif
+
+// A matrix of 16-bit numbers in shared memory, as wgmma's descriptors have it: lines of 64 numbers, 128 bytes, whose
+// octets are permuted, octet o of line l being found at o ^ l % 8; eight lines are 1024 bytes. Either a line is a row
+// and 64 numbers of the depth, or a depth and 64 rows. Groups of eight lines are `stride` bytes apart and, where the
+// lines lie across the depth, the next 64 rows `leading` bytes.
+using SharedMatrix = std::uint64_t;
+
+__device__ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading, unsigned stride) {
+  constexpr SharedMatrix lines_of_128_bytes = SharedMatrix{1} << 62;
+  const SharedMatrix start = static_cast<unsigned>(__cvta_generic_to_shared(first)) >> 4 & 0x3fff;
+  return lines_of_128_bytes | SharedMatrix{stride >> 4} << 32 | SharedMatrix{leading >> 4} << 16 | start;
+}
+
+// What this thread wrote to shared memory is there for warpgroup products after the next barrier.
+__device__ inline void fence_shared_matrices() {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// The sums of a warpgroup: 64 × 128, of which warp w has rows 16·w and up, in blocks of 16 × 8 as mma.m16n8k16 has them.
+using WarpgroupSums = float[16][4];
+
+#define DIP_SUMS_4(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
+#define DIP_SUMS_16(i) DIP_SUMS_4(i), DIP_SUMS_4(i + 1), DIP_SUMS_4(i + 2), DIP_SUMS_4(i + 3)
+#define DIP_SUMS DIP_SUMS_16(0), DIP_SUMS_16(4), DIP_SUMS_16(8), DIP_SUMS_16(12)
+
+// Before the first product after the sums were touched.
+__device__ inline void begin_products(WarpgroupSums& d) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("wgmma.fence.sync.aligned;" : DIP_SUMS : : "memory");
+#endif
+}
+
+// Waits for the products that were started.
+__device__ inline void finish_products(WarpgroupSums& d) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("wgmma.commit_group.sync.aligned;\n wgmma.wait_group.sync.aligned 0;" : DIP_SUMS : : "memory");
+#endif
+}
+
+// Starts d += a·b, a 64 × 16 and b 16 × 128; `across` where an operand's lines lie across the depth.
+#if DIP_WARPGROUP_PRODUCTS
+#define DIP_MULTIPLY_GROUP(type)                                                                                     \
+  asm volatile(                                                                                                      \
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                                                   \
+      " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "  \
+      "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "    \
+      "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "        \
+      "%64, %65, 1, 1, 1, %66, %67;"                                                                                 \
+      : DIP_SUMS                                                                                                     \
+      : "l"(a), "l"(b), "n"(a_across ? 1 : 0), "n"(b_across ? 1 : 0))
+#else
+#define DIP_MULTIPLY_GROUP(type) __trap()
+#endif
+template <bool a_across, bool b_across>
+__device__ inline void multiply_group_half(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  DIP_MULTIPLY_GROUP("f16");
+}
+template <bool a_across, bool b_across>
+__device__ inline void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  DIP_MULTIPLY_GROUP("bf16");
+}
+#undef DIP_MULTIPLY_GROUP
+#undef DIP_SUMS
+#undef DIP_SUMS_16
+#undef DIP_SUMS_4
 
 }  // namespace dip::cuda

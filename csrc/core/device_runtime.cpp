@@ -146,6 +146,15 @@ bool has_tf32() {
   return major >= 8;
 }
 
+bool has_warpgroup_products() {
+  // Code for 90a runs on no later GPU.
+  static const bool built = std::string(DIP_CUDA_ARCHITECTURES).find("90a") != std::string::npos;
+  int major = 0, minor = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current_device()), "looking for a GPU");
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, current_device()), "looking for a GPU");
+  return built && major == 9 && minor == 0;
+}
+
 int shared_bytes_a_block() {
   int bytes = 0;
   check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device()),

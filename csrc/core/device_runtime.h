@@ -31,6 +31,7 @@ std::string device_name(int device);
 // Of the current device.
 int multiprocessors();
 bool has_tf32();
+bool has_warpgroup_products();
 int shared_bytes_a_block();
 
 // The stream that the operators of this thread use.

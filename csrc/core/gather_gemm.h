@@ -38,6 +38,7 @@ struct Tile {
   static constexpr int rows = tile_rows, columns = tile_columns, depth = 16, stages = 3;
   static constexpr int warps_down = tile_rows / 32 > 2 ? 2 : tile_rows / 32, warps_across = tile_columns / 32;
   static constexpr int threads = 32 * warps_down * warps_across;
+  static constexpr bool warpgroups = false;
   static_assert(tile_rows * depth % threads == 0 && tile_columns * depth % threads == 0, "all threads copy alike");
   static constexpr int warp_rows = tile_rows / warps_down, warp_columns = 32;
   // The paddings put what a warp reads at once into different banks.
@@ -208,7 +209,7 @@ void launch_product(const Problem& problem, int batches, const GemmPlan& plan) {
   switch (plan.tile) {
     case GemmTile::large: return launch_tile<Problem, Tile<128, 128>, Product>(problem, batches, plan);
     case GemmTile::wide: return launch_tile<Problem, Tile<32, 128>, Product>(problem, batches, plan);
-    case GemmTile::small: return launch_tile<Problem, Tile<64, 64>, Product>(problem, batches, plan);
+    default: return launch_tile<Problem, Tile<64, 64>, Product>(problem, batches, plan);
   }
 }
 

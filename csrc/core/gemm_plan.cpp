@@ -15,12 +15,15 @@ struct Candidate {
   // What an element of a tile costs against one of the largest, from the shared memory read for each product:
   // 1/rows + 1/columns of the tile, and a share for its prologue. To be replaced by measurements.
   double cost;
+  bool of_warpgroups = false;
 };
 
 constexpr Candidate candidates[] = {
     {GemmTile::large, 128, 128, 1.0},
     {GemmTile::wide, 32, 128, 1.5},
     {GemmTile::small, 64, 64, 1.3},
+    {GemmTile::warpgroups, 128, 128, 0.6, true},
+    {GemmTile::warpgroup, 64, 128, 0.7, true},
 };
 
 constexpr std::int64_t slice = 16, shortest_split = 256, most_splits = 64;
@@ -46,13 +49,26 @@ std::atomic<Float32Products>& float32_products() {
   return products;
 }
 
+// No GPU has run them yet: off until one has.
+std::atomic<bool>& warpgroups() {
+  static std::atomic<bool> on = [] {
+    const char* value = std::getenv("DIPKERNELS_GPU_WARPGROUPS");
+    const std::string name = value && *value ? value : "off";
+    check(name == "on" || name == "off", "environment variable DIPKERNELS_GPU_WARPGROUPS must be \"on\" or \"off\", got \"",
+          name, "\"");
+    return name == "on";
+  }();
+  return on;
+}
+
 }  // namespace
 
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split) {
+                   int multiprocessors, bool may_split, bool has_warpgroups) {
   GemmPlan best{};
   double least = 0.0;
   for (const Candidate& candidate : candidates) {
+    if (candidate.of_warpgroups && !has_warpgroups) continue;
     const std::int64_t blocks = divide_up(rows, candidate.rows) * divide_up(columns, candidate.columns) * batches;
     std::int64_t splits = 1;
     if (may_split) {
@@ -84,6 +100,14 @@ bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, 
 
 void set_float32_products(const std::string& name) {
   float32_products() = parse(name, "set_float32_products: name");
+}
+
+bool may_use_warpgroups() {
+  return warpgroups();
+}
+
+void set_warpgroups(bool on) {
+  warpgroups() = on;
 }
 
 }  // namespace dip::cuda

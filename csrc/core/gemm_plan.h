@@ -8,7 +8,8 @@
 
 namespace dip::cuda {
 
-enum class GemmTile { large, wide, small };  // 128 × 128, 32 × 128, 64 × 64 elements of the result a block
+// 128 × 128, 32 × 128, 64 × 64 elements of the result a block; of warpgroups, 64 × 128 elements each, two or one.
+enum class GemmTile { large, wide, small, warpgroups, warpgroup };
 
 struct GemmPlan {
   GemmTile tile;
@@ -17,9 +18,9 @@ struct GemmPlan {
 };
 
 // Chooses the tile that keeps the GPU's multiprocessors busiest. Only where `may_split` the depth is cut, for results
-// too small to fill the GPU with blocks.
+// too small to fill the GPU with blocks, and only where it `has_warpgroups` their tiles are taken.
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split);
+                   int multiprocessors, bool may_split, bool has_warpgroups);
 
 // Whether so many multiply-adds of float32 are faster as so many `products` of numbers split into bfloat16 planes,
 // which have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
@@ -27,5 +28,10 @@ bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, 
 
 // "auto", "fma" or "split".
 void set_float32_products(const std::string& name);
+
+// Whether numbers of 16 bits may be multiplied by warpgroups, where the GPU has them: where set_warpgroups or
+// DIPKERNELS_GPU_WARPGROUPS=on says so.
+bool may_use_warpgroups();
+void set_warpgroups(bool on);
 
 }  // namespace dip::cuda

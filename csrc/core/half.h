@@ -12,6 +12,10 @@ struct Half {
   __device__ static Half round(float x) { return {float_to_half(x)}; }
   __device__ float widen() const { return half_to_float(bits); }
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) { multiply_half(d, a, b); }
+  template <bool a_across, bool b_across>
+  __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+    multiply_group_half<a_across, b_across>(d, a, b);
+  }
 };
 
 // The upper half of a float32.
@@ -27,6 +31,10 @@ struct Bfloat {
   __device__ float widen() const { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     multiply_bfloat(d, a, b);
+  }
+  template <bool a_across, bool b_across>
+  __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+    multiply_group_bfloat<a_across, b_across>(d, a, b);
   }
 };
 

@@ -37,6 +37,18 @@ constexpr Place nowhere = {0, -(1 << 29), 0};
 template <int lines_, int octets_>
 struct Slice {
   static constexpr int lines = lines_, octets = octets_, pitch = (octets + 1) * octet, numbers = lines * pitch;
+
+  __device__ static int at(int line, int which) { return line * pitch + which * octet; }
+};
+
+// The same as SharedMatrix has it: without padding, in columns of eight octets.
+template <int lines_, int octets_>
+struct MatrixSlice {
+  static constexpr int lines = lines_, octets = octets_, numbers = lines * octets * octet;
+
+  __device__ static int at(int line, int which) {
+    return ((which / 8 * lines + line) * 8 + (which % 8 ^ line % 8)) * octet;
+  }
 };
 
 // float32 as so many bfloat16 numbers. Two planes have 16 bits of a number and three all 24; the products that are left
@@ -91,21 +103,21 @@ struct AsStored {
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     Number::multiply(d, a, b);
   }
+  template <bool a_across, bool b_across>
+  __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+    Number::template multiply_group<a_across, b_across>(d, a, b);
+  }
   __device__ static Number round(float x) { return Number::round(x); }
   __device__ static float widen(Number x) { return x.widen(); }
 };
 
-template <int tile_rows, int tile_columns, int planes, bool a_across, bool b_across>
-struct PackedTile {
-  static constexpr int rows = tile_rows, columns = tile_columns, depth = planes == 1 ? 32 : 16;
-  static constexpr int stages = planes == 3 ? 3 : 4;
-  using A = std::conditional_t<a_across, Slice<depth, rows / octet>, Slice<rows, depth / octet>>;
-  using B = std::conditional_t<b_across, Slice<depth, columns / octet>, Slice<columns, depth / octet>>;
-  static constexpr int warps_down = rows / 32 > 2 ? 2 : rows / 32, warps_across = columns / 32;
-  static constexpr int warp_rows = rows / warps_down, warp_columns = 32;
-  static constexpr int threads = 32 * warps_down * warps_across;
-  static constexpr int blocks_a_multiprocessor = (planes == 1 ? 512 : 256) / threads;  // that registers are kept for
-  // Of the places and shifts those of the columns stay, and those of the depth go with the slices.
+// What a block keeps in shared memory: slices of both operands, and of the places and shifts those of its columns and,
+// slice by slice, those of the depth.
+template <int rows_, int columns_, int depth_, int stages_, int planes, class A_, class B_, bool b_across>
+struct TileMemory {
+  using A = A_;
+  using B = B_;
+  static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_;
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
   static constexpr int a_numbers = planes * A::numbers, b_numbers = planes * B::numbers;  // of a stage
@@ -116,6 +128,30 @@ struct PackedTile {
   // The results pass through the operands' memory, so that neighbours are written by neighbouring threads.
   static constexpr int result_pitch = columns + 4;
   static_assert(rows * result_pitch * 4 <= operand_bytes, "the tile of results has room");
+};
+
+template <template <int, int> class AnySlice, int rows, int depth, bool across>
+using SliceOf = std::conditional_t<across, AnySlice<depth, rows / octet>, AnySlice<rows, depth / octet>>;
+
+// Multiplied by mma.sync.
+template <int rows_, int columns_, int planes, bool a_across, bool b_across, int depth_ = planes == 1 ? 32 : 16>
+struct PackedTile : TileMemory<rows_, columns_, depth_, planes == 3 ? 3 : 4, planes,
+                               SliceOf<Slice, rows_, depth_, a_across>, SliceOf<Slice, columns_, depth_, b_across>,
+                               b_across> {
+  static constexpr int warps_down = rows_ / 32 > 2 ? 2 : rows_ / 32, warps_across = columns_ / 32;
+  static constexpr int warp_rows = rows_ / warps_down, warp_columns = 32;
+  static constexpr int threads = 32 * warps_down * warps_across;
+  static constexpr int blocks_a_multiprocessor = (planes == 1 ? 512 : 256) / threads;  // that registers are kept for
+  static constexpr bool warpgroups = false;
+};
+
+// Multiplied by wgmma: each warpgroup has 64 rows.
+template <int rows_, bool a_across, bool b_across>
+struct WarpgroupTile : TileMemory<rows_, 128, 64, 3, 1, SliceOf<MatrixSlice, rows_, 64, a_across>,
+                                  SliceOf<MatrixSlice, 128, 64, b_across>, b_across> {
+  static constexpr int warps_across = 1, warp_rows = 16, warp_columns = 128, threads = 2 * rows_;
+  static constexpr int blocks_a_multiprocessor = rows_ == 64 ? 3 : 2;
+  static constexpr bool warpgroups = true;
 };
 
 // Each warp computes a part of the tile from 16 × 8 blocks.
@@ -184,6 +220,25 @@ class PackedProduct : public WarpSums<T> {
   }
 };
 
+// Each warpgroup computes 64 rows of the tile.
+template <class T, class Number, bool a_across, bool b_across>
+class WarpgroupProduct : public WarpSums<T> {
+ public:
+  __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
+    constexpr int line = 64, leading = T::depth * line * 2, stride = 8 * line * 2;
+    const int group = static_cast<int>(threadIdx.x) / 128;
+    WarpgroupSums& all = this->sums[0];
+    begin_products(all);
+#pragma unroll
+    for (int d = 0; d < T::depth; d += 16) {
+      const SharedMatrix left = shared_matrix(a + group * 64 * line + (a_across ? d * line : d), leading, stride);
+      const SharedMatrix right = shared_matrix(b + (b_across ? d * line : d), leading, stride);
+      Number::template multiply_group<a_across, b_across>(all, left, right);
+    }
+    finish_products(all);
+  }
+};
+
 // A Problem has
 //   static constexpr bool a_across, b_across  whether octets lie across the depth
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
@@ -235,44 +290,65 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   }
   __syncthreads();
 
-  const auto load = [&](int slice) {
-    const Shared<std::uint16_t> a_slice = a_slices + slice % T::stages * T::a_numbers;
-    const Shared<std::uint16_t> b_slice = b_slices + slice % T::stages * T::b_numbers;
-    const Shared<Place> slice_places = depth_places + slice % T::stages * T::depth_places;
-    const Shared<int> slice_lines = depth_lines + slice % T::stages * T::depth;
+  // Of the lines a thread copies the same octet of every `step`-th: what it knows of them it keeps.
+  static_assert(T::threads % A::octets == 0 && T::threads % B::octets == 0, "an octet is a thread's");
+  constexpr int a_step = T::threads / A::octets, b_step = T::threads / B::octets;
+  constexpr int a_steps = (A::lines + a_step - 1) / a_step, b_steps = (B::lines + b_step - 1) / b_step;
+  const int a_line = thread / A::octets, a_octet = thread % A::octets;
+  const int b_line = thread / B::octets, b_octet = thread % B::octets;
+  int a_from[Problem::a_across ? 1 : a_steps];
 #pragma unroll
-    for (int first = 0; first < A::lines * A::octets; first += T::threads) {
-      const int e = first + thread, line = e / A::octets, at = e % A::octets;
-      if (A::lines * A::octets % T::threads != 0 && line >= A::lines) break;
-      const int i = first_row + (Problem::a_across ? at * octet : line);
-      const int d = block.begin + slice * T::depth + at * octet;
-      const int from = Problem::a_across ? slice_lines[line] : d < block.end ? problem.a_at(i) : -1;
-      const bool valid = i < problem.rows && from >= 0;
-      const int offset = valid ? from + (Problem::a_across ? i : d) : 0;
+  for (int step = 0; !Problem::a_across && step < a_steps; ++step) {
+    const int i = first_row + a_line + step * a_step;
+    a_from[step] = i < problem.rows ? problem.a_at(i) : -1;
+  }
+  Place columns[Problem::b_across ? 1 : b_steps];
+#pragma unroll
+  for (int step = 0; step < (Problem::b_across ? 1 : b_steps); ++step) {
+    const int at = Problem::b_across ? b_octet : b_line + step * b_step;
+    columns[step] = at < T::column_places ? column_places[at] : nowhere;
+  }
+
+  const auto load = [&](int slice) {
+    const int stage = slice % T::stages;
+    const Shared<std::uint16_t> a_slice = a_slices + stage * T::a_numbers, b_slice = b_slices + stage * T::b_numbers;
+    const Shared<Place> slice_places = depth_places + stage * T::depth_places;
+    const Shared<int> slice_lines = depth_lines + stage * T::depth;
+    const int along = Problem::a_across ? first_row + a_octet * octet : block.begin + slice * T::depth + a_octet * octet;
+    const bool inside = along < (Problem::a_across ? problem.rows : block.end);
+#pragma unroll
+    for (int step = 0; step < a_steps; ++step) {
+      const int line = a_line + step * a_step;
+      if (A::lines % a_step != 0 && line >= A::lines) break;
+      const int from = Problem::a_across ? slice_lines[line] : a_from[step];
+      const bool valid = inside && from >= 0;
+      const unsigned offset = valid ? from + along : 0;  // not negative: a sign would cost instructions
 #pragma unroll
       for (int plane = 0; plane < Number::planes; ++plane) {
-        copy_octet_async(a_slice + plane * A::numbers + line * A::pitch + at * octet,
+        copy_octet_async(a_slice + plane * A::numbers + A::at(line, a_octet),
                          problem.a + plane * problem.a_plane + offset, valid);
       }
     }
+    const Place shift = Problem::b_across ? columns[0] : slice_places[b_octet];
 #pragma unroll
-    for (int first = 0; first < B::lines * B::octets; first += T::threads) {
-      const int e = first + thread, line = e / B::octets, at = e % B::octets;
-      if (B::lines * B::octets % T::threads != 0 && line >= B::lines) break;
-      const Place place = Problem::b_across ? slice_places[line] : column_places[line];
-      const Place shift = Problem::b_across ? column_places[at] : slice_places[at];
+    for (int step = 0; step < b_steps; ++step) {
+      const int line = b_line + step * b_step;
+      if (B::lines % b_step != 0 && line >= B::lines) break;
+      const Place place = Problem::b_across ? slice_places[line] : columns[step];
       const bool valid = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
                          static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
-      const int offset = valid ? place.offset + shift.offset : 0;
+      const unsigned offset = valid ? place.offset + shift.offset : 0;
 #pragma unroll
       for (int plane = 0; plane < Number::planes; ++plane) {
-        copy_octet_async(b_slice + plane * B::numbers + line * B::pitch + at * octet,
+        copy_octet_async(b_slice + plane * B::numbers + B::at(line, b_octet),
                          problem.b + plane * problem.b_plane + offset, valid);
       }
     }
   };
 
-  PackedProduct<T, Number, Problem::a_across, Problem::b_across> product;
+  std::conditional_t<T::warpgroups, WarpgroupProduct<T, Number, Problem::a_across, Problem::b_across>,
+                     PackedProduct<T, Number, Problem::a_across, Problem::b_across>>
+      product;
   run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_slices + slice % T::stages * T::a_numbers, b_slices + slice % T::stages * T::b_numbers);
   });
@@ -309,12 +385,20 @@ void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   using Wide = PackedTile<32, 128, Number::planes, a, b>;
   using Small = PackedTile<64, 64, Number::planes, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
+  if constexpr (Number::planes == 1) {
+    if (plan.tile == GemmTile::warpgroups) {
+      return launch_packed_tile<WarpgroupTile<128, a, b>, Problem, Number>(problem, batches, plan);
+    }
+    if (plan.tile == GemmTile::warpgroup) {
+      return launch_packed_tile<WarpgroupTile<64, a, b>, Problem, Number>(problem, batches, plan);
+    }
+  }
   // Of GPUs for graphics not all have the shared memory that the largest tile takes with three planes.
   const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
   switch (fits ? plan.tile : GemmTile::small) {
     case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
     case GemmTile::wide: return launch_packed_tile<Wide, Problem, Number>(problem, batches, plan);
-    case GemmTile::small: return launch_packed_tile<Small, Problem, Number>(problem, batches, plan);
+    default: return launch_packed_tile<Small, Problem, Number>(problem, batches, plan);
   }
 }
 

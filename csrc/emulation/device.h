@@ -1,9 +1,9 @@
 // The device layer on the host: the same .cu sources, compiled as C++, with a block's threads as fibers.
 //
 // What it catches: two threads that use the same shared memory with no barrier between, one of them changing it; what
-// an asynchronous copy brings, read before it was waited for; barriers that not all threads reach; accesses outside a
-// shared array and, under AddressSanitizer, outside any other. What it cannot: races between blocks, and anything about
-// speed.
+// an asynchronous copy brings, read before it was waited for; operands of a warpgroup's product that no fence was put
+// behind, and its sums, used before it was waited for; barriers that not all threads reach; accesses outside a shared
+// array and, under AddressSanitizer, outside any other. What it cannot: races between blocks, and anything about speed.
 #pragma once
 
 #include <cmath>
@@ -53,6 +53,7 @@ struct SharedArray {
   struct Word {
     int written_at = -1, read_at = -1, atomic_at = -1;  // numbers of barriers
     int writer = -1, reader = -1;                       // threads; reader -2: several
+    int fences = 0;                                     // that the writer had made
   };
   std::vector<char> bytes;
   std::vector<Word> words;
@@ -110,6 +111,24 @@ class Shared {
 void copy_async(SharedArray* array, void* to, const void* from, std::size_t bytes, bool valid);
 void copy_async_commit();
 void copy_async_wait(int pending);
+
+// A descriptor of wgmma, and the array that its addresses are in.
+struct SharedMatrix {
+  SharedArray* array;
+  std::uint64_t descriptor;
+};
+
+// What this thread wrote to shared memory is there for the products of warpgroups after the next barrier.
+void fence_shared_matrices();
+
+using WarpgroupSums = float[16][4];
+using Widen = float (*)(std::uint16_t);
+
+// Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when they are waited
+// for, and not before.
+void begin_products();
+void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across, Widen widen);
+void finish_products();
 
 }  // namespace dip::emulation
 
@@ -297,11 +316,42 @@ void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, 
   emulation::warp_barrier();
   add_product(d, all_a, all_b, 16);
 }
+inline float bfloat_to_float(std::uint16_t bits) {
+  return __uint_as_float(static_cast<unsigned>(bits) << 16);
+}
 inline void multiply_half(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
   multiply_16_bits(d, a, b, half_to_float);
 }
 inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
-  multiply_16_bits(d, a, b, [](std::uint16_t bits) { return __uint_as_float(static_cast<unsigned>(bits) << 16); });
+  multiply_16_bits(d, a, b, bfloat_to_float);
+}
+
+using emulation::fence_shared_matrices;
+using emulation::SharedMatrix;
+using emulation::WarpgroupSums;
+
+// As PTX lays a descriptor out; addresses count from the start of the array, which on a GPU lies at a multiple of 1024.
+inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading, unsigned stride) {
+  const auto start = reinterpret_cast<const char*>(first.address()) - first.array()->bytes.data();
+  emulation::check_aligned(reinterpret_cast<const void*>(start | leading | stride), 16);
+  const auto field = [](std::uint64_t bytes, int bit) { return (bytes >> 4 & 0x3fff) << bit; };
+  return {first.array(),
+          std::uint64_t{1} << 62 | field(stride, 32) | field(leading, 16) | field(static_cast<std::uint64_t>(start), 0)};
+}
+
+inline void begin_products(WarpgroupSums&) {
+  emulation::begin_products();
+}
+inline void finish_products(WarpgroupSums&) {
+  emulation::finish_products();
+}
+template <bool a_across, bool b_across>
+void multiply_group_half(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  emulation::multiply_group(d, a, a_across, b, b_across, half_to_float);
+}
+template <bool a_across, bool b_across>
+void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  emulation::multiply_group(d, a, a_across, b, b_across, bfloat_to_float);
 }
 
 }  // namespace dip::cuda

@@ -108,6 +108,10 @@ bool has_tf32() {
   return true;
 }
 
+bool has_warpgroup_products() {
+  return true;
+}
+
 int shared_bytes_a_block() {
   return 227 << 10;  // as Hopper has
 }

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/device.h"
+#include "core/packed_gemm.h"
 
 namespace dip::cuda {
 namespace {
@@ -26,6 +27,33 @@ __global__ void copy_kernel(const float* numbers, int* result) {
   copy_async_commit();
   copy_async_wait<1>();  // 0 would wait for the group
   result[threadIdx.x] = copies[threadIdx.x] == static_cast<float>(threadIdx.x);
+}
+
+// A warpgroup multiplies: row i of A has its one in depth i % 16, so that the product's rows are depths of B.
+__global__ void warpgroup_kernel(bool with_fence, bool with_barrier, bool with_finish, int* result) {
+  using A = MatrixSlice<64, octet>;
+  using B = MatrixSlice<128, octet>;
+  const Shared<std::uint16_t> a = dynamic_shared<std::uint16_t>(), b = a + A::numbers;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
+  const auto number_of_b = [](int column, int d) { return static_cast<float>(column % 16 * 16 + d); };
+  for (int d = 0; d < 16; ++d) {
+    const int place = B::at(thread, d / octet) + d % octet;
+    b[place] = Bfloat::round(number_of_b(thread, d)).bits;
+    if (thread < 64) a[A::at(thread, d / octet) + d % octet] = Bfloat::round(d == thread % 16 ? 1.0f : 0.0f).bits;
+  }
+  if (with_fence) fence_shared_matrices();
+  if (with_barrier) __syncthreads();
+  WarpgroupSums sums = {};
+  begin_products(sums);
+  Bfloat::multiply_group<false, false>(sums, shared_matrix(a, 0, 1024), shared_matrix(b, 0, 1024));
+  if (with_finish) finish_products(sums);
+  result[thread] = 1;
+  for (int j = 0; j < 16; ++j) {
+    for (int part = 0; part < 4; ++part) {
+      const int row = lane / 4 + 8 * (part / 2), column = 8 * j + 2 * (lane % 4) + part % 2;
+      if (sums[j][part] != number_of_b(column, row)) result[thread] = 0;
+    }
+  }
 }
 
 __global__ void shared_overrun_kernel(int* result) {
@@ -64,6 +92,12 @@ bool run_planted_fault(const std::string& name) {
     std::iota(host.begin(), host.end(), 0.0f);
     copy_to_device(numbers.data(), host.data(), threads * sizeof(float));
     launch(copy_kernel, 1u, static_cast<unsigned>(threads), numbers.data(), result.data());
+    expected.assign(threads, 1);
+  } else if (name.rfind("warpgroup", 0) == 0) {
+    const DeviceScratch<int> all(128);
+    launch(warpgroup_kernel, Grid{}, 128u, std::size_t{(64 + 128) * 128}, name != "warpgroup_without_fence",
+           name != "warpgroup_without_barrier", name != "warpgroup_without_finish", all.data());
+    copy_on_device(result.data(), all.data(), threads * sizeof(int));
     expected.assign(threads, 1);
   } else {
     check(name == "none" || name == "missing_barrier", "run_planted_fault: there is no fault \"", name, "\"");

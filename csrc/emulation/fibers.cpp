@@ -58,12 +58,29 @@ struct Copy {
   char value[16];
 };
 
+// One product of a warpgroup, 64 × 128 × 16. Its operands are read for all 128 threads at once, by the first.
+struct GroupProduct {
+  WarpgroupSums* sums;
+  SharedMatrix a, b;
+  bool a_across, b_across;
+  Widen widen;
+};
+
+struct GroupOperands {
+  float a[64][16], b[16][128];
+  int threads = 0;  // that had them
+};
+
 struct Fiber {
   std::unique_ptr<char[]> stack{new char[stack_bytes]};
   void* top = nullptr;  // the saved stack pointer
   Dim3 index;
   Waiting waiting = Waiting::nothing;
   std::vector<std::vector<Copy>> copies;  // groups of asynchronous copies, the last one open
+  int fences = 0;
+  bool products_begun = false;
+  std::vector<GroupProduct> products;  // under way
+  int finished = 0;
 };
 
 struct Warp {
@@ -78,6 +95,7 @@ struct Block {
   std::vector<Fiber>& fibers;
   std::vector<Warp> warps;
   std::map<const void*, SharedArray> shared;
+  std::map<std::pair<std::size_t, int>, GroupOperands> operands;  // by warpgroup and number of the product
   int barriers = 0;
   std::size_t dynamic_shared_bytes = 0;
   void* scheduler = nullptr;
@@ -136,6 +154,9 @@ void enter_fiber() {
 void start(Fiber& fiber) {
   fiber.waiting = Waiting::nothing;
   fiber.copies.assign(1, {});
+  fiber.fences = fiber.finished = 0;
+  fiber.products_begun = false;
+  fiber.products.clear();
 #if defined(__SANITIZE_ADDRESS__)
   // The frame of enter_fiber was left and never returned from: its red zones are still marked.
   __asan_unpoison_memory_region(fiber.stack.get(), stack_bytes);
@@ -248,6 +269,7 @@ void check_access(SharedArray* array, const void* address, std::size_t bytes, Ac
     } else if (access == Access::write) {
       word.writer = thread;
       word.written_at = now;
+      word.fences = block->fiber().fences;
     } else {
       word.atomic_at = now;
     }
@@ -281,6 +303,90 @@ void copy_async_wait(int pending) {
     }
     copies.erase(copies.begin());
   }
+}
+
+void fence_shared_matrices() {
+  ++block->fiber().fences;
+}
+
+namespace {
+
+// The number at one line and place in it; eight lines are 1024 bytes, and the octets of each are permuted.
+float number_at(const GroupProduct& product, SharedMatrix matrix, std::uint64_t offset) {
+  const std::uint64_t start = (matrix.descriptor & 0x3fff) << 4;
+  const std::uint64_t place = start + offset, permuted = place ^ (place >> 7 & 7) << 4;
+  if (permuted + 2 > matrix.array->bytes.size()) throw std::logic_error("an access outside a shared array");
+  SharedArray::Word& word = matrix.array->words[permuted / 4];
+  // These reads are of another kind than a thread's own: not even what the thread itself wrote is there without both.
+  if (word.written_at >= 0) {
+    if (word.written_at == block->barriers) {
+      throw std::logic_error("a product uses shared memory that was written after the last barrier");
+    }
+    if (block->fibers[static_cast<std::size_t>(word.writer)].fences == word.fences) {
+      throw std::logic_error("a product uses shared memory that no fence was put behind");
+    }
+  }
+  word.reader = -2;
+  word.read_at = block->barriers;
+  std::uint16_t bits;
+  std::memcpy(&bits, matrix.array->bytes.data() + permuted, sizeof bits);
+  return product.widen(bits);
+}
+
+// Of the operand's 16 depths and `lines` rows or columns, (line, depth).
+std::uint64_t offset_in(SharedMatrix matrix, bool across, int line, int depth) {
+  const std::uint64_t leading = (matrix.descriptor >> 16 & 0x3fff) << 4, stride = (matrix.descriptor >> 32 & 0x3fff) << 4;
+  const auto at = [](int i) { return static_cast<std::uint64_t>(i); };
+  return across ? at(line / 64) * leading + at(line % 64) * 2 + at(depth / 8) * stride + at(depth % 8) * 128
+                : at(line / 8) * stride + at(line % 8) * 128 + at(depth) * 2;
+}
+
+void read_operands(const GroupProduct& product, GroupOperands& to) {
+  for (const SharedMatrix matrix : {product.a, product.b}) {
+    if (matrix.descriptor >> 62 != 1) throw std::logic_error("a shared matrix has lines of 128 bytes");
+  }
+  for (int k = 0; k < 16; ++k) {
+    for (int i = 0; i < 64; ++i) {
+      to.a[i][k] = number_at(product, product.a, offset_in(product.a, product.a_across, i, k));
+    }
+    for (int j = 0; j < 128; ++j) {
+      to.b[k][j] = number_at(product, product.b, offset_in(product.b, product.b_across, j, k));
+    }
+  }
+}
+
+}  // namespace
+
+void begin_products() {
+  block->fiber().products_begun = true;
+}
+
+void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across, Widen widen) {
+  if (!block->fiber().products_begun) throw std::logic_error("products of a warpgroup were not begun");
+  block->fiber().products.push_back({&sums, a, b, a_across, b_across, widen});
+}
+
+void finish_products() {
+  Fiber& fiber = block->fiber();
+  const std::size_t group = block->running / 128;
+  const int lane = static_cast<int>(block->running % 32), warp = static_cast<int>(block->running % 128 / 32);
+  for (const GroupProduct& product : fiber.products) {
+    const auto key = std::pair(group, fiber.finished++);
+    GroupOperands& operands = block->operands[key];
+    if (operands.threads == 0) read_operands(product, operands);
+    for (int j = 0; j < 16; ++j) {
+      for (int part = 0; part < 4; ++part) {
+        const int row = 16 * warp + lane / 4 + 8 * (part / 2), column = 8 * j + 2 * (lane % 4) + part % 2;
+        float& sum = (*product.sums)[j][part];
+        double exact = sum;
+        for (int k = 0; k < 16; ++k) exact += static_cast<double>(operands.a[row][k]) * operands.b[k][column];
+        sum = cuda::toward_zero(exact);
+      }
+    }
+    if (++operands.threads == 128) block->operands.erase(key);
+  }
+  fiber.products.clear();
+  fiber.products_begun = false;
 }
 
 void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body) {
