@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ class Cpu:
     name = "cpu"
     images = 16  # the batch of the larger convolutions
     precisions = ("highest", "high", "medium")
+
+    def choose(self, precision: str) -> None:
+        """Sets what an operator's arguments do not say of this one of the precisions."""
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
@@ -48,10 +52,15 @@ class Gpu:
 
     name = "cuda"
     images = 64
-    precisions = ("highest", "high", "medium", "bfloat16")
+    precisions = ("highest", "high", "medium", "bfloat16", "bfloat16 by warpgroups")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
+        self.backend = import_module("dipkernels._cuda")
+
+    def choose(self, precision: str) -> None:
+        """Whether warpgroups multiply numbers of 16 bits."""
+        self.backend.set_warpgroups(precision == "bfloat16 by warpgroups")
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

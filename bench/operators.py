@@ -2,7 +2,7 @@
 
 PyTorch runs contiguous and channels-last where that matters, and its better time counts. It multiplies in float32
 against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU. In the rows
-named bfloat16 both have such arrays.
+named bfloat16 both have such arrays; "by warpgroups" ours are multiplied as DIPKERNELS_GPU_WARPGROUPS=on has it.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def _allow_tf32(precision: str) -> None:
 
 def _stored(arrays: list[Any], precision: str, device: Device, theirs: bool = False) -> list[Any]:
     """The arrays that are multiplied: for "bfloat16", and by PyTorch on a CPU for "medium", of that dtype."""
-    if precision != "bfloat16" and not (theirs and precision == "medium" and device.name == "cpu"):
+    if not precision.startswith("bfloat16") and not (theirs and precision == "medium" and device.name == "cpu"):
         return arrays
     return [a.bfloat16() if isinstance(a, torch.Tensor) else a.astype("bfloat16") for a in arrays]
 
 
 def _options(precision: str) -> dict[str, str]:
     """Numbers of 16 bits are multiplied as they are, whatever the precision."""
-    return {} if precision == "bfloat16" else {"precision": precision}
+    return {} if precision.startswith("bfloat16") else {"precision": precision}
 
 
 def _label(name: str, precision: str) -> str:
@@ -101,7 +101,7 @@ def _convolutions(device: Device) -> Iterator[Contest]:
             ]:
                 yield Contest(
                     f"{_label(op, precision)} {name}", shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, o=options: getattr(ops, f)(*a, **o),
+                    lambda f=op, a=arguments, o=options, p=precision: (device.choose(p), getattr(ops, f)(*a, **o))[1],
                     [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in layouts],
                     lambda f=theirs, a=tensors: f([each.double() for each in a]),
                 )  # fmt: skip
@@ -154,7 +154,7 @@ def _linears(device: Device) -> Iterator[Contest]:
             ]:
                 yield Contest(
                     _label(op, precision), shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, o=options: getattr(ops, f)(*a, **o),
+                    lambda f=op, a=arguments, o=options, p=precision: (device.choose(p), getattr(ops, f)(*a, **o))[1],
                     [lambda f=theirs, t=tensors, p=precision: (_allow_tf32(p), f(t))[1]],
                 )  # fmt: skip
 

@@ -208,7 +208,8 @@ __device__ inline void fence_shared_matrices() {
 #endif
 }
 
-// The sums of a warpgroup: 64 × 128, of which warp w has rows 16·w and up, in blocks of 16 × 8 as mma.m16n8k16 has them.
+// The sums of a warpgroup: 64 × 128, of which warp w has rows 16·w and up, in blocks of 16 × 8 as mma.m16n8k16 has
+// them.
 using WarpgroupSums = float[16][4];
 
 #define DIP_SUMS_4(i) "+f"(d[i][0]), "+f"(d[i][1]), "+f"(d[i][2]), "+f"(d[i][3])
@@ -231,15 +232,16 @@ __device__ inline void finish_products(WarpgroupSums& d) {
 
 // Starts d += a·b, a 64 × 16 and b 16 × 128; `across` where an operand's lines lie across the depth.
 #if DIP_WARPGROUP_PRODUCTS
-#define DIP_MULTIPLY_GROUP(type)                                                                                     \
-  asm volatile(                                                                                                      \
-      "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                                                   \
-      " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, "  \
-      "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "    \
-      "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "        \
-      "%64, %65, 1, 1, 1, %66, %67;"                                                                                 \
-      : DIP_SUMS                                                                                                     \
-      : "l"(a), "l"(b), "n"(a_across ? 1 : 0), "n"(b_across ? 1 : 0))
+#define DIP_MULTIPLY_GROUP(type)                                                                                    \
+  asm volatile(                                                                                                     \
+      "{ .reg .pred add; setp.ne.b32 add, %66, 0;"                                                                  \
+      " wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                                                 \
+      " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
+      "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "   \
+      "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "       \
+      "%64, %65, add, 1, 1, %67, %68; }"                                                                            \
+      : DIP_SUMS                                                                                                    \
+      : "l"(a), "l"(b), "r"(1), "n"(a_across ? 1 : 0), "n"(b_across ? 1 : 0))
 #else
 #define DIP_MULTIPLY_GROUP(type) __trap()
 #endif

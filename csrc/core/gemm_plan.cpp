@@ -54,8 +54,8 @@ std::atomic<bool>& warpgroups() {
   static std::atomic<bool> on = [] {
     const char* value = std::getenv("DIPKERNELS_GPU_WARPGROUPS");
     const std::string name = value && *value ? value : "off";
-    check(name == "on" || name == "off", "environment variable DIPKERNELS_GPU_WARPGROUPS must be \"on\" or \"off\", got \"",
-          name, "\"");
+    check(name == "on" || name == "off",
+          "environment variable DIPKERNELS_GPU_WARPGROUPS must be \"on\" or \"off\", got \"", name, "\"");
     return name == "on";
   }();
   return on;

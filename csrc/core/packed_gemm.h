@@ -135,9 +135,9 @@ using SliceOf = std::conditional_t<across, AnySlice<depth, rows / octet>, AnySli
 
 // Multiplied by mma.sync.
 template <int rows_, int columns_, int planes, bool a_across, bool b_across, int depth_ = planes == 1 ? 32 : 16>
-struct PackedTile : TileMemory<rows_, columns_, depth_, planes == 3 ? 3 : 4, planes,
-                               SliceOf<Slice, rows_, depth_, a_across>, SliceOf<Slice, columns_, depth_, b_across>,
-                               b_across> {
+struct PackedTile
+    : TileMemory<rows_, columns_, depth_, planes == 3 ? 3 : 4, planes, SliceOf<Slice, rows_, depth_, a_across>,
+                 SliceOf<Slice, columns_, depth_, b_across>, b_across> {
   static constexpr int warps_down = rows_ / 32 > 2 ? 2 : rows_ / 32, warps_across = columns_ / 32;
   static constexpr int warp_rows = rows_ / warps_down, warp_columns = 32;
   static constexpr int threads = 32 * warps_down * warps_across;
@@ -293,7 +293,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   // Of the lines a thread copies the same octet of every `step`-th: what it knows of them it keeps.
   static_assert(T::threads % A::octets == 0 && T::threads % B::octets == 0, "an octet is a thread's");
   constexpr int a_step = T::threads / A::octets, b_step = T::threads / B::octets;
-  constexpr int a_steps = (A::lines + a_step - 1) / a_step, b_steps = (B::lines + b_step - 1) / b_step;
+  constexpr int a_steps = (A::lines + a_step - 1) / a_step, b_steps = B::lines / b_step;
+  static_assert(B::lines % b_step == 0, "all threads copy as many octets of B");
   const int a_line = thread / A::octets, a_octet = thread % A::octets;
   const int b_line = thread / B::octets, b_octet = thread % B::octets;
   int a_from[Problem::a_across ? 1 : a_steps];
@@ -314,7 +315,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
     const Shared<std::uint16_t> a_slice = a_slices + stage * T::a_numbers, b_slice = b_slices + stage * T::b_numbers;
     const Shared<Place> slice_places = depth_places + stage * T::depth_places;
     const Shared<int> slice_lines = depth_lines + stage * T::depth;
-    const int along = Problem::a_across ? first_row + a_octet * octet : block.begin + slice * T::depth + a_octet * octet;
+    const int along =
+        Problem::a_across ? first_row + a_octet * octet : block.begin + slice * T::depth + a_octet * octet;
     const bool inside = along < (Problem::a_across ? problem.rows : block.end);
 #pragma unroll
     for (int step = 0; step < a_steps; ++step) {
@@ -333,7 +335,6 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
 #pragma unroll
     for (int step = 0; step < b_steps; ++step) {
       const int line = b_line + step * b_step;
-      if (B::lines % b_step != 0 && line >= B::lines) break;
       const Place place = Problem::b_across ? slice_places[line] : columns[step];
       const bool valid = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
                          static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);

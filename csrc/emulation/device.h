@@ -124,8 +124,8 @@ void fence_shared_matrices();
 using WarpgroupSums = float[16][4];
 using Widen = float (*)(std::uint16_t);
 
-// Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when they are waited
-// for, and not before.
+// Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when they are
+// waited for, and not before.
 void begin_products();
 void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across, Widen widen);
 void finish_products();
@@ -335,8 +335,8 @@ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading,
   const auto start = reinterpret_cast<const char*>(first.address()) - first.array()->bytes.data();
   emulation::check_aligned(reinterpret_cast<const void*>(start | leading | stride), 16);
   const auto field = [](std::uint64_t bytes, int bit) { return (bytes >> 4 & 0x3fff) << bit; };
-  return {first.array(),
-          std::uint64_t{1} << 62 | field(stride, 32) | field(leading, 16) | field(static_cast<std::uint64_t>(start), 0)};
+  return {first.array(), std::uint64_t{1} << 62 | field(stride, 32) | field(leading, 16) |
+                             field(static_cast<std::uint64_t>(start), 0)};
 }
 
 inline void begin_products(WarpgroupSums&) {

@@ -335,7 +335,8 @@ float number_at(const GroupProduct& product, SharedMatrix matrix, std::uint64_t 
 
 // Of the operand's 16 depths and `lines` rows or columns, (line, depth).
 std::uint64_t offset_in(SharedMatrix matrix, bool across, int line, int depth) {
-  const std::uint64_t leading = (matrix.descriptor >> 16 & 0x3fff) << 4, stride = (matrix.descriptor >> 32 & 0x3fff) << 4;
+  const std::uint64_t leading = (matrix.descriptor >> 16 & 0x3fff) << 4, stride = (matrix.descriptor >> 32 & 0x3fff)
+                                                                                  << 4;
   const auto at = [](int i) { return static_cast<std::uint64_t>(i); };
   return across ? at(line / 64) * leading + at(line % 64) * 2 + at(depth / 8) * stride + at(depth % 8) * 128
                 : at(line / 8) * stride + at(line % 8) * 128 + at(depth) * 2;

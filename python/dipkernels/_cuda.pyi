@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'check_device', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather', 'gather_batch', 'hinge_loss', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'multiprocessors', 'optimizer_step', 'output_size', 'plan_gemm', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_current_stream', 'set_device', 'set_float32_products', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'split_pays', 'synchronize', 'to_device', 'upsample_nearest2d', 'upsample_nearest2d_backward']
+__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'bed_of_nails2d', 'bed_of_nails2d_backward', 'build_info', 'check_device', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather', 'gather_batch', 'hinge_loss', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'multiprocessors', 'optimizer_step', 'output_size', 'plan_gemm', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_current_stream', 'set_device', 'set_float32_products', 'set_warpgroups', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'split_pays', 'synchronize', 'to_device', 'upsample_nearest2d', 'upsample_nearest2d_backward']
 class DeviceArray:
     """
     An array on the GPU, C-contiguous; PyTorch, CuPy, JAX and Numba take it without a copy.
@@ -155,7 +155,7 @@ def optimizer_step(rule: str, weights: list[typing.Any], gradients: list[typing.
     ...
 def output_size(op: str, axis: str, input: typing.SupportsInt | typing.SupportsIndex, kernel_size: typing.SupportsInt | typing.SupportsIndex, stride: typing.SupportsInt | typing.SupportsIndex, padding: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], dilation: typing.SupportsInt | typing.SupportsIndex, rounding: str) -> int:
     ...
-def plan_gemm(rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, depth: typing.SupportsInt | typing.SupportsIndex, batches: typing.SupportsInt | typing.SupportsIndex, multiprocessors: typing.SupportsInt | typing.SupportsIndex, may_split: bool) -> tuple[str, int, int]:
+def plan_gemm(rows: typing.SupportsInt | typing.SupportsIndex, columns: typing.SupportsInt | typing.SupportsIndex, depth: typing.SupportsInt | typing.SupportsIndex, batches: typing.SupportsInt | typing.SupportsIndex, multiprocessors: typing.SupportsInt | typing.SupportsIndex, may_split: bool, has_warpgroups: bool = False) -> tuple[str, int, int]:
     ...
 def pool2d(x: typing.Any, kind: str, kernel_size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], stride: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], padding: typing.Annotated[collections.abc.Sequence[typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"]], "FixedSize(2)"], count_include_pad: bool, rounding: str, out: typing.Any) -> typing.Any:
     ...
@@ -170,6 +170,8 @@ def set_current_stream(stream: typing.SupportsInt | typing.SupportsIndex) -> Non
 def set_device(device: typing.SupportsInt | typing.SupportsIndex) -> None:
     ...
 def set_float32_products(name: str) -> None:
+    ...
+def set_warpgroups(on: bool) -> None:
     ...
 def softmax(x: typing.Any, dim: typing.SupportsInt | typing.SupportsIndex, logarithm: bool, out: typing.Any) -> typing.Any:
     ...
