@@ -121,6 +121,7 @@ struct Bf16Lines {
   std::int64_t out_row;
 };
 
+// Compiled for AVX-512, which all that has tiles has, and once more for its conversion to bfloat16.
 struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
   void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[plane][cell]
@@ -164,9 +165,15 @@ bool bf16_serves(Precision precision);
 // What rows × columns of sums cost for each step, in tiles of most_rows at most.
 double bf16_step_cost(double rows, std::int64_t most_rows, std::int64_t columns, int products);
 
-namespace avx512_bf16 {
-extern const Bf16Tiles tiles;
+const Bf16Kernels& bf16_kernels();  // only where there are tiles
+
+namespace avx512 {
+extern const Bf16Kernels bf16_kernels;
 }
+namespace avx512_bf16 {
+extern const Bf16Kernels bf16_kernels;
+extern const Bf16Tiles tiles;
+}  // namespace avx512_bf16
 namespace amx {
 extern const Bf16Tiles tiles;
 }
@@ -175,5 +182,3 @@ extern const Bf16Tiles tiles;
 }
 
 }  // namespace dip::cpu
-
-DIP_KERNEL_TABLE(Bf16Kernels, bf16_kernels)

@@ -1,155 +1,209 @@
-// Splitting and laying out the operands of bfloat16 products, and their results, compiled once for each instruction
-// set.
+// Splitting and laying out the operands of bfloat16 products, and their results, for AVX-512.
 #include "core/bf16.h"
+
+#include <immintrin.h>
 
 #include "core/lane_tiles.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
 
-typedef std::uint16_t Halves __attribute__((vector_size(W * 2)));
-
-// The bits of v rounded to its upper half, ties to even, the lower half left as it is; NaN stays NaN.
-inline I rounded_bits(F v) {
-  const I bits = (I)v;
-  return v == v ? bits + 0x7fff + ((bits >> 16) & 1) : bits | 0x400000;
-}
-
 // A range and the numbers that are included meanwhile. No destructor: its cleanup would be a symbol that files compiled
 // for different instruction sets share.
 struct GrowingRange {
-  I smallest, largest;
+  __m512i before_smallest, largest;  // 1 less, so that of unsigned numbers zero is the largest
 
-  explicit GrowingRange(const Bf16Range& range) {
-    __builtin_memcpy(&smallest, range.smallest, sizeof smallest);
-    __builtin_memcpy(&largest, range.largest, sizeof largest);
-  }
+  explicit GrowingRange(const Bf16Range& range)
+      : before_smallest(_mm512_sub_epi32(_mm512_loadu_si512(range.smallest), _mm512_set1_epi32(1))),
+        largest(_mm512_loadu_si512(range.largest)) {}
   void include(F v) {
-    const I bits = (I)v & 0x7fffffff;
-    smallest = bits != 0 && bits < smallest ? bits : smallest;
-    largest = bits > largest ? bits : largest;
+    const __m512i bits = _mm512_and_si512((__m512i)v, _mm512_set1_epi32(0x7fffffff));
+    before_smallest = _mm512_min_epu32(before_smallest, _mm512_sub_epi32(bits, _mm512_set1_epi32(1)));
+    largest = _mm512_max_epi32(largest, bits);
   }
   void save(Bf16Range& range) const {
-    store(range.smallest, smallest);
-    store(range.largest, largest);
+    _mm512_storeu_si512(range.smallest, _mm512_add_epi32(before_smallest, _mm512_set1_epi32(1)));
+    _mm512_storeu_si512(range.largest, largest);
   }
 };
 
-// Two rounded numbers in every word, and what the rounding leaves of them.
-inline I take_plane(F& low, F& high) {
-  const I first = rounded_bits(low), second = rounded_bits(high) & static_cast<std::int32_t>(0xffff0000);
-  low -= (F)(first & static_cast<std::int32_t>(0xffff0000));
-  high -= (F)second;
-  return ((first >> 16) & 0xffff) | second;
+constexpr std::int32_t upper_half = static_cast<std::int32_t>(0xffff0000);
+
+// The lower lanes and then the upper ones of 32 bfloat16 numbers, in the upper halves of words.
+inline I lower_numbers(__m512i halves) {
+  return (I)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(halves)), 16);
+}
+inline I upper_numbers(__m512i halves) {
+  return (I)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(halves, 1)), 16);
 }
 
-// The numbers [x, x + W) of a row of `width`, zeros outside.
-inline F load_inside(const float* row, std::int64_t x, std::int64_t width) {
-  return x >= 0 && x + W <= width ? load(row + x) : load_lanes(row + x, lanes_inside(x, width));
+// Both rounded to bfloat16, ties to even, one after the other. Numbers below 2⁻¹²⁶ may become zeros.
+inline __m512i rounded(F low, F high) {
+#if defined(__AVX512BF16__)
+  return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#else
+  const auto bits = [](F v) {
+    const I all = (I)v;
+    return (__m512i)(v == v ? all + 0x7fff + ((all >> 16) & 1) : all | 0x400000);  // NaN stays NaN
+  };
+  const __m512i upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29,
+                                                27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  return _mm512_permutex2var_epi16(bits(low), upper_halves, bits(high));
+#endif
 }
 
-// The cells [j, j + W) of a row.
-inline F load_cells(const Bf16Pixels& p, const float* row, std::int64_t j) {
-  const std::int64_t x = p.first + j * p.step, some = lanes_at(j, p.cells);
-  F v = {};
-  if (p.step == 1) {
-    v = load_inside(row, x, p.width);
-  } else if (p.step == 2) {
-    v = even_lanes(load_inside(row, x, p.width), load_inside(row, x + W, p.width));
-  } else {
+// The plane of 32 numbers side by side, of which the rest stays.
+inline __m512i take_plane(F& low, F& high) {
+  const __m512i halves = rounded(low, high);
+  low -= (F)lower_numbers(halves);
+  high -= (F)upper_numbers(halves);
+  return halves;
+}
+
+// The same of two numbers in every lane, side by side.
+inline I take_pairs(F& first, F& second) {
+  const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const I words = (I)_mm512_permutexvar_epi16(pairs, rounded(first, second));
+  first -= (F)(words << 16);
+  second -= (F)(words & upper_half);
+  return words;
+}
+
+// W cells of a row, from cell j on: which of the numbers from `x` on they are, zeros where the masks have no lane. The
+// step is known beforehand where it is 1 or 2, else 0.
+template <int step>
+struct Cells {
+  std::int64_t x, some;
+  LaneMask first, second;  // of the numbers, where they are side by side or every other one
+
+  Cells(const Bf16Pixels& p, std::int64_t j) : x(p.first + j * p.step), some(lanes_at(j, p.cells)) {
+    const std::int64_t end = x + some * step < p.width ? x + some * step : p.width;
+    first = lanes_inside(x, end);
+    second = lanes_inside(x + W, end);
+  }
+  F load(const Bf16Pixels& p, const float* row) const {
+    if constexpr (step == 1) return load_lanes(row + x, first);
+    if constexpr (step == 2) return even_lanes(load_lanes(row + x, first), load_lanes(row + x + W, second));
+    F v = {};
     for (std::int64_t i = 0; i < some; ++i) {
       const std::int64_t at = x + i * p.step;
       if (at >= 0 && at < p.width) v[i] = row[at];
     }
+    return v;
   }
-  return first_only(v, some, 0.0f);
-}
-
-inline void store_halves(std::uint16_t* to, Halves v, std::int64_t n) {
-#if defined(__AVX512F__)
-  _mm256_mask_storeu_epi16(to, first_lanes(n), (__m256i)v);
-#else
-  for (int i = 0; i < n; ++i) to[i] = v[i];
-#endif
-}
+};
 
 void store_zeros(std::uint16_t* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
 }
 
-void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
-  if (!p.source) {
-    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells * bf16_depth);
-    return;
-  }
+template <int step>
+void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
   GrowingRange growing(range);
   for (std::int64_t j = 0; j < p.cells; j += W) {
-    const std::int64_t some = lanes_at(j, p.cells);
+    const Cells<step> cells(p, j);
     F rest[bf16_depth];
-    for (std::int64_t c = 0; c < bf16_depth; ++c) {
+    for (std::int64_t c = 0; c < p.channels; ++c) {
       const float* row = p.source + c * p.channel;
-      __builtin_prefetch(row + p.first + j * p.step + p.ahead);
-      rest[c] = c < p.channels ? load_cells(p, row, j) : F{};
+      __builtin_prefetch(row + cells.x + p.ahead);
+      rest[c] = cells.load(p, row);
       growing.include(rest[c]);
     }
+    for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
     for (int plane = 0; plane < p.planes; ++plane) {
       float* to = reinterpret_cast<float*>(p.to + plane * p.plane + j * bf16_depth);
-      for (std::int64_t pair = 0; pair < bf16_depth / 2; pair += W) {
-        F words[W];
+      F words[W];
 #pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) words[i] = (F)take_plane(rest[2 * (pair + i)], rest[2 * (pair + i) + 1]);
-        transpose_square(words);
+      for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
+      transpose_square(words);
 #pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) {
-          if (i < some) store(to + i * (bf16_depth / 2) + pair, words[i]);
-        }
+      for (int i = 0; i < W; ++i) {
+        if (i < cells.some) store(to + i * W, words[i]);
       }
     }
   }
   growing.save(range);
+}
+
+template <int step>
+void pack_row_of_step(const Bf16Pixels& p, Bf16Range& range) {
+  GrowingRange growing(range);
+  for (std::int64_t j = 0; j < p.cells; j += 2 * W) {
+    const Cells<step> cells(p, j);
+    F low = cells.load(p, p.source), high = {};
+    std::int64_t some = cells.some;
+    if (j + W < p.cells) {
+      const Cells<step> more(p, j + W);
+      high = more.load(p, p.source);
+      some += more.some;
+    }
+    growing.include(low);
+    growing.include(high);
+    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << some) - 1);
+    for (int plane = 0; plane < p.planes; ++plane) {
+      _mm512_mask_storeu_epi16(p.to + plane * p.plane + j, mask, take_plane(low, high));
+    }
+  }
+  growing.save(range);
+}
+
+void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
+  if (!p.source) {
+    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells * bf16_depth);
+  } else {
+    (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
+  }
 }
 
 void pack_row(const Bf16Pixels& p, Bf16Range& range) {
   if (!p.source) {
     for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells);
-    return;
+  } else {
+    (p.step == 1 ? pack_row_of_step<1> : p.step == 2 ? pack_row_of_step<2> : pack_row_of_step<0>)(p, range);
   }
-  GrowingRange growing(range);
-  for (std::int64_t j = 0; j < p.cells; j += W) {
-    const std::int64_t some = lanes_at(j, p.cells);
-    F rest = load_cells(p, p.source, j);
-    growing.include(rest);
-    for (int plane = 0; plane < p.planes; ++plane) {
-      const I bits = rounded_bits(rest);
-      rest -= (F)(bits & static_cast<std::int32_t>(0xffff0000));
-      const Halves halves = __builtin_convertvector((bits >> 16) & 0xffff, Halves);
-      store_halves(p.to + plane * p.plane + j, halves, some);
-    }
-  }
-  growing.save(range);
 }
 
 void pack_columns(const Bf16Columns& p, Bf16Range& range) {
   GrowingRange growing(range);
+  // Of every run the lanes in the two halves of the depth, and where the first of these would be.
+  struct Piece {
+    std::int64_t at;
+    LaneMask low, high;
+  } pieces[bf16_depth];
+  for (std::int64_t i = 0; i < p.count; ++i) {
+    const Bf16Run& run = p.runs[i];
+    const auto lanes = static_cast<std::uint32_t>(((std::uint64_t{1} << run.count) - 1) << run.row);
+    pieces[i] = {run.at - run.row, static_cast<LaneMask>(lanes), static_cast<LaneMask>(lanes >> W)};
+  }
   for (std::int64_t half = 0; half < 2; ++half) {
-    // Words of two numbers of the depth: [column][pair], to be transposed.
-    float words[3][16][bf16_depth / 2];
-    for (std::int64_t i = 0; i < 16; ++i) {
-      const std::int64_t column = half * 16 + i;
-      float depth[bf16_depth] = {};
-      for (const Bf16Run* run = p.runs; run < p.runs + (column < p.columns ? p.count : 0); ++run) {
-        copy_row(depth + run->row, p.source + column * p.column + run->at, run->count);
+    F low[W], high[W];
+    for (std::int64_t i = 0; i < W; ++i) {
+      const std::int64_t column = half * W + i;
+      if (column < p.columns && p.count > 0) {
+        const float* later = p.source + column * p.column + p.runs[0].at + 4 * bf16_depth;
+        __builtin_prefetch(later);
+        __builtin_prefetch(later + W);
       }
-      for (std::int64_t d = 0; d < bf16_depth; d += 2 * W) {
-        F even = load_even(depth + d, 2 * W), odd = load_even(depth + d + 1, 2 * W - 1);
-        growing.include(even);
-        growing.include(odd);
-        for (int plane = 0; plane < p.planes; ++plane) store(words[plane][i] + d / 2, (F)take_plane(even, odd));
+      I first = {}, second = {};
+      for (const Piece* piece = pieces; piece < pieces + (column < p.columns ? p.count : 0); ++piece) {
+        const float* at = p.source + column * p.column + piece->at;
+        first |= (I)load_lanes(at, piece->low);
+        second |= (I)load_lanes(at + W, piece->high);
       }
+      low[i] = (F)first;
+      high[i] = (F)second;
+      growing.include(low[i]);
+      growing.include(high[i]);
     }
     for (int plane = 0; plane < p.planes; ++plane) {
-      transpose(words[plane][0], bf16_depth / 2, 16, bf16_depth / 2,
-                reinterpret_cast<float*>(p.to + plane * p.plane + half * bf16_half), 16);
+      F words[W];  // of two numbers of the depth: a column each, to be transposed
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) words[i] = (F)take_plane(low[i], high[i]);
+      transpose_square(words);
+      float* to = reinterpret_cast<float*>(p.to + plane * p.plane + half * bf16_half);
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
     }
   }
   growing.save(range);

@@ -17,11 +17,12 @@ namespace {
 constexpr const char* names[] = {"baseline", "avx2", "avx512", "avx512_bf16", "amx", "amx_emulated"};
 
 #if defined(DIP_AMX)
-// Whether the processor has AMX, the operating system saves its registers, and lets this process use them.
+// Whether the processor has AMX and AVX-512's conversion to bfloat16, the operating system saves its registers, and lets this process use them.
 bool has_amx() {
   unsigned a, b, c, d;
   constexpr unsigned tile = 1u << 24, bf16 = 1u << 22;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tile) == 0 || (d & bf16) == 0) return false;
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
   unsigned low, high;
   asm("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   constexpr unsigned tile_state = 3u << 17;
