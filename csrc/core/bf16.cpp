@@ -43,10 +43,7 @@ const Bf16Tiles* bf16_tiles() {
 
 const Bf16Kernels& bf16_kernels() {
 #if defined(DIP_AVX512_BF16)
-  if (active_isa() == Isa::avx512_bf16 || active_isa() == Isa::amx) return avx512_bf16::bf16_kernels;
-#endif
-#if defined(__x86_64__)
-  return avx512::bf16_kernels;
+  return avx512_bf16::bf16_kernels;
 #else
   static const Bf16Kernels none{};
   return none;

@@ -121,7 +121,6 @@ struct Bf16Lines {
   std::int64_t out_row;
 };
 
-// Compiled for AVX-512, which all that has tiles has, and once more for its conversion to bfloat16.
 struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
   void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[plane][cell]
@@ -167,9 +166,6 @@ double bf16_step_cost(double rows, std::int64_t most_rows, std::int64_t columns,
 
 const Bf16Kernels& bf16_kernels();  // only where there are tiles
 
-namespace avx512 {
-extern const Bf16Kernels bf16_kernels;
-}
 namespace avx512_bf16 {
 extern const Bf16Kernels bf16_kernels;
 extern const Bf16Tiles tiles;

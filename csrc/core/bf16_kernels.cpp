@@ -1,4 +1,5 @@
-// Splitting and laying out the operands of bfloat16 products, and their results, for AVX-512.
+// Splitting and laying out the operands of bfloat16 products, and their results, by AVX-512 with conversions to
+// bfloat16: no processor multiplies bfloat16 numbers and lacks those.
 #include "core/bf16.h"
 
 #include <immintrin.h>
@@ -37,19 +38,9 @@ inline I upper_numbers(__m512i halves) {
   return (I)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(halves, 1)), 16);
 }
 
-// Both rounded to bfloat16, ties to even, one after the other. Numbers below 2⁻¹²⁶ may become zeros.
+// Both rounded to bfloat16, ties to even, one after the other. Numbers below 2⁻¹²⁶ become zeros.
 inline __m512i rounded(F low, F high) {
-#if defined(__AVX512BF16__)
   return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-#else
-  const auto bits = [](F v) {
-    const I all = (I)v;
-    return (__m512i)(v == v ? all + 0x7fff + ((all >> 16) & 1) : all | 0x400000);  // NaN stays NaN
-  };
-  const __m512i upper_halves = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29,
-                                                27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  return _mm512_permutex2var_epi16(bits(low), upper_halves, bits(high));
-#endif
 }
 
 // The plane of 32 numbers side by side, of which the rest stays.

@@ -17,7 +17,8 @@ namespace {
 constexpr const char* names[] = {"baseline", "avx2", "avx512", "avx512_bf16", "amx", "amx_emulated"};
 
 #if defined(DIP_AMX)
-// Whether the processor has AMX and AVX-512's conversion to bfloat16, the operating system saves its registers, and lets this process use them.
+// Whether the processor has AMX and AVX-512's conversion to bfloat16, the operating system saves AMX's registers, and
+// lets this process use them.
 bool has_amx() {
   unsigned a, b, c, d;
   constexpr unsigned tile = 1u << 24, bf16 = 1u << 22;
@@ -61,7 +62,7 @@ const std::vector<Isa>& available() {
 
 Isa parse(const std::string& name, const char* source) {
 #if defined(DIP_AMX_EMULATED)
-  if (name == "amx_emulated" && available().size() > 2) return Isa::amx_emulated;
+  if (name == "amx_emulated" && __builtin_cpu_supports("avx512bf16")) return Isa::amx_emulated;
 #endif
   for (Isa isa : available()) {
     if (name == names[static_cast<int>(isa)]) return isa;
