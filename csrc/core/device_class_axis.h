@@ -2,7 +2,7 @@
 // thread where neighbouring positions do. Either way neighbouring threads read neighbouring addresses.
 #pragma once
 
-#include "core/device.h"
+#include "core/half.h"
 
 namespace dip::cuda {
 
@@ -40,15 +40,89 @@ __device__ std::int64_t position_step() {
   return element_step() / Lanes::count;
 }
 
-// Launches one of the two versions of a kernel over outer · inner positions.
-template <class... Parameters, class... Arguments>
-void launch_positions(void (*by_thread)(Parameters...), void (*by_warp)(Parameters...), std::int64_t outer,
-                      std::int64_t inner, Arguments... arguments) {
-  if (inner == 1) {
-    launch_elements(by_warp, outer * WarpLanes::count, arguments...);
-  } else {
-    launch_elements(by_thread, outer * inner, arguments...);
+// How a kernel goes along the classes: Lanes that share them, and how many of a lane's it keeps in registers; 0 where
+// it may have more, and reads them again in every pass.
+template <class Lanes_, int kept_>
+struct ClassPlan {
+  using Lanes = Lanes_;
+  static constexpr int kept = kept_;
+};
+
+// A lane's share of the numbers of one position.
+template <class Plan>
+class Classes {
+ public:
+  __device__ Classes(Reals x, std::int64_t at, std::int64_t count, std::int64_t inner)
+      : x_(x), at_(at), count_(count), inner_(inner) {
+#pragma unroll
+    for (int k = 0; k < Plan::kept; ++k) {
+      const std::int64_t c = number(k);
+      kept_[k] = c < count ? read(x, at + c * inner) : 0.0f;
+    }
   }
+
+  // Calls body(class, number). What it makes of the number stays where numbers are kept.
+  template <class Body>
+  __device__ void each(const Body& body) {
+    if constexpr (Plan::kept > 0) {
+#pragma unroll
+      for (int k = 0; k < Plan::kept; ++k) {
+        if (number(k) < count_) body(number(k), kept_[k]);
+      }
+    } else {
+      for (std::int64_t c = Plan::Lanes::first(); c < count_; c += Plan::Lanes::count) {
+        float value = read(x_, at_ + c * inner_);
+        body(c, value);
+      }
+    }
+  }
+
+  // The largest of all lanes.
+  __device__ float maximum() {
+    float largest = -INFINITY;
+    each([&](std::int64_t, float value) { largest = value > largest ? value : largest; });
+    return Plan::Lanes::maximum(largest);
+  }
+
+  // Turns the numbers into e^(number − maximum), for exponential(), and calls body(class, number − maximum, that).
+  template <class Body>
+  __device__ void exponentiate(float maximum, const Body& body) {
+    each([&](std::int64_t c, float& value) {
+      const float shifted = value - maximum, power = expf(shifted);
+      body(c, shifted, power);
+      value = power;
+    });
+  }
+  __device__ static float exponential(float value, float maximum) {
+    return Plan::kept > 0 ? value : expf(value - maximum);
+  }
+
+ private:
+  __device__ static std::int64_t number(int k) { return Plan::Lanes::first() + k * Plan::Lanes::count; }
+
+  Reals x_;
+  std::int64_t at_, count_, inner_;
+  float kept_[Plan::kept > 0 ? Plan::kept : 1];
+};
+
+// Calls launch with the plan for so many classes.
+template <class Launch>
+void plan_classes(std::int64_t classes, std::int64_t inner, const Launch& launch) {
+  if (inner > 1) {
+    if (classes <= 8) return launch(ClassPlan<ThreadLanes, 8>{});
+    if (classes <= 32) return launch(ClassPlan<ThreadLanes, 32>{});
+    return launch(ClassPlan<ThreadLanes, 0>{});
+  }
+  if (classes <= 32) return launch(ClassPlan<WarpLanes, 1>{});
+  if (classes <= 32 * 8) return launch(ClassPlan<WarpLanes, 8>{});
+  if (classes <= 32 * 32) return launch(ClassPlan<WarpLanes, 32>{});
+  launch(ClassPlan<WarpLanes, 0>{});
+}
+
+// Launches a kernel over so many positions.
+template <class Plan, class... Parameters, class... Arguments>
+void launch_positions(Plan, void (*kernel)(Parameters...), std::int64_t positions, Arguments... arguments) {
+  launch_elements(kernel, positions * Plan::Lanes::count, arguments...);
 }
 
 }  // namespace dip::cuda

@@ -62,6 +62,10 @@ for shape, dim in [
     ((0, 4), 1),
     ((17,), 0),
     ((2, 3, 40), 1),
+    ((2, 40, 3), 1),
+    ((3, 100), 1),
+    ((2, 257), 1),
+    ((2, 1100), 1),
 ]:
     x, dy, label = (
         normal(*shape) * np.float32(5),
@@ -91,7 +95,7 @@ CASES.append(
 
 def _cross_entropy_cases() -> list[Case]:
     cases = []
-    for shape in [(6, 10), (3, 1000), (2, 11, 5, 9), (1, 2), (4, 3, 33), (9, 1)]:
+    for shape in [(6, 10), (3, 1000), (2, 11, 5, 9), (1, 2), (4, 3, 33), (9, 1), (2, 40, 5), (3, 100), (2, 1100)]:
         n, c, *inner = shape
         logits, target = normal(*shape) * np.float32(4), labels(n, *inner, classes=c)
         distribution = reference.softmax(normal(*shape, seed=4), 1).astype(np.float32)

@@ -64,8 +64,8 @@ py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pie
   Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
   args.check_apart(y, x, "x");
   if (y.count() > 0) {
-    const float* x_data = x.tensor().f32();
-    float* y_data = y.tensor().f32();
+    const backend::Reals x_data = x.reals();
+    const backend::RealResults y_data = y.results();
     std::int32_t* index_data = indices.tensor().i32();
     py::gil_scoped_release release;
     backend::maxout_forward(shape[0] * shape[1], pieces, inner_of(shape), x_data, y_data, index_data);
@@ -85,9 +85,9 @@ py::object maxout_backward(py::object dy_, py::object indices_, std::int64_t pie
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
   if (dx.count() > 0) {
-    const float* dy_data = dy.tensor().f32();
+    const backend::Reals dy_data = dy.reals();
     const std::int32_t* index_data = indices.tensor().i32();
-    float* dx_data = dx.tensor().f32();
+    const backend::RealResults dx_data = dx.results();
     py::gil_scoped_release release;
     backend::check_indices(index_data, indices.count(), pieces, [pieces](std::int64_t position, double value) {
       return message("maxout_backward: indices.flat[", position, "] must be from 0 to ", pieces - 1, ", got ",

@@ -22,7 +22,7 @@ void activation_backward(ActivationSpec activation, std::int64_t count, const fl
   });
 }
 
-void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
+void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,
                     std::int32_t* indices) {
   parallel_ranges(channels, grain / inner + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
@@ -31,8 +31,8 @@ void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inn
   });
 }
 
-void maxout_backward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* dy,
-                     const std::int32_t* indices, float* dx) {
+void maxout_backward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals dy,
+                     const std::int32_t* indices, RealResults dx) {
   parallel_ranges(channels, grain / inner + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       for (std::int64_t piece = 0; piece < pieces; ++piece) {

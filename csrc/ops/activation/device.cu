@@ -21,30 +21,30 @@ __global__ void backward_kernel(ActivationSpec a, std::int64_t count, Reals dy, 
       [=](std::int64_t i, Element e) { write(dx, i, e.dy * activation_slope(e.y, a.kind, a.alpha)); });
 }
 
-__global__ void maxout_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
+__global__ void maxout_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,
                               std::int32_t* indices) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const float* values = x + i / inner * pieces * inner + i % inner;
-    float best = values[0];
+    const std::int64_t first = i / inner * pieces * inner + i % inner;
+    float best = read(x, first);
     std::int32_t index = 0;
     for (std::int64_t piece = 1; piece < pieces; ++piece) {
-      const float value = values[piece * inner];
+      const float value = read(x, first + piece * inner);
       // The first maximum wins; the first NaN wins over every number.
       if (!(value <= best) && best == best) {
         best = value;
         index = static_cast<std::int32_t>(piece);
       }
     }
-    y[i] = best;
+    write(y, i, best);
     indices[i] = index;
   }
 }
 
-__global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, const float* dy,
-                                       const std::int32_t* indices, float* dx) {
+__global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, Reals dy,
+                                       const std::int32_t* indices, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t piece = i / inner % pieces, from = i / inner / pieces * inner + i % inner;
-    dx[i] = indices[from] == piece ? dy[from] : 0.0f;
+    write(dx, i, indices[from] == piece ? read(dy, from) : 0.0f);
   }
 }
 
@@ -58,13 +58,13 @@ void activation_backward(ActivationSpec activation, std::int64_t count, Reals dy
   launch_stream(backward_kernel, count, activation, count, dy, y, dx);
 }
 
-void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* x, float* y,
+void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,
                     std::int32_t* indices) {
   launch_elements(maxout_kernel, channels * inner, channels * inner, pieces, inner, x, y, indices);
 }
 
-void maxout_backward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, const float* dy,
-                     const std::int32_t* indices, float* dx) {
+void maxout_backward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals dy,
+                     const std::int32_t* indices, RealResults dx) {
   const std::int64_t count = channels * pieces * inner;
   launch_elements(maxout_backward_kernel, count, count, pieces, inner, dy, indices, dx);
 }

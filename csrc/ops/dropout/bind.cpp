@@ -18,8 +18,8 @@ py::object run(const std::string& op, const std::string& name, py::object x_, do
   args.check_apart(y, x, name.c_str(), true);
   const Dropout dropout{seed, offset, static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
                         static_cast<float>(1.0 / (1.0 - p))};
-  const float* x_data = x.tensor().f32();
-  float* y_data = y.tensor().f32();
+  const backend::Reals x_data = x.reals();
+  const backend::RealResults y_data = y.results();
   {
     py::gil_scoped_release release;
     backend::dropout(dropout, x.count(), x_data, y_data);

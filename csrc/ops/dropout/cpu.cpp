@@ -5,7 +5,7 @@
 
 namespace dip::cpu {
 
-void dropout(const Dropout& p, std::int64_t count, const float* x, float* y) {
+void dropout(const Dropout& p, std::int64_t count, Reals x, RealResults y) {
   parallel_ranges(count, element_grain(count), [&](std::int64_t begin, std::int64_t end) {
     dropout_kernels().blocks(p, begin / 4, end - begin, x + begin, y + begin);
   });

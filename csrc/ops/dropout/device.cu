@@ -1,5 +1,5 @@
 // Dropout on the GPU: one Philox4x32-10 block, four elements, a thread. The mask is the CPU's, bit for bit.
-#include "core/device.h"
+#include "core/half.h"
 #include "ops/dropout/dropout.h"
 
 namespace dip::cuda {
@@ -9,7 +9,7 @@ struct alignas(16) Four {
   float at[4];
 };
 
-__global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, const float* x, float* y) {
+__global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, Reals x, RealResults y) {
   for (std::int64_t block = first_element(); 4 * block < count; block += element_step()) {
     std::uint32_t k0 = static_cast<std::uint32_t>(p.seed), k1 = static_cast<std::uint32_t>(p.seed >> 32);
     std::uint32_t c[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
@@ -24,12 +24,13 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, cons
       k1 += 0xBB67AE85;
     }
     if (aligned && 4 * block + 3 < count) {
-      Four four = reinterpret_cast<const Four*>(x)[block];
+      Four four = static_cast<const Four*>(x.data)[block];
       for (int j = 0; j < 4; ++j) four.at[j] = c[j] >= p.threshold ? four.at[j] * p.scale : 0.0f;
-      reinterpret_cast<Four*>(y)[block] = four;
+      static_cast<Four*>(y.data)[block] = four;
     } else {
       for (int j = 0; j < 4 && 4 * block + j < count; ++j) {
-        y[4 * block + j] = c[j] >= p.threshold ? x[4 * block + j] * p.scale : 0.0f;
+        const std::int64_t i = 4 * block + j;
+        write(y, i, c[j] >= p.threshold ? read(x, i) * p.scale : 0.0f);
       }
     }
   }
@@ -37,8 +38,9 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, cons
 
 }  // namespace
 
-void dropout(const Dropout& p, std::int64_t count, const float* x, float* y) {
-  const bool aligned = (reinterpret_cast<std::uintptr_t>(x) | reinterpret_cast<std::uintptr_t>(y)) % sizeof(Four) == 0;
+void dropout(const Dropout& p, std::int64_t count, Reals x, RealResults y) {
+  const auto address = reinterpret_cast<std::uintptr_t>(x.data) | reinterpret_cast<std::uintptr_t>(y.data);
+  const bool aligned = x.dtype == DType::float32 && y.dtype == DType::float32 && address % sizeof(Four) == 0;
   launch_elements(dropout_kernel, (count + 3) / 4, p, count, aligned, x, y);
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/reals.h"
+
 namespace dip {
 
 struct Dropout {
@@ -15,7 +17,7 @@ struct Dropout {
 namespace DIP_BACKEND {
 
 // y[i] = scale · x[i] where Philox keeps i, else 0.
-void dropout(const Dropout& p, std::int64_t count, const float* x, float* y);
+void dropout(const Dropout& p, std::int64_t count, Reals x, RealResults y);
 
 }  // namespace DIP_BACKEND
 }  // namespace dip

@@ -43,8 +43,9 @@ py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, con
     args.check_apart(gradient, x, "x", true);
     args.check_apart(gradient, target, "target", true);
   }
-  const float *x_data = x.tensor().f32(), *target_data = target.tensor().f32();
-  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  const backend::Reals x_data = x.reals(), target_data = target.reals();
+  float* values_data = values.tensor().f32();
+  const backend::RealResults gradient_data = gradient.results();
   Number value = args.number();
   double* value_data = value.data();
   {

@@ -11,8 +11,8 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-void elementwise_loss(const ElementwiseLoss& p, int64_t count, const float* x, const float* target, float* values,
-                      float* gradient, double divisor, double* total) {
+void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals target, float* values,
+                      RealResults gradient, double divisor, double* total) {
   const int64_t grain = element_grain(count);
   std::vector<double> partial((count + grain - 1) / grain);
   parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {

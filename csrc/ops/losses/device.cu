@@ -1,6 +1,7 @@
 // The other losses on the GPU: one element or position a thread, then the sum in one block.
 #include "core/device_check.h"
 #include "core/device_sum.h"
+#include "core/half.h"
 #include "ops/losses/losses.h"
 
 namespace dip::cuda {
@@ -8,13 +9,14 @@ namespace {
 
 struct Elementwise {
   ElementwiseLoss p;
-  const float *x, *target;
-  float *values, *gradient;
+  Reals x, target;
+  float* values;
+  RealResults gradient;
 
   struct Element {
     float x, target;
   };
-  __device__ Element read(std::int64_t i) const { return {x[i], target[i]}; }
+  __device__ Element read(std::int64_t i) const { return {dip::cuda::read(x, i), dip::cuda::read(target, i)}; }
   __device__ double value(std::int64_t i, Element e) const {
     const float d = e.x - e.target;
     const float sign = d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : d;  // d itself is 0 or NaN
@@ -32,7 +34,7 @@ struct Elementwise {
       slope = near ? d / p.beta : sign;
     }
     if (values) values[i] = value;
-    if (gradient) gradient[i] = slope * p.scale;
+    if (gradient.data) write(gradient, i, slope * p.scale);
     return value;
   }
 };
@@ -84,8 +86,8 @@ __global__ void probability_kernel(std::int64_t outer, std::int64_t C, std::int6
 
 }  // namespace
 
-void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, const float* x, const float* target, float* values,
-                      float* gradient, double divisor, double* total) {
+void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, float* values,
+                      RealResults gradient, double divisor, double* total) {
   sum_elements(count, Elementwise{p, x, target, values, gradient}, divisor, nullptr, total);
 }
 

@@ -2,14 +2,15 @@
 #pragma once
 
 #include "core/indices.h"
+#include "core/reals.h"
 #include "ops/losses/params.h"
 
 namespace dip::DIP_BACKEND {
 
 // *total = Σ of the losses over all elements / divisor, in a fixed order and float64. Writes the losses to `values` and
 // scale · dloss/dx to `gradient` where they are not null.
-void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, const float* x, const float* target, float* values,
-                      float* gradient, double divisor, double* total);
+void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, float* values,
+                      RealResults gradient, double divisor, double* total);
 
 // Multi-class hinge, Σ_{j ≠ y} max(0, s_j − s_y + margin), for scores (N, C): one value a row in `values`.
 void hinge_loss(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,

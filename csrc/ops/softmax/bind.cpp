@@ -23,8 +23,8 @@ py::object forward(py::object x_, std::int64_t dim, bool logarithm, py::object o
   const Softmax p = make_softmax(args, x.shape(), dim, logarithm);
   Array y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x");
-  const float* x_data = x.tensor().f32();
-  float* y_data = y.tensor().f32();
+  const backend::Reals x_data = x.reals();
+  const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
     py::gil_scoped_release release;
     backend::softmax_forward(p, x_data, y_data);
@@ -40,8 +40,8 @@ py::object backward(py::object dy_, py::object y_, std::int64_t dim, bool logari
   Array dx = args.output(out, "out", y.shape());
   args.check_apart(dx, dy, "dy", true);
   args.check_apart(dx, y, "y");
-  const float *dy_data = dy.tensor().f32(), *y_data = y.tensor().f32();
-  float* dx_data = dx.tensor().f32();
+  const backend::Reals dy_data = dy.reals(), y_data = y.reals();
+  const backend::RealResults dx_data = dx.results();
   if (dx.count() > 0) {
     py::gil_scoped_release release;
     backend::softmax_backward(p, dy_data, y_data, dx_data);

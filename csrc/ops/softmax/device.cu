@@ -1,55 +1,63 @@
-// Softmax on the GPU: three passes over a position's classes, of which the last two find them in the cache.
+// Softmax on the GPU: three passes over a position's classes, in registers or, where they are many, in the cache.
 #include "core/device_class_axis.h"
 #include "ops/softmax/softmax.h"
 
 namespace dip::cuda {
 namespace {
 
-template <class Lanes>
-__global__ void forward_kernel(Softmax p, const float* x, float* y) {
+template <class Plan>
+__global__ void forward_kernel(Softmax p, Reals x, RealResults y) {
+  using Lanes = typename Plan::Lanes;
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
-    float maximum = -INFINITY, sum = 0.0f;
-    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
-      const float value = x[at + c * p.inner];
-      maximum = value > maximum ? value : maximum;
-    }
-    maximum = Lanes::maximum(maximum);
-    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) sum += expf(x[at + c * p.inner] - maximum);
-    sum = Lanes::sum(sum);
-    const float shift = p.logarithm ? logf(sum) : 0.0f;
-    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
-      const float shifted = x[at + c * p.inner] - maximum;
-      y[at + c * p.inner] = p.logarithm ? shifted - shift : expf(shifted) / sum;
+    Classes<Plan> numbers(x, at, p.classes, p.inner);
+    const float maximum = numbers.maximum();
+    float sum = 0.0f;
+    if (p.logarithm) {
+      numbers.each([&](std::int64_t, float value) { sum += expf(value - maximum); });
+      const float shift = logf(Lanes::sum(sum));
+      numbers.each([&](std::int64_t c, float value) { write(y, at + c * p.inner, (value - maximum) - shift); });
+    } else {
+      numbers.exponentiate(maximum, [&](std::int64_t, float, float power) { sum += power; });
+      sum = Lanes::sum(sum);
+      numbers.each([&](std::int64_t c, float x_or_power) {
+        write(y, at + c * p.inner, Classes<Plan>::exponential(x_or_power, maximum) / sum);
+      });
     }
   }
 }
 
-template <class Lanes>
-__global__ void backward_kernel(Softmax p, const float* dy, const float* y, float* dx) {
+template <class Plan>
+__global__ void backward_kernel(Softmax p, Reals dy, Reals y, RealResults dx) {
+  using Lanes = typename Plan::Lanes;
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     float sum = 0.0f;
     for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const std::int64_t j = at + c * p.inner;
-      sum += p.logarithm ? dy[j] : dy[j] * y[j];
+      sum += p.logarithm ? read(dy, j) : read(dy, j) * read(y, j);
     }
     sum = Lanes::sum(sum);
     for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const std::int64_t j = at + c * p.inner;
-      dx[j] = p.logarithm ? dy[j] - expf(y[j]) * sum : y[j] * (dy[j] - sum);
+      const float slope = read(dy, j), result = read(y, j);
+      write(dx, j, p.logarithm ? slope - expf(result) * sum : result * (slope - sum));
     }
   }
 }
 
 }  // namespace
 
-void softmax_forward(const Softmax& p, const float* x, float* y) {
-  launch_positions(forward_kernel<ThreadLanes>, forward_kernel<WarpLanes>, p.outer, p.inner, p, x, y);
+void softmax_forward(const Softmax& p, Reals x, RealResults y) {
+  plan_classes(p.classes, p.inner,
+               [&](auto plan) { launch_positions(plan, forward_kernel<decltype(plan)>, p.outer * p.inner, p, x, y); });
 }
 
-void softmax_backward(const Softmax& p, const float* dy, const float* y, float* dx) {
-  launch_positions(backward_kernel<ThreadLanes>, backward_kernel<WarpLanes>, p.outer, p.inner, p, dy, y, dx);
+void softmax_backward(const Softmax& p, Reals dy, Reals y, RealResults dx) {
+  const auto launch = [&](auto plan) {
+    launch_positions(plan, backward_kernel<decltype(plan)>, p.outer * p.inner, p, dy, y, dx);
+  };
+  p.inner == 1 ? launch(ClassPlan<WarpLanes, 0>{}) : launch(ClassPlan<ThreadLanes, 0>{});
 }
 
 }  // namespace dip::cuda

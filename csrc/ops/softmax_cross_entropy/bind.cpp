@@ -55,8 +55,9 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
     args.check_apart(gradient, target, "target");
     args.check_apart(gradient, weight, "weight");
   }
-  const float* logits_data = logits.tensor().f32();
-  float *losses_data = losses.tensor().f32(), *gradient_data = gradient.tensor().f32();
+  const backend::Reals logits_data = logits.reals();
+  float* losses_data = losses.tensor().f32();
+  const backend::RealResults gradient_data = gradient.results();
   Number value = args.number();
   double* value_data = value.data();
   {

@@ -23,7 +23,7 @@ double denominator(const SoftmaxCrossEntropy& p) {
 
 }  // namespace
 
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
                            double* value) {
   const double divisor = denominator(p);
   const float scale = divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);

@@ -1,4 +1,4 @@
-// Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits from memory once.
+// Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits once.
 #include "core/device_class_axis.h"
 #include "core/device_sum.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -14,33 +14,31 @@ __device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t lab
 }
 
 // `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
-template <class Lanes>
-__global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const float* z, float* losses,
-                            float* gradient) {
+template <class Plan>
+__global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals z, float* losses,
+                            RealResults gradient) {
+  using Lanes = typename Plan::Lanes;
   const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
     if (p.labels && label == p.ignore_index) {
       if (Lanes::first() == 0) losses[i] = 0.0f;
-      for (std::int64_t c = Lanes::first(); gradient && c < p.classes; c += Lanes::count) {
-        gradient[at + c * p.inner] = 0.0f;
+      for (std::int64_t c = Lanes::first(); gradient.data && c < p.classes; c += Lanes::count) {
+        write(gradient, at + c * p.inner, 0.0f);
       }
       continue;
     }
-    float maximum = -INFINITY, sum = 0.0f, weighted = 0.0f, weighted_z = 0.0f;
-    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
-      const float value = z[at + c * p.inner];
-      maximum = value > maximum ? value : maximum;
-    }
-    maximum = Lanes::maximum(maximum);
-    for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
-      const float shifted = z[at + c * p.inner] - maximum, t = target_of(p, label, at, c);
-      sum += expf(shifted);
+    Classes<Plan> logits(z, at, p.classes, p.inner);
+    const float maximum = logits.maximum();
+    float sum = 0.0f, weighted = 0.0f, weighted_z = 0.0f;
+    logits.exponentiate(maximum, [&](std::int64_t c, float shifted, float power) {
+      const float t = target_of(p, label, at, c);
+      sum += power;
       weighted += t;
       // A zero target takes no part, even of a class with logit −∞.
       weighted_z += p.labels && t == 0.0f ? 0.0f : t * shifted;
-    }
+    });
     sum = Lanes::sum(sum);
     weighted = Lanes::sum(weighted);
     weighted_z = Lanes::sum(weighted_z);
@@ -58,10 +56,11 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, const 
       }
     }
     if (Lanes::first() == 0) losses[i] = value;
-    for (std::int64_t c = Lanes::first(); gradient && c < p.classes; c += Lanes::count) {
-      const float probability = expf(z[at + c * p.inner] - maximum) / sum;
-      gradient[at + c * p.inner] = (weighted * probability - target_of(p, label, at, c)) * factor;
-    }
+    if (!gradient.data) continue;
+    logits.each([&](std::int64_t c, float z_or_power) {
+      const float probability = Classes<Plan>::exponential(z_or_power, maximum) / sum;
+      write(gradient, at + c * p.inner, (weighted * probability - target_of(p, label, at, c)) * factor);
+    });
   }
 }
 
@@ -85,14 +84,16 @@ struct Loss {
 
 }  // namespace
 
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, const float* logits, float* losses, float* gradient,
+void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
                            double* value) {
   const std::int64_t positions = p.outer * p.inner;
   DeviceScratch<double> divisor(1);
   const bool mean = p.reduction == Reduction::mean;
   if (mean) sum_elements(positions, LabelWeight{p}, 1.0, nullptr, divisor.data());
-  launch_positions(loss_kernel<ThreadLanes>, loss_kernel<WarpLanes>, p.outer, p.inner, p,
-                   mean ? divisor.data() : nullptr, logits, losses, gradient);
+  plan_classes(p.classes, p.inner, [&](auto plan) {
+    launch_positions(plan, loss_kernel<decltype(plan)>, positions, p, mean ? divisor.data() : nullptr, logits, losses,
+                     gradient);
+  });
   if (p.reduction == Reduction::none) return;
   sum_elements(positions, Loss{losses}, 1.0, mean ? divisor.data() : nullptr, value);
 }
