@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 
 import pytest
 
 import dipkernels
-from device_ops import DEVICE
+from device_ops import DEVICE, backend
 
 VARIANTS = {
     "cpu": [isa for isa in dipkernels.available_isas() if isa != "avx512_bf16"],
@@ -23,7 +22,7 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     each in another order of the threads.
     """
     if DEVICE != "cpu":
-        module = import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
+        module = backend()
         module.set_float32_products(request.param)
         if DEVICE == "emulated":
             module.set_seed(VARIANTS[DEVICE].index(request.param))

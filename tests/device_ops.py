@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import os
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -20,6 +21,11 @@ import dipkernels
 
 # Where a GPU is required, its tests run on it, or fail.
 DEVICE = os.environ.get("DIPKERNELS_DEVICE", "cuda" if os.environ.get("DIPKERNELS_REQUIRE_CUDA") == "1" else "cpu")
+
+
+def backend() -> Any:
+    """The compiled module of the GPU or its emulation, for the switches that `dipkernels` does not show."""
+    return importlib.import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
 
 
 def byte_bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.case import UNIT, normal
-from device_ops import DEVICE, ops
+from device_ops import DEVICE, backend, ops
 from dipkernels import cuda, precision, reference
 from dipkernels import ops as kernels
 from test_half_precision import assert_rounded_once
@@ -24,10 +23,6 @@ WARPGROUP_TILES = ("128x128 of warpgroups", "64x128 of warpgroups")
 
 # (N, in, out): on a GPU of a few multiprocessors each favours another tile.
 LINEAR = [(1100, 40, 260), (20, 50, 1500), (70, 33, 65), (5, 700, 3)]
-
-
-def backend() -> Any:
-    return import_module("dipkernels._cuda" if DEVICE == "cuda" else "dipkernels._cuda_emulated")
 
 
 # How float32 is multiplied, and the precision that asks for it.

@@ -156,30 +156,42 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   }
   __syncthreads();
 
+  // Of both operands a thread copies numbers whose place along one direction stays the same; what it knows of that
+  // place it keeps.
+  constexpr int a_inner = Problem::a_along_rows ? T::rows : T::depth, a_step = T::threads / a_inner;
+  constexpr int b_inner = Problem::b_along_depth ? T::depth : T::columns, b_step = T::threads / b_inner;
+  static_assert(T::threads % a_inner == 0 && T::threads % b_inner == 0, "a place is a thread's");
+  const int a_place = thread % a_inner, a_first = thread / a_inner;
+  const int b_place = thread % b_inner, b_first = thread / b_inner;
+  const int a_row = first_row + (Problem::a_along_rows ? a_place : a_first), rows_left = problem.rows - a_row;
+  const int a_from = a_row * problem.a_row, a_stride = a_step * problem.a_row;
+  const ColumnAt own = columns[Problem::b_along_depth ? 0 : b_place];
+
   const auto load = [&](int slice) {
     const Shared<DepthAt> slice_depths = depths + slice % T::stages * T::depth;
     const Shared<float> a_tile = a_tiles + slice % T::stages * T::a_floats;
     const Shared<float> b_tile = b_tiles + slice % T::stages * T::b_floats;
-#pragma unroll 4
+    const DepthAt a_depth = slice_depths[Problem::a_along_rows ? 0 : a_place];
+#pragma unroll
     for (int step = 0; step < T::rows * T::depth / T::threads; ++step) {
-      const int e = step * T::threads + thread;
-      const int i = Problem::a_along_rows ? e % T::rows : e / T::depth;
-      const int d = Problem::a_along_rows ? e / T::rows : e % T::depth;
-      const DepthAt depth = slice_depths[d];
-      const bool valid = depth.a >= 0 && first_row + i < problem.rows;
-      copy_async(a_tile + i * T::a_pitch + d, problem.a + (valid ? (first_row + i) * problem.a_row + depth.a : 0),
-                 valid);
+      const int along = a_first + step * a_step;
+      const int depth = Problem::a_along_rows ? DepthAt(slice_depths[along]).a : a_depth.a;
+      const bool valid = depth >= 0 && rows_left > (Problem::a_along_rows ? 0 : step * a_step);
+      const unsigned offset = valid ? a_from + depth + (Problem::a_along_rows ? 0 : step * a_stride) : 0;
+      copy_async(a_tile + (Problem::a_along_rows ? a_place * T::a_pitch + along : along * T::a_pitch + a_place),
+                 problem.a + offset, valid);
     }
-#pragma unroll 4
+    const DepthAt b_depth = slice_depths[Problem::b_along_depth ? b_place : 0];
+#pragma unroll
     for (int step = 0; step < T::columns * T::depth / T::threads; ++step) {
-      const int e = step * T::threads + thread;
-      const int j = Problem::b_along_depth ? e / T::depth : e % T::columns;
-      const int d = Problem::b_along_depth ? e % T::depth : e / T::columns;
-      const DepthAt depth = slice_depths[d];
-      const ColumnAt column = columns[j];
+      const int along = b_first + step * b_step;
+      const DepthAt depth = Problem::b_along_depth ? b_depth : DepthAt(slice_depths[along]);
+      const ColumnAt column = Problem::b_along_depth ? ColumnAt(columns[along]) : own;
       const bool valid = static_cast<unsigned>(column.h + depth.h) < static_cast<unsigned>(problem.height) &&
                          static_cast<unsigned>(column.w + depth.w) < static_cast<unsigned>(problem.width);
-      copy_async(b_tile + d * T::b_pitch + j, problem.b + (valid ? column.b + depth.b : 0), valid);
+      const unsigned offset = valid ? column.b + depth.b : 0;
+      copy_async(b_tile + (Problem::b_along_depth ? b_place * T::b_pitch + along : along * T::b_pitch + b_place),
+                 problem.b + offset, valid);
     }
   };
 
