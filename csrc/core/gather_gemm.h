@@ -164,7 +164,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   const int a_place = thread % a_inner, a_first = thread / a_inner;
   const int b_place = thread % b_inner, b_first = thread / b_inner;
   const int a_row = first_row + (Problem::a_along_rows ? a_place : a_first), rows_left = problem.rows - a_row;
-  const int a_from = a_row * problem.a_row, a_stride = a_step * problem.a_row;
+  const unsigned a_pitch = problem.a_row, a_from = a_row * a_pitch, a_stride = a_step * a_pitch;
   const ColumnAt own = columns[Problem::b_along_depth ? 0 : b_place];
 
   const auto load = [&](int slice) {

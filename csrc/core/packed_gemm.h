@@ -13,7 +13,8 @@
 // columns are shifts. So octets of an operand lie along the depth or across it; where across, matrices are transposed
 // on their way from shared memory to the tensor cores.
 //
-// Every sum runs over d in order, in one warp's tensor core: no atomics, the same bits on every run.
+// Every sum runs over d in order, in the tensor core of one warp, or of a warpgroup where Hopper's wgmma multiplies: no
+// atomics, the same bits on every run.
 #pragma once
 
 #include <type_traits>
@@ -306,8 +307,7 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   Place columns[Problem::b_across ? 1 : b_steps];
 #pragma unroll
   for (int step = 0; step < (Problem::b_across ? 1 : b_steps); ++step) {
-    const int at = Problem::b_across ? b_octet : b_line + step * b_step;
-    columns[step] = at < T::column_places ? column_places[at] : nowhere;
+    columns[step] = column_places[Problem::b_across ? b_octet : b_line + step * b_step];
   }
 
   const auto load = [&](int slice) {
