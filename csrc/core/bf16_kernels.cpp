@@ -171,13 +171,14 @@ void pack_columns(const Bf16Columns& p, Bf16Range& range) {
     F low[W], high[W];
     for (std::int64_t i = 0; i < W; ++i) {
       const std::int64_t column = half * W + i;
-      if (column < p.columns && p.count > 0) {
+      const std::int64_t count = column < p.columns ? p.count : 0;
+      if (count > 0) {
         const float* later = p.source + column * p.column + p.runs[0].at + 4 * bf16_depth;
         __builtin_prefetch(later);
         __builtin_prefetch(later + W);
       }
       I first = {}, second = {};
-      for (const Piece* piece = pieces; piece < pieces + (column < p.columns ? p.count : 0); ++piece) {
+      for (const Piece* piece = pieces; piece < pieces + count; ++piece) {
         const float* at = p.source + column * p.column + piece->at;
         first |= (I)load_lanes(at, piece->low);
         second |= (I)load_lanes(at + W, piece->high);

@@ -93,6 +93,12 @@ void* take_from(GraphMemory& memory, std::size_t bytes) {
   return data;
 }
 
+int attribute(cudaDeviceAttr which) {
+  int value = 0;
+  check_cuda(cudaDeviceGetAttribute(&value, which, current_device()), "looking for a GPU");
+  return value;
+}
+
 }  // namespace
 
 int device_count() {
@@ -135,31 +141,22 @@ std::string device_name(int device) {
 }
 
 int multiprocessors() {
-  int count = 0;
-  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, current_device()), "looking for a GPU");
-  return count;
+  return attribute(cudaDevAttrMultiProcessorCount);
 }
 
 bool has_tf32() {
-  int major = 0;
-  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current_device()), "looking for a GPU");
-  return major >= 8;
+  return attribute(cudaDevAttrComputeCapabilityMajor) >= 8;
 }
 
 bool has_warpgroup_products() {
   // Code for 90a runs on no later GPU.
   static const bool built = std::string(DIP_CUDA_ARCHITECTURES).find("90a") != std::string::npos;
-  int major = 0, minor = 0;
-  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, current_device()), "looking for a GPU");
-  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, current_device()), "looking for a GPU");
-  return built && major == 9 && minor == 0;
+  return built && attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+         attribute(cudaDevAttrComputeCapabilityMinor) == 0;
 }
 
 int shared_bytes_a_block() {
-  int bytes = 0;
-  check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, current_device()),
-             "looking for a GPU");
-  return bytes;
+  return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
 }
 
 Stream current_stream() {

@@ -312,7 +312,7 @@ void fence_shared_matrices() {
 namespace {
 
 // The number at one line and place in it; eight lines are 1024 bytes, and the octets of each are permuted.
-float number_at(const GroupProduct& product, SharedMatrix matrix, std::uint64_t offset) {
+float number_at(SharedMatrix matrix, std::uint64_t offset, Widen widen) {
   const std::uint64_t start = (matrix.descriptor & 0x3fff) << 4;
   const std::uint64_t place = start + offset, permuted = place ^ (place >> 7 & 7) << 4;
   if (permuted + 2 > matrix.array->bytes.size()) throw std::logic_error("an access outside a shared array");
@@ -330,7 +330,7 @@ float number_at(const GroupProduct& product, SharedMatrix matrix, std::uint64_t 
   word.read_at = block->barriers;
   std::uint16_t bits;
   std::memcpy(&bits, matrix.array->bytes.data() + permuted, sizeof bits);
-  return product.widen(bits);
+  return widen(bits);
 }
 
 // Of the operand's 16 depths and `lines` rows or columns, (line, depth).
@@ -348,10 +348,10 @@ void read_operands(const GroupProduct& product, GroupOperands& to) {
   }
   for (int k = 0; k < 16; ++k) {
     for (int i = 0; i < 64; ++i) {
-      to.a[i][k] = number_at(product, product.a, offset_in(product.a, product.a_across, i, k));
+      to.a[i][k] = number_at(product.a, offset_in(product.a, product.a_across, i, k), product.widen);
     }
     for (int j = 0; j < 128; ++j) {
-      to.b[k][j] = number_at(product, product.b, offset_in(product.b, product.b_across, j, k));
+      to.b[k][j] = number_at(product.b, offset_in(product.b, product.b_across, j, k), product.widen);
     }
   }
 }

@@ -257,32 +257,45 @@ struct PackedView {
   }
 };
 
-// What the forward pass and the gradient of the data share: planes of results × positions.
-template <class Number>
-struct PlaneProduct : PackedView {
-  static constexpr bool b_across = false;
-  using Stored = typename Number::Stored;
+// A product of two packed operands, one with such a view.
+struct PackedOperands : PackedView {
   int rows, columns, depth;
   const Bits *a, *b;
   std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
+
+  PackedOperands(const PackedView& view, const Packed& left, const Packed& right, int rows_, int columns_, int depth_)
+      : PackedView(view),
+        rows(rows_),
+        columns(columns_),
+        depth(depth_),
+        a(left.data),
+        b(right.data),
+        a_plane(left.plane),
+        b_plane(right.plane),
+        a_group(int(left.group)),
+        b_group(int(right.group)),
+        a_padded(int(left.padded)) {}
+
+  __device__ void begin(int group) {
+    a += group * a_group;
+    b += group * b_group;
+  }
+};
+
+// What the forward pass and the gradient of the data share: planes of results × positions.
+template <class Number>
+struct PlaneProduct : PackedOperands {
+  static constexpr bool b_across = false;
+  using Stored = typename Number::Stored;
   Stored* result;
   int out_width, out_plane, out_image;
   bool rows_side_by_side;
 
   PlaneProduct(const PackedView& view, std::int64_t images, const Packed& weights, const Packed& source, int rows_,
                std::int64_t out_height, std::int64_t out_width_, std::int64_t out_channels, void* result_)
-      : PackedView(view),
-        rows(rows_),
-        columns(int(images) * h.places * w.places),
-        depth(h.taps * w.taps * channels),
-        a(weights.data),
-        b(source.data),
-        a_plane(weights.plane),
-        b_plane(source.plane),
-        a_group(int(weights.group)),
-        b_group(int(source.group)),
-        a_padded(int(weights.padded)),
+      : PackedOperands(view, weights, source, rows_, int(images) * view.h.places * view.w.places,
+                       view.h.taps * view.w.taps * view.channels),
         result(static_cast<Stored*>(result_)),
         out_width(int(out_width_)),
         out_plane(int(out_height * out_width_)),
@@ -290,8 +303,7 @@ struct PlaneProduct : PackedView {
         rows_side_by_side(out_plane == 1) {}
 
   __device__ void begin(int group, int) {
-    a += group * a_group;
-    b += group * b_group;
+    PackedOperands::begin(group);
     result += group * rows * out_plane;
   }
   __device__ int out_at(int j) const {
@@ -341,37 +353,23 @@ struct BackwardData : PlaneProduct<Number> {
 };
 
 // Filters × (taps and channels), summed over images and positions.
-struct BackwardWeight : PackedView {
+struct BackwardWeight : PackedOperands {
   static constexpr bool a_across = true, b_across = true;
-  int rows, columns, depth;
-  const Bits *a, *b;
-  std::int64_t a_plane, b_plane;  // distances of the planes
-  int a_group, b_group, a_padded;
   int kernel_taps, group_channels, folded, elements;
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;
 
   BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
                  const Packed& images)
-      : PackedView(view),
-        rows(int(p.group_filters())),
-        columns(int(p.taps()) * channels),
-        depth(int(p.N * p.window.h.output * p.window.w.output)),
-        a(gradients.data),
-        b(images.data),
-        a_plane(gradients.plane),
-        b_plane(images.plane),
-        a_group(int(gradients.group)),
-        b_group(int(images.group)),
-        a_padded(int(gradients.padded)),
+      : PackedOperands(view, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
+                       int(p.N * p.window.h.output * p.window.w.output)),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
         folded(int(folded_)),
         elements(int(p.K) * group_channels * kernel_taps) {}
 
   __device__ void begin(int group, int split) {
-    a += group * a_group;
-    b += group * b_group;
+    PackedOperands::begin(group);
     dweight += split * elements + group * rows * group_channels * kernel_taps;
   }
   __device__ int a_at(int position) const { return position * a_padded; }
