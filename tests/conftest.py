@@ -11,8 +11,8 @@ from device_ops import DEVICE, backend
 
 VARIANTS = {
     "cpu": [isa for isa in dipkernels.available_isas() if isa != "avx512_bf16"],
-    "cuda": ["fma", "split"],
-    "emulated": ["fma", "split"],
+    "cuda": ["fma", "tensor"],
+    "emulated": ["fma", "tensor"],
 }
 
 

@@ -131,7 +131,7 @@ __device__ inline float round_tf32(float x) {
 
 // d += a·b on a tensor core, by the whole warp: a is 16 × 8, b 8 × 8, spread over the lanes as PTX's mma.m16n8k8 has
 // it.
-__device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+__device__ inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
 #if DIP_BEFORE_AMPERE
   __trap();
 #else
@@ -139,8 +139,7 @@ __device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], const f
       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
-        "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #endif
 }
 
@@ -189,10 +188,10 @@ __device__ inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], co
 #define DIP_WARPGROUP_PRODUCTS 0
 #endif
 
-// A matrix of 16-bit numbers in shared memory, as wgmma's descriptors have it: lines of 64 numbers, 128 bytes, whose
-// octets are permuted, octet o of line l being found at o ^ l % 8; eight lines are 1024 bytes. Either a line is a row
-// and 64 numbers of the depth, or a depth and 64 rows. Groups of eight lines are `stride` bytes apart and, where the
-// lines lie across the depth, the next 64 rows `leading` bytes.
+// A matrix in shared memory, as wgmma's descriptors have it: lines of 128 bytes, 64 numbers of 16 bits or 32 of TF32,
+// whose octets of 16 bytes are permuted, octet o of line l being found at o ^ l % 8; eight lines are 1024 bytes. Either
+// a line is a row and so many numbers of the depth, or a depth and so many rows. Groups of eight lines are `stride`
+// bytes apart and, where the lines lie across the depth, the next 64 rows `leading` bytes.
 using SharedMatrix = std::uint64_t;
 
 __device__ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading, unsigned stride) {
@@ -230,28 +229,34 @@ __device__ inline void finish_products(WarpgroupSums& d) {
 #endif
 }
 
-// Starts d += a·b, a 64 × 16 and b 16 × 128; `across` where an operand's lines lie across the depth.
+// Starts d += a·b, a 64 × 16 and b 16 × 128, or 64 × 8 and 8 × 128 of TF32; `across` where an operand's lines lie
+// across the depth.
 #if DIP_WARPGROUP_PRODUCTS
-#define DIP_MULTIPLY_GROUP(type)                                                                                    \
+#define DIP_MULTIPLY_GROUP(shape_and_types, across)                                                                 \
   asm volatile(                                                                                                     \
       "{ .reg .pred add; setp.ne.b32 add, %66, 0;"                                                                  \
-      " wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type                                                 \
+      " wgmma.mma_async.sync.aligned." shape_and_types                                                              \
       " {%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
       "%23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, "   \
       "%44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "       \
-      "%64, %65, add, 1, 1, %67, %68; }"                                                                            \
+      "%64, %65, add, 1, 1" across "; }"                                                                            \
       : DIP_SUMS                                                                                                    \
       : "l"(a), "l"(b), "r"(1), "n"(a_across ? 1 : 0), "n"(b_across ? 1 : 0))
 #else
-#define DIP_MULTIPLY_GROUP(type) __trap()
+#define DIP_MULTIPLY_GROUP(shape_and_types, across) __trap()
 #endif
 template <bool a_across, bool b_across>
 __device__ inline void multiply_group_half(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  DIP_MULTIPLY_GROUP("f16");
+  DIP_MULTIPLY_GROUP("m64n128k16.f32.f16.f16", ", %67, %68");
 }
 template <bool a_across, bool b_across>
 __device__ inline void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  DIP_MULTIPLY_GROUP("bf16");
+  DIP_MULTIPLY_GROUP("m64n128k16.f32.bf16.bf16", ", %67, %68");
+}
+// Lines of TF32 lie along the depth.
+__device__ inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  constexpr bool a_across = false, b_across = false;
+  DIP_MULTIPLY_GROUP("m64n128k8.f32.tf32.tf32", "");
 }
 #undef DIP_MULTIPLY_GROUP
 #undef DIP_SUMS

@@ -10,8 +10,7 @@
 // So one kernel serves them, told by a Problem what row, column and depth contribute. Each block computes a tile of the
 // result in registers; slices of A and B pass through shared memory, copied three slices ahead of the arithmetic. Every
 // sum runs over d in order, in one thread: no atomics, the same bits on every run. Offsets are 32-bit; the launcher
-// refuses larger arrays. It multiplies float32, or on tensor cores TF32; what they multiply in 16 bits is packed first
-// (core/packed_gemm.h).
+// refuses larger arrays. What tensor cores multiply is packed first (core/packed_gemm.h).
 #pragma once
 
 #include "core/device.h"
@@ -36,11 +35,9 @@ constexpr int far_outside = -(1 << 29);
 template <int tile_rows, int tile_columns>
 struct Tile {
   static constexpr int rows = tile_rows, columns = tile_columns, depth = 16, stages = 3;
-  static constexpr int warps_down = tile_rows / 32 > 2 ? 2 : tile_rows / 32, warps_across = tile_columns / 32;
-  static constexpr int threads = 32 * warps_down * warps_across;
+  static constexpr int sums = tile_rows * tile_columns, threads = sums / 32 < 256 ? sums / 32 : 256;
   static constexpr bool warpgroups = false;
   static_assert(tile_rows * depth % threads == 0 && tile_columns * depth % threads == 0, "all threads copy alike");
-  static constexpr int warp_rows = tile_rows / warps_down, warp_columns = 32;
   // The paddings put what a warp reads at once into different banks.
   static constexpr int a_pitch = depth + 4, b_pitch = tile_columns + 8;
   static constexpr int a_floats = tile_rows * a_pitch, b_floats = depth * b_pitch;
@@ -91,41 +88,6 @@ struct Float32Product {
   }
 };
 
-// Tensor cores: each warp computes a part of the tile from 16 × 8 blocks, of numbers rounded to TF32.
-template <class T>
-struct TensorProduct : WarpSums<T> {
-  using WarpSums<T>::blocks_down, WarpSums<T>::blocks_across, WarpSums<T>::lane;
-
-  __device__ void add(Shared<float> a, Shared<float> b) {
-#pragma unroll
-    for (int d = 0; d < T::depth; d += 8) {
-      float left[blocks_down][4], right[blocks_across][2];
-#pragma unroll
-      for (int i = 0; i < blocks_down; ++i) {
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          const int row = this->first_row() + lane() / 4 + 16 * i + 8 * (part % 2),
-                    at = d + lane() % 4 + 4 * (part / 2);
-          left[i][part] = round_tf32(a[row * T::a_pitch + at]);
-        }
-      }
-#pragma unroll
-      for (int j = 0; j < blocks_across; ++j) {
-#pragma unroll
-        for (int part = 0; part < 2; ++part) {
-          const int at = d + lane() % 4 + 4 * part;
-          right[j][part] = round_tf32(b[at * T::b_pitch + this->first_column() + 8 * j + lane() / 4]);
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < blocks_down; ++i) {
-#pragma unroll
-        for (int j = 0; j < blocks_across; ++j) multiply_tf32(this->sums[i][j], left[i], right[j]);
-      }
-    }
-  }
-};
-
 // A Problem has
 //   int rows, columns, depth, height, width;  const float *a, *b;  int a_row;
 //   void begin(int batch, int split)      moves the pointers
@@ -133,7 +95,7 @@ struct TensorProduct : WarpSums<T> {
 //   void store(int i, int column_out, float sum)
 // and says in which direction its matrices are contiguous: a_along_rows (neighbouring i), b_along_depth (neighbouring
 // d).
-template <class Problem, class T, template <class> class Product>
+template <class Problem, class T>
 __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     gather_gemm_kernel(Problem problem, int batches, int split_depth) {
   const Shared<float> a_tiles = dynamic_shared<float>(), b_tiles = a_tiles + T::stages * T::a_floats;
@@ -195,7 +157,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     }
   };
 
-  Product<T> product;
+  Float32Product<T> product;
   run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_tiles + slice % T::stages * T::a_floats, b_tiles + slice % T::stages * T::b_floats);
   });
@@ -207,32 +169,24 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   });
 }
 
-template <class Problem, class T, template <class> class Product>
+template <class Problem, class T>
 void launch_tile(const Problem& problem, int batches, const GemmPlan& plan) {
   const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
                   static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
                   static_cast<unsigned>(batches * plan.splits)};
-  launch(gather_gemm_kernel<Problem, T, Product>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
+  launch(gather_gemm_kernel<Problem, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
          plan.split_depth);
-}
-
-template <class Problem, template <class> class Product>
-void launch_product(const Problem& problem, int batches, const GemmPlan& plan) {
-  switch (plan.tile) {
-    case GemmTile::large: return launch_tile<Problem, Tile<128, 128>, Product>(problem, batches, plan);
-    case GemmTile::wide: return launch_tile<Problem, Tile<32, 128>, Product>(problem, batches, plan);
-    default: return launch_tile<Problem, Tile<64, 64>, Product>(problem, batches, plan);
-  }
 }
 
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
 template <class Problem>
-void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan, Precision precision) {
+void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
-  // More precise than was asked, where there is nothing less precise.
-  if (precision == Precision::medium && has_tf32())
-    return launch_product<Problem, TensorProduct>(problem, batches, plan);
-  launch_product<Problem, Float32Product>(problem, batches, plan);
+  switch (plan.tile) {
+    case GemmTile::large: return launch_tile<Problem, Tile<128, 128>>(problem, batches, plan);
+    case GemmTile::wide: return launch_tile<Problem, Tile<32, 128>>(problem, batches, plan);
+    default: return launch_tile<Problem, Tile<64, 64>>(problem, batches, plan);
+  }
 }
 
 }  // namespace dip::cuda

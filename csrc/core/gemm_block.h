@@ -23,34 +23,6 @@ struct GemmBlock {
         slices((end - begin + T::depth - 1) / T::depth) {}
 };
 
-// The sums of a warp's part of a tile, 16 × 8 blocks, as tensor cores leave them in its lanes.
-template <class T>
-struct WarpSums {
-  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
-  float sums[blocks_down][blocks_across][4] = {};
-
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows; }
-  __device__ static int first_column() {
-    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
-  }
-
-  template <class Store>
-  __device__ void store(const Store& store) const {
-#pragma unroll
-    for (int i = 0; i < blocks_down; ++i) {
-#pragma unroll
-      for (int j = 0; j < blocks_across; ++j) {
-#pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          store(first_row() + lane() / 4 + 16 * i + 8 * (part / 2),
-                first_column() + 8 * j + 2 * (lane() % 4) + part % 2, sums[i][j][part]);
-        }
-      }
-    }
-  }
-};
-
 // load(slice) starts the copies of one; set_depth(slice, d) leaves in shared memory what load will need to know of
 // depth d, and was called for the first T::stages slices; add(slice) multiplies. A slice's place is used again
 // T::stages later.

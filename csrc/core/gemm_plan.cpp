@@ -32,13 +32,13 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-enum class Float32Products { automatic, fma, split };
+enum class Float32Products { automatic, fma, tensor };
 
 Float32Products parse(const std::string& name, const char* source) {
   if (name == "auto") return Float32Products::automatic;
   if (name == "fma") return Float32Products::fma;
-  check(name == "split", source, " must be \"auto\", \"fma\" or \"split\", got \"", name, "\"");
-  return Float32Products::split;
+  check(name == "tensor", source, " must be \"auto\", \"fma\" or \"tensor\", got \"", name, "\"");
+  return Float32Products::tensor;
 }
 
 std::atomic<Float32Products>& float32_products() {
@@ -88,8 +88,8 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
   return best;
 }
 
-bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors) {
-  if (float32_products() != Float32Products::automatic) return float32_products() == Float32Products::split;
+bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors) {
+  if (float32_products() != Float32Products::automatic) return float32_products() == Float32Products::tensor;
   // In cycles of an H200: what a multiprocessor multiplies and packs in each, and two more launches. Estimates, to be
   // replaced by measurements.
   constexpr double fma_rate = 95.0, bf16_rate = 900.0, pack_rate = 1.4, launches = 10'000.0;

@@ -22,15 +22,15 @@ struct GemmPlan {
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
                    int multiprocessors, bool may_split, bool has_warpgroups);
 
-// Whether so many multiply-adds of float32 are faster as so many `products` of numbers split into bfloat16 planes,
-// which have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
-bool split_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors);
+// Whether so many multiply-adds of float32 are faster as so many products of bfloat16 on tensor cores, whose operands
+// have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
+bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors);
 
-// "auto", "fma" or "split".
+// "auto", "fma" or "tensor".
 void set_float32_products(const std::string& name);
 
-// Whether numbers of 16 bits may be multiplied by warpgroups, where the GPU has them: where set_warpgroups or
-// DIPKERNELS_GPU_WARPGROUPS=on says so.
+// Whether warpgroups may multiply, where the GPU has them: where set_warpgroups or DIPKERNELS_GPU_WARPGROUPS=on says
+// so.
 bool may_use_warpgroups();
 void set_warpgroups(bool on);
 

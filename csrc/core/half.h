@@ -56,7 +56,7 @@ __device__ inline void write(RealResults y, std::int64_t i, float value) {
 
 // Eight numbers side by side, moved at once; its address is a multiple of 16.
 struct alignas(16) Octet {
-  unsigned pairs[4];
+  unsigned words[4];
 };
 constexpr int octet = 8;
 

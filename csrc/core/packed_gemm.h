@@ -2,16 +2,16 @@
 //
 // result[i, j] = Σ_d A[i, d]·B[d, j], summed in float32. What is multiplied are numbers of 16 bits: float16 and
 // bfloat16 as they are, and float32 as a sum of two or three bfloat16 numbers, its planes, of which each has eight more
-// of its bits. An octet, eight numbers side by side, is copied to shared memory by one instruction, so both operands
-// are packed beforehand. A is a matrix. B is an image whose channels lie side by side, and its matrix is never built:
-// an octet of it is found at
+// of its bits. Or it is float32 rounded to TF32: a number of 32 bits, which counts as two of the depth. An octet, eight
+// numbers side by side, is copied to shared memory by one instruction, so both operands are packed beforehand. A is a
+// matrix. B is an image whose channels lie side by side, and its matrix is never built: an octet of it is found at
 //
 //   place + shift,   zeros where that lies outside the image,
 //
 // the place standing for a position of the result, the shift for a tap and eight channels. Forward, and backward to the
 // data, columns are places and the depth runs over shifts; backward to the weights the depth runs over places and
 // columns are shifts. So octets of an operand lie along the depth or across it; where across, matrices are transposed
-// on their way from shared memory to the tensor cores.
+// on their way from shared memory to the tensor cores, which those of TF32 cannot be.
 //
 // Every sum runs over d in order, in the tensor core of one warp, or of a warpgroup where Hopper's wgmma multiplies: no
 // atomics, the same bits on every run.
@@ -25,13 +25,14 @@
 
 namespace dip::cuda {
 
-struct Place {
+struct alignas(16) Place {
   int offset;  // of the first number
   int h, w;    // position in the image, or displacement
+  int a = 0;   // of a shift: where the lines of A have this octet of the depth, if they lie along it
 };
 
 // Outside whatever is added to it, or the other such one.
-constexpr Place nowhere = {0, -(1 << 29), 0};
+constexpr Place nowhere = {0, -(1 << 29), 0, -1};
 
 // A slice of an operand in shared memory: lines of octets. The padding puts the same octet of eight neighbouring lines,
 // which one instruction reads, into different banks.
@@ -57,6 +58,7 @@ struct MatrixSlice {
 template <int planes_>
 struct SplitFloat {
   using Stored = float;
+  using Part = std::uint16_t;
   static constexpr int planes = planes_, products = planes == 2 ? 3 : 6;
 
   // Which planes of A and B meet, the small ones first.
@@ -73,7 +75,7 @@ struct SplitFloat {
   }
   __device__ static float round(float x) { return x; }
   __device__ static float widen(float x) { return x; }
-  __device__ static void split(float x, std::uint16_t (&to)[planes]) {
+  __device__ static void pack(float x, Part (&to)[planes]) {
     constexpr float largest = 3.4028235e38f;
     if (!(fabsf(x) <= largest)) {
       // Infinity times the zero that a plane of another number may be is NaN; in the last plane it meets first ones
@@ -93,14 +95,20 @@ struct SplitFloat {
   }
 };
 
-// Half or Bfloat, multiplied as it is.
-template <class Number>
-struct AsStored {
-  using Stored = Number;
+// Multiplied as it is.
+struct OnePlane {
   static constexpr int planes = 1, products = 1;
 
   __device__ static constexpr int a_plane(int) { return 0; }
   __device__ static constexpr int b_plane(int) { return 0; }
+};
+
+// Half or Bfloat.
+template <class Number>
+struct AsStored : OnePlane {
+  using Stored = Number;
+  using Part = std::uint16_t;
+
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     Number::multiply(d, a, b);
   }
@@ -110,7 +118,28 @@ struct AsStored {
   }
   __device__ static Number round(float x) { return Number::round(x); }
   __device__ static float widen(Number x) { return x.widen(); }
+  __device__ static void pack(Number x, Part (&to)[1]) { to[0] = x.bits; }
 };
+
+// float32 rounded to 11 bits.
+struct Tf32 : OnePlane {
+  using Stored = float;
+  using Part = std::uint32_t;
+
+  __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) { multiply_tf32(d, a, b); }
+  template <bool a_across, bool b_across>
+  __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+    static_assert(!a_across && !b_across, "matrices of TF32 are not transposed");
+    multiply_group_tf32(d, a, b);
+  }
+  __device__ static float round(float x) { return x; }
+  __device__ static float widen(float x) { return x; }
+  __device__ static void pack(float x, Part (&to)[1]) { to[0] = __float_as_uint(round_tf32(x)); }
+};
+
+// How many of the 16-bit numbers that the kernel copies one of these is.
+template <class Number>
+constexpr int width_of = sizeof(typename Number::Part) / 2;
 
 // What a block keeps in shared memory: slices of both operands, and of the places and shifts those of its columns and,
 // slice by slice, those of the depth.
@@ -153,6 +182,34 @@ struct WarpgroupTile : TileMemory<rows_, 128, 64, 3, 1, SliceOf<MatrixSlice, row
   static constexpr int warps_across = 1, warp_rows = 16, warp_columns = 128, threads = 2 * rows_;
   static constexpr int blocks_a_multiprocessor = rows_ == 64 ? 3 : 2;
   static constexpr bool warpgroups = true;
+};
+
+// The sums of a warp's part of a tile, 16 × 8 blocks, as tensor cores leave them in its lanes.
+template <class T>
+struct WarpSums {
+  static constexpr int blocks_down = T::warp_rows / 16, blocks_across = T::warp_columns / 8;
+  float sums[blocks_down][blocks_across][4] = {};
+
+  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ static int first_row() { return static_cast<int>(threadIdx.x) / 32 / T::warps_across * T::warp_rows; }
+  __device__ static int first_column() {
+    return static_cast<int>(threadIdx.x) / 32 % T::warps_across * T::warp_columns;
+  }
+
+  template <class Store>
+  __device__ void store(const Store& store) const {
+#pragma unroll
+    for (int i = 0; i < blocks_down; ++i) {
+#pragma unroll
+      for (int j = 0; j < blocks_across; ++j) {
+#pragma unroll
+        for (int part = 0; part < 4; ++part) {
+          store(first_row() + lane() / 4 + 16 * i + 8 * (part / 2),
+                first_column() + 8 * j + 2 * (lane() % 4) + part % 2, sums[i][j][part]);
+        }
+      }
+    }
+  }
 };
 
 // Each warp computes a part of the tile from 16 × 8 blocks.
@@ -315,9 +372,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
     const Shared<std::uint16_t> a_slice = a_slices + stage * T::a_numbers, b_slice = b_slices + stage * T::b_numbers;
     const Shared<Place> slice_places = depth_places + stage * T::depth_places;
     const Shared<int> slice_lines = depth_lines + stage * T::depth;
-    const int along =
-        Problem::a_across ? first_row + a_octet * octet : block.begin + slice * T::depth + a_octet * octet;
-    const bool inside = along < (Problem::a_across ? problem.rows : block.end);
+    const int along = Problem::a_across ? first_row + a_octet * octet : Place(slice_places[a_octet]).a;
+    const bool inside = Problem::a_across ? along < problem.rows : along >= 0;
 #pragma unroll
     for (int step = 0; step < a_steps; ++step) {
       const int line = a_line + step * a_step;

@@ -32,7 +32,7 @@ void bind_device_runtime(pybind11::module_& m) {
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
       py::arg("may_split"), py::arg("has_warpgroups") = false);
   m.def("multiprocessors", multiprocessors);
-  m.def("split_pays", split_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
+  m.def("packing_pays", packing_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
         py::arg("multiprocessors"));
   m.def("set_float32_products", set_float32_products, py::arg("name"));
   m.def("set_warpgroups", set_warpgroups, py::arg("on"));

@@ -122,12 +122,18 @@ struct SharedMatrix {
 void fence_shared_matrices();
 
 using WarpgroupSums = float[16][4];
-using Widen = float (*)(std::uint16_t);
+
+// What a warpgroup multiplies: numbers of so many bytes, and their values.
+struct NumberFormat {
+  int bytes;
+  float (*read)(const char* from);
+};
 
 // Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when they are
 // waited for, and not before.
 void begin_products();
-void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across, Widen widen);
+void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across,
+                    NumberFormat format);
 void finish_products();
 
 }  // namespace dip::emulation
@@ -252,6 +258,11 @@ inline float round_tf32(float x) {
   return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
 }
 
+// Cut off to 11 bits, as the hardware does with bits it was not to be given.
+inline float tf32_to_float(unsigned bits) {
+  return __uint_as_float(bits & 0xffffe000u);
+}
+
 // Tensor cores add exact products and cut the sum off, towards zero.
 inline float toward_zero(double sum) {
   const float nearest = static_cast<float>(sum);
@@ -273,13 +284,11 @@ inline void add_product(float (&d)[4], const float* a, const float* b, int depth
 
 // As PTX defines mma.m16n8k8 for tf32: the lanes' shares of a and b, of which lane 4·g + t holds
 //   a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)   b: (t, g), (t + 4, g)
-// Operands are cut off to 11 bits, as the hardware does with bits it was not to be given.
-inline void multiply_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
+inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
   float *all_a = emulation::warp_memory(), *all_b = all_a + 16 * 8;
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-  const auto cut = [](float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); };
-  for (int part = 0; part < 4; ++part) all_a[(g + 8 * (part % 2)) * 8 + t + 4 * (part / 2)] = cut(a[part]);
-  for (int part = 0; part < 2; ++part) all_b[(t + 4 * part) * 8 + g] = cut(b[part]);
+  for (int part = 0; part < 4; ++part) all_a[(g + 8 * (part % 2)) * 8 + t + 4 * (part / 2)] = tf32_to_float(a[part]);
+  for (int part = 0; part < 2; ++part) all_b[(t + 4 * part) * 8 + g] = tf32_to_float(b[part]);
   emulation::warp_barrier();
   add_product(d, all_a, all_b, 8);
 }
@@ -345,13 +354,24 @@ inline void begin_products(WarpgroupSums&) {
 inline void finish_products(WarpgroupSums&) {
   emulation::finish_products();
 }
+// Bits, and what they stand for.
+template <class Bits, float (*widen)(Bits)>
+constexpr emulation::NumberFormat number_format = {sizeof(Bits), [](const char* from) {
+                                                     Bits bits;
+                                                     std::memcpy(&bits, from, sizeof bits);
+                                                     return widen(bits);
+                                                   }};
+
 template <bool a_across, bool b_across>
 void multiply_group_half(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  emulation::multiply_group(d, a, a_across, b, b_across, half_to_float);
+  emulation::multiply_group(d, a, a_across, b, b_across, number_format<std::uint16_t, half_to_float>);
 }
 template <bool a_across, bool b_across>
 void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  emulation::multiply_group(d, a, a_across, b, b_across, bfloat_to_float);
+  emulation::multiply_group(d, a, a_across, b, b_across, number_format<std::uint16_t, bfloat_to_float>);
+}
+inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  emulation::multiply_group(d, a, false, b, false, number_format<unsigned, tf32_to_float>);
 }
 
 }  // namespace dip::cuda

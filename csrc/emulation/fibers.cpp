@@ -58,12 +58,15 @@ struct Copy {
   char value[16];
 };
 
-// One product of a warpgroup, 64 × 128 × 16. Its operands are read for all 128 threads at once, by the first.
+// One product of a warpgroup, 64 × 128 and 32 bytes deep. Its operands are read for all 128 threads at once, by the
+// first.
 struct GroupProduct {
   WarpgroupSums* sums;
   SharedMatrix a, b;
   bool a_across, b_across;
-  Widen widen;
+  NumberFormat format;
+
+  int depth() const { return 32 / format.bytes; }
 };
 
 struct GroupOperands {
@@ -312,10 +315,11 @@ void fence_shared_matrices() {
 namespace {
 
 // The number at one line and place in it; eight lines are 1024 bytes, and the octets of each are permuted.
-float number_at(SharedMatrix matrix, std::uint64_t offset, Widen widen) {
+float number_at(SharedMatrix matrix, std::uint64_t offset, NumberFormat format) {
   const std::uint64_t start = (matrix.descriptor & 0x3fff) << 4;
   const std::uint64_t place = start + offset, permuted = place ^ (place >> 7 & 7) << 4;
-  if (permuted + 2 > matrix.array->bytes.size()) throw std::logic_error("an access outside a shared array");
+  if (permuted + static_cast<std::uint64_t>(format.bytes) > matrix.array->bytes.size())
+    throw std::logic_error("an access outside a shared array");
   SharedArray::Word& word = matrix.array->words[permuted / 4];
   // These reads are of another kind than a thread's own: not even what the thread itself wrote is there without both.
   if (word.written_at >= 0) {
@@ -328,31 +332,28 @@ float number_at(SharedMatrix matrix, std::uint64_t offset, Widen widen) {
   }
   word.reader = -2;
   word.read_at = block->barriers;
-  std::uint16_t bits;
-  std::memcpy(&bits, matrix.array->bytes.data() + permuted, sizeof bits);
-  return widen(bits);
+  return format.read(matrix.array->bytes.data() + permuted);
 }
 
-// Of the operand's 16 depths and `lines` rows or columns, (line, depth).
-std::uint64_t offset_in(SharedMatrix matrix, bool across, int line, int depth) {
+// Of the operand's depths and rows or columns, (line, depth).
+std::uint64_t offset_in(SharedMatrix matrix, bool across, int line, int depth, int bytes) {
   const std::uint64_t leading = (matrix.descriptor >> 16 & 0x3fff) << 4, stride = (matrix.descriptor >> 32 & 0x3fff)
                                                                                   << 4;
   const auto at = [](int i) { return static_cast<std::uint64_t>(i); };
-  return across ? at(line / 64) * leading + at(line % 64) * 2 + at(depth / 8) * stride + at(depth % 8) * 128
-                : at(line / 8) * stride + at(line % 8) * 128 + at(depth) * 2;
+  return across ? at(line / 64) * leading + at(line % 64 * bytes) + at(depth / 8) * stride + at(depth % 8) * 128
+                : at(line / 8) * stride + at(line % 8) * 128 + at(depth * bytes);
 }
 
 void read_operands(const GroupProduct& product, GroupOperands& to) {
   for (const SharedMatrix matrix : {product.a, product.b}) {
     if (matrix.descriptor >> 62 != 1) throw std::logic_error("a shared matrix has lines of 128 bytes");
   }
-  for (int k = 0; k < 16; ++k) {
-    for (int i = 0; i < 64; ++i) {
-      to.a[i][k] = number_at(product.a, offset_in(product.a, product.a_across, i, k), product.widen);
-    }
-    for (int j = 0; j < 128; ++j) {
-      to.b[k][j] = number_at(product.b, offset_in(product.b, product.b_across, j, k), product.widen);
-    }
+  const auto number = [&](SharedMatrix matrix, bool across, int line, int depth) {
+    return number_at(matrix, offset_in(matrix, across, line, depth, product.format.bytes), product.format);
+  };
+  for (int k = 0; k < product.depth(); ++k) {
+    for (int i = 0; i < 64; ++i) to.a[i][k] = number(product.a, product.a_across, i, k);
+    for (int j = 0; j < 128; ++j) to.b[k][j] = number(product.b, product.b_across, j, k);
   }
 }
 
@@ -362,9 +363,10 @@ void begin_products() {
   block->fiber().products_begun = true;
 }
 
-void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across, Widen widen) {
+void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across,
+                    NumberFormat format) {
   if (!block->fiber().products_begun) throw std::logic_error("products of a warpgroup were not begun");
-  block->fiber().products.push_back({&sums, a, b, a_across, b_across, widen});
+  block->fiber().products.push_back({&sums, a, b, a_across, b_across, format});
 }
 
 void finish_products() {
@@ -380,7 +382,8 @@ void finish_products() {
         const int row = 16 * warp + lane / 4 + 8 * (part / 2), column = 8 * j + 2 * (lane % 4) + part % 2;
         float& sum = (*product.sums)[j][part];
         double exact = sum;
-        for (int k = 0; k < 16; ++k) exact += static_cast<double>(operands.a[row][k]) * operands.b[k][column];
+        for (int k = 0; k < product.depth(); ++k)
+          exact += static_cast<double>(operands.a[row][k]) * operands.b[k][column];
         sum = cuda::toward_zero(exact);
       }
     }

@@ -164,8 +164,9 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 
 std::string conv2d_choice(const std::string&, const Conv2d& p) {
   if (uses_packed(p, DType::float32)) {
-    return message("packed: ", p.precision == Precision::high ? 3 : 6,
-                   " products of split numbers on tensor cores are faster than one of float32");
+    constexpr const char* than_float32 = " on tensor cores are faster than one of float32";
+    if (p.precision == Precision::medium) return message("packed: products of TF32", than_float32);
+    return message("packed: ", p.precision == Precision::high ? 3 : 6, " products of split numbers", than_float32);
   }
   if (!use_direct(p)) return "implicit matrix product";
   return has_few_channels(p) ? "direct: groups of few channels would leave tiles empty"
@@ -178,7 +179,7 @@ void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResu
   in_float32(y, p.y_count(), [&](float* result) {
     if (use_direct(p)) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
-    gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
+    gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
   });
 }
 
@@ -191,7 +192,7 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
       for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
         const BackwardData problem(p, make_phase(p.window.h, phase_h), make_phase(p.window.w, phase_w), wide_dy,
                                    wide_weight, result);
-        gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false), p.precision);
+        gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
       }
     }
   });
@@ -206,7 +207,7 @@ void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dwei
     const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
     sum_splits(cut, problem.elements, result, [&](float* to) {
       problem.dweight = to;
-      gather_gemm(problem, int(p.groups), cut, p.precision);
+      gather_gemm(problem, int(p.groups), cut);
     });
   });
 }

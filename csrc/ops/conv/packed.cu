@@ -27,115 +27,123 @@ Conv2d with_whole_octets(Conv2d p) {
   return p;
 }
 
+// Whether arrays have numbers as they are packed.
+template <class Number>
+constexpr bool is_packed = sizeof(typename Number::Stored) == sizeof(Bits);
+
 bool is_aligned(const void* data) {
   return reinterpret_cast<std::uintptr_t>(data) % sizeof(Octet) == 0;
 }
 
-// A number's planes.
-__device__ inline void split(Bits x, Bits (&to)[1]) {
-  to[0] = x;
+// The word that starts with this number: two of 16 bits, or one of 32.
+__device__ inline unsigned word_at(const std::uint16_t* number) {
+  return number[0] | static_cast<unsigned>(number[1]) << 16;
 }
-template <int planes>
-__device__ void split(float x, Bits (&to)[planes]) {
-  SplitFloat<planes>::split(x, to);
+__device__ inline unsigned word_at(const std::uint32_t* number) {
+  return *number;
 }
 
-// to[plane][group][image and position][channel, filled up with zeros] from images of groups × channels planes. A block
-// turns around a piece of `octets` · 8 channels and as many positions as make 256 octets.
-template <class From, int planes>
+// to[plane][group][image and position][channel, filled up with zeros to `padded` · 16 bits] from images of groups ×
+// channels planes. A block turns around a piece of so many octets of channels and as many positions as make 256 octets.
+template <class Number>
 __global__ void pack_images_kernel(int channels, int image_plane, int positions, int padded, int octets,
-                                   const From* from, Bits* to) {
-  const int pairs = octets * (octet / 2), pitch = pairs + 1;  // the 1 puts neighbours into different banks
+                                   const typename Number::Stored* from, Bits* to) {
+  using Stored = typename Number::Stored;
+  using Part = typename Number::Part;
+  constexpr int planes = Number::planes, numbers_a_word = 2 / width_of<Number>;
+  const int words_across = octets * 4, pitch = words_across + 1;  // the 1 puts neighbours into different banks
   const int count = threads_per_block / octets, groups = static_cast<int>(gridDim.z);
   const int group = static_cast<int>(blockIdx.z);
-  const int first = static_cast<int>(blockIdx.x) * count, channel = static_cast<int>(blockIdx.y) * octets * octet;
-  constexpr int words_a_plane = threads_per_block * (octet / 2 + 1);
+  const int first = static_cast<int>(blockIdx.x) * count, first_octet = static_cast<int>(blockIdx.y) * octets;
+  constexpr int words_a_plane = threads_per_block * (4 + 1);
   constexpr int all_words = planes * words_a_plane;
   DIP_SHARED_ARRAY(unsigned, words, all_words);
-  for (int e = static_cast<int>(threadIdx.x); e < count * pairs; e += threads_per_block) {
-    const int position = first + e % count, c = channel + e / count * 2, image = position / image_plane;
-    const From* at = from + ((image * groups + group) * channels + c) * image_plane + position % image_plane;
-    Bits low[planes], high[planes];
-    split(position < positions && c < channels ? at[0] : From{}, low);
-    split(position < positions && c + 1 < channels ? at[image_plane] : From{}, high);
+  for (int e = static_cast<int>(threadIdx.x); e < count * words_across; e += threads_per_block) {
+    const int position = first + e % count, c = (first_octet * 4 + e / count) * numbers_a_word;
+    const int image = position / image_plane;
+    const Stored* at = from + ((image * groups + group) * channels + c) * image_plane + position % image_plane;
+    Part parts[planes][numbers_a_word];
+    for (int k = 0; k < numbers_a_word; ++k) {
+      Part number[planes];
+      Number::pack(position < positions && c + k < channels ? at[k * image_plane] : Stored{}, number);
+      for (int plane = 0; plane < planes; ++plane) parts[plane][k] = number[plane];
+    }
     for (int plane = 0; plane < planes; ++plane) {
-      words[plane * words_a_plane + e % count * pitch + e / count] = low[plane] | static_cast<unsigned>(high[plane])
-                                                                                      << 16;
+      words[plane * words_a_plane + e % count * pitch + e / count] = word_at(parts[plane]);
     }
   }
   __syncthreads();
   const int place = static_cast<int>(threadIdx.x) / octets, at = static_cast<int>(threadIdx.x) % octets;
-  if (first + place >= positions || channel + at * octet >= padded) return;
+  const int offset = (first_octet + at) * octet;
+  if (first + place >= positions || offset >= padded) return;
   for (int plane = 0; plane < planes; ++plane) {
     Octet result;
-    for (int pair = 0; pair < 4; ++pair) {
-      result.pairs[pair] = words[plane * words_a_plane + place * pitch + at * 4 + pair];
+    for (int word = 0; word < 4; ++word) {
+      result.words[word] = words[plane * words_a_plane + place * pitch + at * 4 + word];
     }
     Bits* row =
         to + (plane * static_cast<std::int64_t>(groups) * positions + group * positions + first + place) * padded;
-    *reinterpret_cast<Octet*>(row + channel + at * octet) = result;
+    *reinterpret_cast<Octet*>(row + offset) = result;
   }
 }
 
 // x of which a convolution with `width` taps in a row takes so many neighbours for channels: to[plane][image][row of x]
 // [column of the result][channel and tap, filled up with zeros].
-template <class From, int planes>
-__global__ void unfold_rows_kernel(int count, int channels, int height, Axis w, int padded, const From* from,
-                                   Bits* to) {
+template <class Number>
+__global__ void unfold_rows_kernel(int count, int channels, int height, Axis w, int padded,
+                                   const typename Number::Stored* from, Bits* to) {
+  using Stored = typename Number::Stored;
+  using Part = typename Number::Part;
+  constexpr int planes = Number::planes, numbers = octet / width_of<Number>;  // of an octet
   const int octets = padded / octet, columns = static_cast<int>(w.output), taps = static_cast<int>(w.kernel);
   for (int e = static_cast<int>(first_element()); e < count; e += static_cast<int>(element_step())) {
-    const int column = e % columns, first = e / columns % octets * octet, row = e / columns / octets;  // of all images
+    const int column = e % columns, which = e / columns % octets, row = e / columns / octets;  // of all images
     const int start = column * static_cast<int>(w.stride) - static_cast<int>(w.pad_start);
-    Bits parts[octet][planes];
-    for (int k = 0; k < octet; ++k) {
-      const int c = (first + k) / taps, at = start + (first + k) % taps * static_cast<int>(w.dilation);
+    Part parts[planes][numbers];
+    for (int k = 0; k < numbers; ++k) {
+      const int c = (which * numbers + k) / taps;
+      const int at = start + (which * numbers + k) % taps * static_cast<int>(w.dilation);
       const bool inside = c < channels && at >= 0 && at < w.input;
       const int line = (row / height * channels + c) * height + row % height;
-      split(inside ? from[line * static_cast<int>(w.input) + at] : From{}, parts[k]);
+      Part number[planes];
+      Number::pack(inside ? from[line * static_cast<int>(w.input) + at] : Stored{}, number);
+      for (int plane = 0; plane < planes; ++plane) parts[plane][k] = number[plane];
     }
     for (int plane = 0; plane < planes; ++plane) {
       Octet result;
-      for (int pair = 0; pair < 4; ++pair) {
-        result.pairs[pair] = parts[2 * pair][plane] | static_cast<unsigned>(parts[2 * pair + 1][plane]) << 16;
-      }
+      for (int word = 0; word < 4; ++word) result.words[word] = word_at(parts[plane] + word * numbers / 4);
       Bits* to_row = to + plane * (static_cast<std::int64_t>(count) * octet) + (row * columns + column) * padded;
-      *reinterpret_cast<Octet*>(to_row + first) = result;
+      *reinterpret_cast<Octet*>(to_row + which * octet) = result;
     }
   }
 }
 
 // to[plane][filter][tap][channel, filled up with zeros] from [filter][channel / folded][tap][channel % folded].
-template <class From, int planes>
-__global__ void pack_weights_kernel(int count, int channels, int taps, int folded, int padded, const From* from,
-                                    Bits* to) {
+template <class Number>
+__global__ void pack_weights_kernel(int count, int channels, int taps, int folded, int padded,
+                                    const typename Number::Stored* from, typename Number::Part* to) {
   for (int at = static_cast<int>(first_element()); at < count; at += static_cast<int>(element_step())) {
     const int c = at % padded, tap = at / padded % taps, k = at / padded / taps;
-    Bits parts[planes];
+    typename Number::Part parts[Number::planes];
     const int at_channel = (k * (channels / folded) + c / folded) * taps + tap;
-    split(c < channels ? from[at_channel * folded + c % folded] : From{}, parts);
-    for (int plane = 0; plane < planes; ++plane) to[plane * static_cast<std::int64_t>(count) + at] = parts[plane];
+    Number::pack(c < channels ? from[at_channel * folded + c % folded] : typename Number::Stored{}, parts);
+    for (int plane = 0; plane < Number::planes; ++plane)
+      to[plane * static_cast<std::int64_t>(count) + at] = parts[plane];
   }
 }
 
-// Runs with a number whose type says how those of an array are packed: Bits or float, and in how many planes.
+// Calls run with a Number of packed_gemm as precise as is wanted, or more where TF32 would have to be transposed.
 template <class Run>
-void with_planes(DType dtype, int planes, const Run& run) {
-  if (dtype != DType::float32) return run(Bits{}, std::integral_constant<int, 1>{});
-  if (planes == 2) return run(float{}, std::integral_constant<int, 2>{});
-  run(float{}, std::integral_constant<int, 3>{});
-}
-
-int planes_of(const Conv2d& p, DType dtype) {
-  return dtype != DType::float32 ? 1 : p.precision == Precision::highest ? 3 : 2;
-}
-
-// Calls run with the Number of packed_gemm.
-template <class Run>
-void with_number(const Conv2d& p, DType dtype, const Run& run) {
+void with_transposable_number(const Conv2d& p, DType dtype, const Run& run) {
   if (dtype == DType::float16) return run(AsStored<Half>{});
   if (dtype == DType::bfloat16) return run(AsStored<Bfloat>{});
-  if (planes_of(p, dtype) == 2) return run(SplitFloat<2>{});
+  if (p.precision != Precision::highest) return run(SplitFloat<2>{});
   run(SplitFloat<3>{});
+}
+template <class Run>
+void with_number(const Conv2d& p, DType dtype, const Run& run) {
+  if (dtype == DType::float32 && p.precision == Precision::medium) return run(Tf32{});
+  with_transposable_number(p, dtype, run);
 }
 
 // The same convolution of an x whose rows are unfolded: the taps of a row are channels, and a row has as many positions
@@ -150,9 +158,9 @@ Conv2d with_rows_unfolded(Conv2d p) {
   return p;
 }
 
-// An operand of a product, and the memory it is packed in, unless it is an array itself.
+// An operand of a product, and the memory it is packed in, unless it is an array itself. Sizes count 16 bits.
 struct Packed {
-  std::int64_t padded, group, plane;  // channels of a group, filled up; numbers of a group and of a plane
+  std::int64_t padded, group, plane;  // channels of a group, filled up; a group and a plane
   const Bits* data = nullptr;
   std::unique_ptr<DeviceScratch<Bits>> memory = nullptr;
 
@@ -166,60 +174,63 @@ struct Packed {
   }
 };
 
-// Images of p.C channels, or of p.K.
-Packed pack_images(const Conv2d& p, Reals x, std::int64_t channels, std::int64_t height, std::int64_t width) {
-  const std::int64_t padded = whole_octets(channels / p.groups), image_plane = height * width;
-  const std::int64_t positions = p.N * image_plane;
-  Packed packed(padded, positions * padded, p.groups);
-  if (x.dtype != DType::float32 && image_plane == 1 && p.groups == 1 && padded == channels && is_aligned(x.data)) {
-    packed.data = static_cast<const Bits*>(x.data);
+// As many images of groups × channels planes.
+template <class Number>
+Packed pack_images(std::int64_t images, std::int64_t groups, std::int64_t channels, std::int64_t image_plane,
+                   const void* from) {
+  const std::int64_t padded = whole_octets(channels * width_of<Number>), positions = images * image_plane;
+  Packed packed(padded, positions * padded, groups);
+  if (is_packed<Number> && image_plane == 1 && groups == 1 && padded == channels && is_aligned(from)) {
+    packed.data = static_cast<const Bits*>(from);
     return packed;
   }
-  Bits* to = packed.allocate(planes_of(p, x.dtype));
+  Bits* to = packed.allocate(Number::planes);
   if (packed.plane == 0) return packed;
   int octets = 8;
   while (octets > padded / octet) octets /= 2;
   const std::int64_t count = threads_per_block / octets;
   const Grid grid{static_cast<unsigned>((positions + count - 1) / count),
-                  static_cast<unsigned>((padded / octet + octets - 1) / octets), static_cast<unsigned>(p.groups)};
-  with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
-    using From = decltype(number);
-    launch(pack_images_kernel<From, planes>, grid, threads_per_block, std::size_t{0}, int(channels / p.groups),
-           int(image_plane), int(positions), int(padded), octets, static_cast<const From*>(x.data), to);
-  });
+                  static_cast<unsigned>((padded / octet + octets - 1) / octets), static_cast<unsigned>(groups)};
+  launch(pack_images_kernel<Number>, grid, threads_per_block, std::size_t{0}, int(channels), int(image_plane),
+         int(positions), int(padded), octets, static_cast<const typename Number::Stored*>(from), to);
   return packed;
 }
 
 // x as the convolution `unfolded`, with_rows_unfolded(p), takes it.
-Packed pack_x(const Conv2d& p, const Conv2d& unfolded, Reals x) {
-  if (unfolded.window.w.kernel == p.window.w.kernel) {
-    return pack_images(p, x, p.C, p.window.h.input, p.window.w.input);
+template <class Number>
+Packed pack_x(const Conv2d& p, const Conv2d& unfolded, const void* x) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  if (unfolded.window.w.kernel == w.kernel) {
+    return pack_images<Number>(p.N, p.groups, p.group_channels(), h.input * w.input, x);
   }
-  const std::int64_t padded = whole_octets(unfolded.C);
-  Packed packed(padded, p.N * p.window.h.input * p.window.w.output * padded, 1);
-  Bits* to = packed.allocate(planes_of(p, x.dtype));
-  with_planes(x.dtype, planes_of(p, x.dtype), [&](auto number, auto planes) {
-    using From = decltype(number);
-    launch_elements(unfold_rows_kernel<From, planes>, packed.plane / octet, int(packed.plane / octet), int(p.C),
-                    int(p.window.h.input), p.window.w, int(padded), static_cast<const From*>(x.data), to);
-  });
+  const std::int64_t padded = whole_octets(unfolded.C * width_of<Number>);
+  Packed packed(padded, p.N * h.input * w.output * padded, 1);
+  Bits* to = packed.allocate(Number::planes);
+  launch_elements(unfold_rows_kernel<Number>, packed.plane / octet, int(packed.plane / octet), int(p.C), int(h.input),
+                  w, int(padded), static_cast<const typename Number::Stored*>(x), to);
   return packed;
 }
 
+// dy as the gradients take it.
+template <class Number>
+Packed pack_dy(const Conv2d& p, const void* dy) {
+  return pack_images<Number>(p.N, p.groups, p.group_filters(), p.window.h.output * p.window.w.output, dy);
+}
+
 // `folded`: how many neighbours in the row are channels.
-Packed pack_weights(const Conv2d& p, Reals weight, std::int64_t folded) {
-  const std::int64_t padded = whole_octets(p.group_channels());
+template <class Number>
+Packed pack_weights(const Conv2d& p, const void* weight, std::int64_t folded) {
+  const std::int64_t channels = p.group_channels(), padded = whole_octets(channels * width_of<Number>);
   Packed packed(padded, p.group_filters() * p.taps() * padded, p.groups);
-  if (weight.dtype != DType::float32 && p.taps() == 1 && padded == p.group_channels() && is_aligned(weight.data)) {
-    packed.data = static_cast<const Bits*>(weight.data);
+  if (is_packed<Number> && p.taps() == 1 && padded == channels && is_aligned(weight)) {
+    packed.data = static_cast<const Bits*>(weight);
     return packed;
   }
-  Bits* to = packed.allocate(planes_of(p, weight.dtype));
-  with_planes(weight.dtype, planes_of(p, weight.dtype), [&](auto number, auto planes) {
-    using From = decltype(number);
-    launch_elements(pack_weights_kernel<From, planes>, packed.plane, int(packed.plane), int(p.group_channels()),
-                    int(p.taps()), int(folded), int(padded), static_cast<const From*>(weight.data), to);
-  });
+  Bits* to = packed.allocate(Number::planes);
+  const std::int64_t count = packed.plane / width_of<Number>;
+  launch_elements(pack_weights_kernel<Number>, count, int(count), int(channels), int(p.taps()), int(folded),
+                  int(padded / width_of<Number>), static_cast<const typename Number::Stored*>(weight),
+                  reinterpret_cast<typename Number::Part*>(to));
   return packed;
 }
 
@@ -240,20 +251,20 @@ ProductAxis backward_axis(const Axis& axis, const Phase& phase) {
   return {phase.count, 0, 1, phase.taps, shift, -(phase.tap_step * dilation) / stride, phase.first, stride};
 }
 
-// An image whose channels lie side by side, and the places and shifts on it.
+// An image whose channels lie side by side, and the places and shifts on it. Like offsets, channels count 16 bits.
 struct PackedView {
   int height, width, channels;  // of a group, filled up
   ProductAxis h, w;
 
-  __device__ Place at(int offset, int y, int x) const { return {offset + (y * width + x) * channels, y, x}; }
+  __device__ Place at(int offset, int y, int x, int a) const { return {offset + (y * width + x) * channels, y, x, a}; }
   __device__ Place place_at(int position) const {
     const int x = position % w.places, y = position / w.places % h.places, n = position / w.places / h.places;
-    return at(n * height * width * channels, h.first + y * h.step, w.first + x * w.step);
+    return at(n * height * width * channels, h.first + y * h.step, w.first + x * w.step, 0);
   }
-  // Numbers [first, first + 8) in the order of taps and channels.
+  // The octet that begins there in the order of taps and channels.
   __device__ Place shift_at(int first) const {
     const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
-    return at(c, h.shift + r * h.shift_step, w.shift + s * w.shift_step);
+    return at(c, h.shift + r * h.shift_step, w.shift + s * w.shift_step, first);
   }
 };
 
@@ -331,21 +342,38 @@ struct Forward : PlaneProduct<Number> {
   }
 };
 
+// Weights are packed as for the forward pass, and lie across the depth. Those of TF32 are turned around while they are
+// packed: to a row of every channel, of which a phase takes some taps.
 template <class Number>
 struct BackwardData : PlaneProduct<Number> {
-  static constexpr bool a_across = true;
+  static constexpr bool a_across = !std::is_same_v<Number, Tf32>;
   int filters;         // of a group
   int taps, kernel_w;  // of the whole kernel
   Phase phase_h, phase_w;
 
   using PlaneProduct<Number>::PlaneProduct;
 
-  // The packed weights of one filter and tap, in the order of shift_at.
-  __device__ int a_at(int d) const {
-    const int k = d % this->channels, t = d / this->channels;
+  static Packed pack(const Conv2d& p, const void* weight) {
+    if (a_across) return pack_weights<Number>(p, weight, 1);
+    return pack_images<Number>(1, p.groups, p.group_filters(), p.group_channels() * p.taps(), weight);
+  }
+
+  // Of the taps of a phase the one that comes there.
+  __device__ int tap_at(int t) const {
     const int s = phase_w.first_tap + t % phase_w.taps * phase_w.tap_step;
     const int r = phase_h.first_tap + t / phase_w.taps * phase_h.tap_step;
-    return k < filters ? (k * taps + r * kernel_w + s) * this->a_padded : -1;
+    return r * kernel_w + s;
+  }
+  __device__ Place shift_at(int first) const {
+    Place shift = PlaneProduct<Number>::shift_at(first);
+    if (!a_across) shift.a = tap_at(first / this->channels) * this->a_padded + first % this->channels;
+    return shift;
+  }
+  // A filter and tap, in the order of shift_at, or all of a channel.
+  __device__ int a_at(int line) const {
+    if (!a_across) return line * taps * this->a_padded;
+    const int k = line % this->channels, t = line / this->channels;
+    return k < filters ? (k * taps + tap_at(t)) * this->a_padded : -1;
   }
   __device__ void store(int i, int out, float sum) const {
     this->result[out + i * this->out_plane] = Number::round(sum);
@@ -382,9 +410,9 @@ struct BackwardWeight : PackedOperands {
   }
 };
 
-template <class Problem>
-GemmPlan plan(const Problem& problem, const Conv2d& p, DType dtype, bool may_split) {
-  const bool by_warpgroups = dtype != DType::float32 && may_use_warpgroups() && has_warpgroup_products();
+template <class Number>
+GemmPlan plan(const PackedOperands& problem, const Conv2d& p, bool may_split) {
+  const bool by_warpgroups = Number::planes == 1 && may_use_warpgroups() && has_warpgroup_products();
   return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, by_warpgroups);
 }
 
@@ -395,38 +423,37 @@ bool uses_packed(const Conv2d& p, DType dtype) {
   const Conv2d whole = with_whole_octets(with_rows_unfolded(p));
   if (use_direct(with_whole_octets(p)) || use_direct(whole)) return false;
   if (dtype != DType::float32) return true;
-  if (p.precision == Precision::medium) return false;  // TF32 has more bits than bfloat16
-  return split_pays(p.y_count() * p.group_channels() * p.taps(),
-                    whole.x_count() + whole.y_count() + whole.weight_count(), p.precision == Precision::high ? 3 : 6,
-                    multiprocessors());
+  // One of TF32 takes as long as two of bfloat16.
+  const int products = p.precision == Precision::medium ? 2 : p.precision == Precision::high ? 3 : 6;
+  return packing_pays(p.y_count() * p.group_channels() * p.taps(),
+                      whole.x_count() + whole.y_count() + whole.weight_count(), products, multiprocessors());
 }
 
 void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bias, RealResults y) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const Packed images = pack_x(given, p, x);
-  const Packed weights = pack_weights(p, weight, given.window.w.kernel / w.kernel);
-  const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
   with_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
+    const Packed images = pack_x<Number>(given, p, x.data);
+    const Packed weights = pack_weights<Number>(p, weight.data, given.window.w.kernel / w.kernel);
+    const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
-    packed_gemm<Number>(problem, int(p.groups), plan(problem, p, x.dtype, false));
+    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
   });
 }
 
 void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
   const Axis &h = p.window.h, &w = p.window.w;
-  const Packed images = pack_images(p, dy, p.K, h.output, w.output);
-  const Packed weights = pack_weights(p, weight, 1);
-  for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
-    for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
-      const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
-      const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
-                            backward_axis(w, along_w)};
-      with_number(p, dy.dtype, [&](auto number) {
-        using Number = decltype(number);
+  with_number(p, dy.dtype, [&](auto number) {
+    using Number = decltype(number);
+    const Packed images = pack_dy<Number>(p, dy.data), weights = BackwardData<Number>::pack(p, weight.data);
+    for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
+      for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
+        const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
+        const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
+                              backward_axis(w, along_w)};
         BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C,
                                      dx.data);
         problem.filters = int(p.group_filters());
@@ -434,23 +461,26 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
         problem.kernel_w = int(w.kernel);
         problem.phase_h = along_h;
         problem.phase_w = along_w;
-        packed_gemm<Number>(problem, int(p.groups), plan(problem, p, dy.dtype, false));
-      });
+        packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
+      }
     }
-  }
+  });
 }
 
 void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealResults dweight) {
   const Conv2d p = with_rows_unfolded(given);
   const Axis &h = p.window.h, &w = p.window.w;
-  const Packed gradients = pack_images(p, dy, p.K, h.output, w.output), images = pack_x(given, p, x);
-  const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
-  BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
-  const GemmPlan cut = plan(problem, p, x.dtype, true);
-  in_float32(dweight, problem.elements, [&](float* result) {
-    sum_splits(cut, problem.elements, result, [&](float* to) {
-      problem.dweight = to;
-      with_number(p, x.dtype, [&](auto number) { packed_gemm<decltype(number)>(problem, int(p.groups), cut); });
+  with_transposable_number(p, x.dtype, [&](auto number) {
+    using Number = decltype(number);
+    const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
+    const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
+    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
+    const GemmPlan cut = plan<Number>(problem, p, true);
+    in_float32(dweight, problem.elements, [&](float* result) {
+      sum_splits(cut, problem.elements, result, [&](float* to) {
+        problem.dweight = to;
+        packed_gemm<Number>(problem, int(p.groups), cut);
+      });
     });
   });
 }

@@ -32,11 +32,11 @@ struct Product {
 };
 
 template <class P>
-void multiply(P problem, Precision precision, bool may_split) {
+void multiply(P problem, bool may_split) {
   const GemmPlan plan = plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, false);
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
     problem.result = to;
-    gather_gemm(problem, 1, plan, precision);
+    gather_gemm(problem, 1, plan);
   });
 }
 
@@ -55,7 +55,7 @@ __global__ void direct_kernel(std::int64_t rows, std::int64_t columns, std::int6
 template <bool along_rows, bool along_depth>
 void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const float* a, std::int64_t a_row,
              std::int64_t a_depth, const float* b, std::int64_t b_column, std::int64_t b_depth, const float* bias,
-             ActivationSpec activation, Precision precision, bool may_split, float* result) {
+             ActivationSpec activation, bool may_split, float* result) {
   constexpr std::int64_t limit = std::int64_t{1} << 30;
   if (rows * depth >= limit || columns * depth >= limit || rows * columns >= limit) {
     launch_elements(direct_kernel, rows * columns, rows, columns, depth, a, a_row, a_depth, b, b_column, b_depth, bias,
@@ -64,7 +64,7 @@ void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const 
   }
   multiply(Product<along_rows, along_depth>{int(rows), int(columns), int(depth), a, int(a_row), int(a_depth), b,
                                             int(b_column), int(b_depth), result, bias, activation},
-           precision, may_split);
+           may_split);
 }
 
 // Images of one pixel with `in` channels.
@@ -81,8 +81,8 @@ void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResu
   if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
   const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
   in_float32(y, p.N * p.out, [&](float* result) {
-    product<false, true>(p.N, p.out, p.in, wide_x, p.in, 1, wide_weight, p.in, 1, wide_bias, p.activation, p.precision,
-                         false, result);
+    product<false, true>(p.N, p.out, p.in, wide_x, p.in, 1, wide_weight, p.in, 1, wide_bias, p.activation, false,
+                         result);
   });
 }
 
@@ -92,8 +92,7 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
   if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
   const Widened wide_dy(dy, p.N * p.out), wide_weight(weight, p.out * p.in);
   in_float32(dx, p.N * p.in, [&](float* result) {
-    product<false, false>(p.N, p.in, p.out, wide_dy, p.out, 1, wide_weight, 1, p.in, nullptr, {}, p.precision, true,
-                          result);
+    product<false, false>(p.N, p.in, p.out, wide_dy, p.out, 1, wide_weight, 1, p.in, nullptr, {}, true, result);
   });
 }
 
@@ -103,7 +102,7 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
   if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
   const Widened wide_dy(dy, p.N * p.out), wide_x(x, p.N * p.in);
   in_float32(dweight, p.out * p.in, [&](float* result) {
-    product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, p.precision, true, result);
+    product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, true, result);
   });
 }
 

@@ -21,9 +21,9 @@ the processor does (AVX512-BF16 on AMD's, AMX on Intel's), and takes numbers bel
 even "highest" are products of split bfloat16 numbers. Where infinities, NaN or a range beyond float32's rule such a way
 out, float32 is multiplied instead. `explain` tells which way a convolution goes.
 
-On a GPU with tensor cores for bfloat16 "high" is three products of split numbers and "highest" six, where that is
-faster than float32; the environment variable DIPKERNELS_GPU_FLOAT32 ("auto", "fma" or "split") overrules the choice.
-Infinities and NaN stay what they are.
+On a GPU whose tensor cores have bfloat16 and TF32 "medium" is one product of TF32 (the weight gradients' are as for
+"high"), "high" three products of split numbers and "highest" six, where that is faster than float32; the environment
+variable DIPKERNELS_GPU_FLOAT32 ("auto", "fma" or "tensor") overrules the choice. Infinities and NaN stay what they are.
 """
 
 _current: ContextVar[Precision] = ContextVar("precision", default="highest")
