@@ -14,6 +14,8 @@ import torch
 from bench.timing import interleaved
 from dipkernels import cuda
 
+BY_WARPGROUPS = " by warpgroups"
+
 
 def _from_gpu(result: Any) -> Any:
     host = result.to_host() if isinstance(result, cuda.DeviceArray) else result.cpu().double()
@@ -52,15 +54,15 @@ class Gpu:
 
     name = "cuda"
     images = 64
-    precisions = ("highest", "high", "medium", "bfloat16", "bfloat16 by warpgroups")
+    precisions = tuple(name + by for by in ("", BY_WARPGROUPS) for name in ("highest", "high", "medium", "bfloat16"))
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
         self.backend = import_module("dipkernels._cuda")
 
     def choose(self, precision: str) -> None:
-        """Whether warpgroups multiply numbers of 16 bits."""
-        self.backend.set_warpgroups(precision == "bfloat16 by warpgroups")
+        """Whether warpgroups multiply."""
+        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

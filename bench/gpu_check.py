@@ -29,7 +29,7 @@ from bench import contest, devices, machine, operators, report, steps
 from dipkernels import data, models, nn, train
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["operators", "half_precision", "bad_input", "properties", "gradients", "torch", "cuda", "gemm"]
+TESTS = ["operators", "half_precision", "bad_input", "properties", "gradients", "torch", "cuda", "gemm", "explain"]
 TOY_TESTS = ["cuda"]
 CHECKED = "lenet or vgg or stride2 or groups or 64x37x50 or max_pool or cross_entropy or adam or unpool"
 

@@ -2,7 +2,7 @@
 
 PyTorch runs contiguous and channels-last where that matters, and its better time counts. It multiplies in float32
 against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU. In the rows
-named bfloat16 both have such arrays; "by warpgroups" ours are multiplied as DIPKERNELS_GPU_WARPGROUPS=on has it.
+named bfloat16 both have such arrays; "by warpgroups" we multiply as DIPKERNELS_GPU_WARPGROUPS=on has it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench.contest import Contest, Device
-from bench.devices import Rehearsal
+from bench.devices import BY_WARPGROUPS, Rehearsal
 from dipkernels import ops
 
 F = torch.nn.functional
@@ -50,18 +50,18 @@ def _allow_tf32(precision: str) -> None:
 
 def _stored(arrays: list[Any], precision: str, device: Device, theirs: bool = False) -> list[Any]:
     """The arrays that are multiplied: for "bfloat16", and by PyTorch on a CPU for "medium", of that dtype."""
-    if not precision.startswith("bfloat16") and not (theirs and precision == "medium" and device.name == "cpu"):
+    if precision != "bfloat16" and not (theirs and precision == "medium" and device.name == "cpu"):
         return arrays
     return [a.bfloat16() if isinstance(a, torch.Tensor) else a.astype("bfloat16") for a in arrays]
 
 
 def _options(precision: str) -> dict[str, str]:
     """Numbers of 16 bits are multiplied as they are, whatever the precision."""
-    return {} if precision.startswith("bfloat16") else {"precision": precision}
+    return {} if precision == "bfloat16" else {"precision": precision}
 
 
-def _label(name: str, precision: str) -> str:
-    return name if precision == "highest" else f"{name} {precision}"
+def _label(op: str, choice: str) -> str:
+    return op if choice == "highest" else f"{op} {choice}"
 
 
 def _convolutions(device: Device) -> Iterator[Contest]:
@@ -89,7 +89,8 @@ def _convolutions(device: Device) -> Iterator[Contest]:
         def backward_weight(a: list[Any], s: Any = s, p: Any = p, d: Any = d, g: int = groups) -> Any:
             return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
 
-        for precision in device.precisions:
+        for choice in device.precisions:
+            precision = choice.removesuffix(BY_WARPGROUPS)
             ox, ow, ody = _stored(own, precision, device)
             layouts = [_stored(each, precision, device, theirs=True) for each in (tensors, last)]
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
@@ -100,8 +101,8 @@ def _convolutions(device: Device) -> Iterator[Contest]:
                 ("conv2d_backward_weight", (ody, ox, weight.shape), backward_weight),
             ]:
                 yield Contest(
-                    f"{_label(op, precision)} {name}", shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, o=options, p=precision: (device.choose(p), getattr(ops, f)(*a, **o))[1],
+                    f"{_label(op, choice)} {name}", shape, work, "GFLOP/s",
+                    lambda f=op, a=arguments, o=options, c=choice: (device.choose(c), getattr(ops, f)(*a, **o))[1],
                     [lambda f=theirs, a=a, p=precision: (_allow_tf32(p), f(a))[1] for a in layouts],
                     lambda f=theirs, a=tensors: f([each.double() for each in a]),
                 )  # fmt: skip
@@ -143,7 +144,8 @@ def _linears(device: Device) -> Iterator[Contest]:
         arrays = _normal(n, i), _normal(o, i), _normal(n, o)
         own, their_own = [device.ours(a) for a in arrays], [device.theirs(a) for a in arrays]
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
-        for precision in device.precisions:
+        for choice in device.precisions:
+            precision = choice.removesuffix(BY_WARPGROUPS)
             x, weight, dy = _stored(own, precision, device)
             options = _options(precision)
             tensors = _stored(their_own, precision, device, theirs=True)
@@ -153,8 +155,8 @@ def _linears(device: Device) -> Iterator[Contest]:
                 ("linear_backward_weight", (dy, x), lambda t: t[2].T @ t[0]),
             ]:
                 yield Contest(
-                    _label(op, precision), shape, work, "GFLOP/s",
-                    lambda f=op, a=arguments, o=options, p=precision: (device.choose(p), getattr(ops, f)(*a, **o))[1],
+                    _label(op, choice), shape, work, "GFLOP/s",
+                    lambda f=op, a=arguments, o=options, c=choice: (device.choose(c), getattr(ops, f)(*a, **o))[1],
                     [lambda f=theirs, t=tensors, p=precision: (_allow_tf32(p), f(t))[1]],
                 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,9 @@ def line(row: dict[str, Any]) -> str:
 
 
 def _kind(row: dict[str, Any]) -> str:
-    """The operator, with its precision where that is not the highest, or the network of a step."""
-    words = row["operator"].split()
-    whole = words[0] == "step" or (len(words) > 1 and words[1] in ("high", "medium"))
-    return " ".join(words[: 2 if whole else 1])
+    """The operator, with how it multiplies where the row says that, or the network of a step."""
+    found = re.match(r"step \S+|\S+( (highest|high|medium|bfloat16)\b( by warpgroups)?)?", row["operator"])
+    return found[0] if found else row["operator"]
 
 
 def means(rows: list[dict[str, Any]]) -> Iterator[tuple[str, float, float, int]]:

@@ -6,6 +6,8 @@ import pytest
 
 import dipkernels
 from cases.conv import GEOMETRIES
+from device_ops import DEVICE, backend
+from dipkernels.ops.precision import Precision
 
 WAYS = {
     "conv2d": {"rows", "tiles", "lanes", "images"},
@@ -26,6 +28,27 @@ def test_the_cases_meet_every_way(op: str, isa: str) -> None:
     assert met == WAYS[op]
 
 
+@pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
+def test_a_gpu_explains_itself() -> None:
+    x = (64, 128, 28, 28)
+
+    def said(op: str, precision: Precision, groups: int = 1) -> str:
+        with dipkernels.precision(precision):
+            return dipkernels.explain(op, x, (128, 128 // groups, 3, 3), padding=1, groups=groups, device="cuda")
+
+    for op in WAYS:
+        for precision in ("highest", "high", "medium"):
+            assert said(op, precision, 128).startswith("direct: groups of few channels")
+        assert said(op, "highest").startswith("packed: 6 products of split numbers")
+        assert said(op, "high").startswith("packed: 3 products of split numbers")
+    assert said("conv2d", "medium").startswith("packed: products of TF32")
+    assert said("conv2d_backward_data", "medium").startswith("packed: products of TF32")
+    assert said("conv2d_backward_weight", "medium").startswith("packed: 3 products of split numbers")
+    backend().set_float32_products("fma")
+    assert said("conv2d", "high").startswith("gathered: one product of float32")
+    backend().set_float32_products("auto")
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"explain: op must be one of conv2d, .*, got 'relu'"):
         dipkernels.explain("relu", (1, 1, 8, 8), (1, 1, 3, 3))
@@ -33,5 +56,7 @@ def test_bad_input() -> None:
         dipkernels.explain("conv2d", (8, 8), (1, 1, 3, 3))
     with pytest.raises(ValueError, match=r"conv2d: weight_size must be \(K, C, H, W\), got \(3, 3\)"):
         dipkernels.explain("conv2d", (1, 1, 8, 8), (3, 3))
+    with pytest.raises(ValueError, match='explain: device must be "cpu" or "cuda", got \'gpu\''):
+        dipkernels.explain("conv2d", (1, 1, 8, 8), (1, 1, 3, 3), device="gpu")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="weight must have 2 channels"):
         dipkernels.explain("conv2d", (1, 2, 8, 8), (1, 1, 3, 3))

@@ -73,6 +73,10 @@ struct SplitFloat {
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     multiply_bfloat(d, a, b);
   }
+  template <bool a_across, bool b_across>
+  __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+    multiply_group_bfloat<a_across, b_across>(d, a, b);
+  }
   __device__ static float round(float x) { return x; }
   __device__ static float widen(float x) { return x; }
   __device__ static void pack(float x, Part (&to)[planes]) {
@@ -176,11 +180,12 @@ struct PackedTile
 };
 
 // Multiplied by wgmma: each warpgroup has 64 rows.
-template <int rows_, bool a_across, bool b_across>
-struct WarpgroupTile : TileMemory<rows_, 128, 64, 3, 1, SliceOf<MatrixSlice, rows_, 64, a_across>,
-                                  SliceOf<MatrixSlice, 128, 64, b_across>, b_across> {
+template <int rows_, int planes, bool a_across, bool b_across>
+struct WarpgroupTile
+    : TileMemory<rows_, 128, 64, (rows_ * planes > 256 ? 2 : 3), planes, SliceOf<MatrixSlice, rows_, 64, a_across>,
+                 SliceOf<MatrixSlice, 128, 64, b_across>, b_across> {
   static constexpr int warps_across = 1, warp_rows = 16, warp_columns = 128, threads = 2 * rows_;
-  static constexpr int blocks_a_multiprocessor = rows_ == 64 ? 3 : 2;
+  static constexpr int blocks_a_multiprocessor = planes > 1 ? 1 : rows_ == 64 ? 3 : 2;
   static constexpr bool warpgroups = true;
 };
 
@@ -283,17 +288,37 @@ template <class T, class Number, bool a_across, bool b_across>
 class WarpgroupProduct : public WarpSums<T> {
  public:
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
-    constexpr int line = 64, leading = T::depth * line * 2, stride = 8 * line * 2;
-    const int group = static_cast<int>(threadIdx.x) / 128;
     WarpgroupSums& all = this->sums[0];
-    begin_products(all);
+    if constexpr (Number::planes == 1) {
+      add_products(all, a, b);
+    } else {
+      // As warps have it, in sums of 64 terms.
+      WarpgroupSums part = {};
+      add_products(part, a, b);
 #pragma unroll
-    for (int d = 0; d < T::depth; d += 16) {
-      const SharedMatrix left = shared_matrix(a + group * 64 * line + (a_across ? d * line : d), leading, stride);
-      const SharedMatrix right = shared_matrix(b + (b_across ? d * line : d), leading, stride);
-      Number::template multiply_group<a_across, b_across>(all, left, right);
+      for (int j = 0; j < 16; ++j) {
+#pragma unroll
+        for (int k = 0; k < 4; ++k) all[j][k] += part[j][k];
+      }
     }
-    finish_products(all);
+  }
+
+ private:
+  __device__ static void add_products(WarpgroupSums& to, Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
+    constexpr int line = 64, leading = T::depth * line * 2, stride = 8 * line * 2;
+    const Shared<std::uint16_t> rows = a + static_cast<int>(threadIdx.x) / 128 * 64 * line;
+    begin_products(to);
+#pragma unroll
+    for (int product = 0; product < Number::products; ++product) {
+#pragma unroll
+      for (int d = 0; d < T::depth; d += 16) {
+        const int left = Number::a_plane(product) * T::A::numbers + (a_across ? d * line : d);
+        const int right = Number::b_plane(product) * T::B::numbers + (b_across ? d * line : d);
+        Number::template multiply_group<a_across, b_across>(to, shared_matrix(rows + left, leading, stride),
+                                                            shared_matrix(b + right, leading, stride));
+      }
+    }
+    finish_products(to);
   }
 };
 
@@ -441,20 +466,16 @@ void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   using Large = PackedTile<128, 128, Number::planes, a, b>;
   using Wide = PackedTile<32, 128, Number::planes, a, b>;
   using Small = PackedTile<64, 64, Number::planes, a, b>;
+  using Warpgroups = WarpgroupTile<128, Number::planes, a, b>;
+  using Warpgroup = WarpgroupTile<64, Number::planes, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
-  if constexpr (Number::planes == 1) {
-    if (plan.tile == GemmTile::warpgroups) {
-      return launch_packed_tile<WarpgroupTile<128, a, b>, Problem, Number>(problem, batches, plan);
-    }
-    if (plan.tile == GemmTile::warpgroup) {
-      return launch_packed_tile<WarpgroupTile<64, a, b>, Problem, Number>(problem, batches, plan);
-    }
-  }
   // Of GPUs for graphics not all have the shared memory that the largest tile takes with three planes.
   const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
   switch (fits ? plan.tile : GemmTile::small) {
     case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
     case GemmTile::wide: return launch_packed_tile<Wide, Problem, Number>(problem, batches, plan);
+    case GemmTile::warpgroups: return launch_packed_tile<Warpgroups, Problem, Number>(problem, batches, plan);
+    case GemmTile::warpgroup: return launch_packed_tile<Warpgroup, Problem, Number>(problem, batches, plan);
     default: return launch_packed_tile<Small, Problem, Number>(problem, batches, plan);
   }
 }

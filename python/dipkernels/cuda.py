@@ -82,7 +82,8 @@ class _Chosen(threading.local):
 _chosen = _Chosen()
 
 
-def _module(what: str) -> ModuleType:
+def backend(what: str) -> ModuleType:
+    """The compiled CUDA backend; RuntimeError in the name of `what` where there is none."""
     if _backend is None:
         raise RuntimeError(f"{what}: there is no CUDA backend: {_why_not}; `dipkernels info` shows what there is")
     return _backend
@@ -90,7 +91,7 @@ def _module(what: str) -> ModuleType:
 
 def __getattr__(name: str) -> Any:
     if name == "DeviceArray":
-        return _module("DeviceArray").DeviceArray
+        return backend("DeviceArray").DeviceArray
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -130,7 +131,7 @@ def is_on_gpu(array: Any) -> bool:
 
 def backend_for(op: str, array: Any) -> ModuleType:
     """The compiled module, set to the stream in which the library that made `array` works now."""
-    module = _module(op)
+    module = backend(op)
     if not _chosen.stream:
         library = type(array).__module__.partition(".")[0]
         if library == "torch":
@@ -159,14 +160,14 @@ def to_device(array: npt.NDArray[Any], device: int | None = None) -> DeviceArray
     RuntimeError
         No CUDA backend, no GPU or no driver.
     """
-    module = _module("to_device")
+    module = backend("to_device")
     module.check_device(0 if device is None else device)
     return module.to_device(array, module.current_device() if device is None else device)
 
 
 def synchronize() -> None:
     """Waits until the current stream has done its work, and raises what an operator found wrong there."""
-    module = _module("synchronize")
+    module = backend("synchronize")
     module.check_device(0)
     module.synchronize()
 
@@ -197,7 +198,7 @@ def stream(stream: Any) -> Iterator[None]:
 
     Raises TypeError for anything else.
     """
-    module = _module("stream")
+    module = backend("stream")
     handle, before, chosen = _handle(stream), module.current_stream(), _chosen.stream
     module.set_current_stream(handle)
     _chosen.stream = True
@@ -218,7 +219,7 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        module = _module("Graph")
+        module = backend("Graph")
         module.check_device(0)
         self._graph = module.Graph()
         self._chosen = False

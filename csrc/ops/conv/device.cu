@@ -162,13 +162,16 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 
 }  // namespace
 
-std::string conv2d_choice(const std::string&, const Conv2d& p) {
+std::string conv2d_choice(const std::string& op, const Conv2d& p) {
   if (uses_packed(p, DType::float32)) {
     constexpr const char* than_float32 = " on tensor cores are faster than one of float32";
-    if (p.precision == Precision::medium) return message("packed: products of TF32", than_float32);
-    return message("packed: ", p.precision == Precision::high ? 3 : 6, " products of split numbers", than_float32);
+    const bool transposes = op == "conv2d_backward_weight";
+    if (p.precision == Precision::medium && !transposes) return message("packed: products of TF32", than_float32);
+    return message("packed: ", p.precision == Precision::highest ? 6 : 3, " products of split numbers", than_float32);
   }
-  if (!use_direct(p)) return "implicit matrix product";
+  if (!use_direct(p)) {
+    return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
+  }
   return has_few_channels(p) ? "direct: groups of few channels would leave tiles empty"
                              : "direct: 32-bit offsets do not reach all elements";
 }

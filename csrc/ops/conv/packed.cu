@@ -410,9 +410,8 @@ struct BackwardWeight : PackedOperands {
   }
 };
 
-template <class Number>
 GemmPlan plan(const PackedOperands& problem, const Conv2d& p, bool may_split) {
-  const bool by_warpgroups = Number::planes == 1 && may_use_warpgroups() && has_warpgroup_products();
+  const bool by_warpgroups = may_use_warpgroups() && has_warpgroup_products();
   return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, by_warpgroups);
 }
 
@@ -440,7 +439,7 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
-    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
+    packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
   });
 }
 
@@ -461,7 +460,7 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
         problem.kernel_w = int(w.kernel);
         problem.phase_h = along_h;
         problem.phase_w = along_w;
-        packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
+        packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
       }
     }
   });
@@ -475,7 +474,7 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
     const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
     const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
     BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
-    const GemmPlan cut = plan<Number>(problem, p, true);
+    const GemmPlan cut = plan(problem, p, true);
     in_float32(dweight, problem.elements, [&](float* result) {
       sum_splits(cut, problem.elements, result, [&](float* to) {
         problem.dweight = to;

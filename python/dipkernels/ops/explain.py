@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from dipkernels import _cpu
+from dipkernels import _cpu, cuda
 from dipkernels.ops.conv import convolution_options
 from dipkernels.ops.geometry import Padding, Pair, Rounding
 
@@ -21,10 +22,12 @@ def explain(
     groups: int = 1,
     *,
     rounding: Rounding = "exact",
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> str:
-    """Which of its kernels a convolution uses on the CPU, by the name that csrc/ops/conv/ways.h has, and why.
+    """Which of its kernels a convolution of float32 uses, and why.
 
-    It is that for the precision which `dipkernels.precision` has set.
+    It is that for the precision which `dipkernels.precision` has set. On a CPU the names are those of
+    csrc/ops/conv/ways.h; on a GPU "gathered" (float32 where it lies), "packed" (on tensor cores) and "direct".
 
     Parameters
     ----------
@@ -32,13 +35,17 @@ def explain(
         "conv2d", "conv2d_backward_data" or "conv2d_backward_weight".
     x_size, weight_size
         The shapes (N, C, H, W) of x and (K, C/groups, F_h, F_w) of the weight.
+    device
+        Where it is to run.
 
     The other parameters are those of `conv2d`.
 
     Raises
     ------
     ValueError
-        Another operator, or sizes that do not fit together.
+        Another operator or device, or sizes that do not fit together.
+    RuntimeError
+        There is no GPU, or no CUDA backend.
 
     >>> explain("conv2d", (64, 1, 32, 32), (6, 1, 5, 5)).partition(":")[0]
     'images'
@@ -46,4 +53,7 @@ def explain(
     if op not in _OPERATORS:
         raise ValueError(f"explain: op must be one of {', '.join(_OPERATORS)}, got {op!r}")
     options = convolution_options(op, stride, padding, dilation, groups, rounding, None)
-    return _cpu.conv2d_choice(op, list(x_size), list(weight_size), **options)
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f'explain: device must be "cpu" or "cuda", got {device!r}')
+    module = _cpu if device == "cpu" else cuda.backend("explain")
+    return str(module.conv2d_choice(op, list(x_size), list(weight_size), **options))
