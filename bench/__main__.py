@@ -1,4 +1,4 @@
-"""`python -m bench operators` and `python -m bench training`; both need PyTorch (`pip install ".[crosscheck]"`)."""
+"""`python -m bench operators`, `training` and `tiles`; they need PyTorch (`pip install ".[crosscheck]"`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import itertools
 from pathlib import Path
 
-from bench import contest, devices, machine, operators, peak, report, steps, training
+from bench import contest, devices, gpu_tiles, machine, operators, peak, report, steps, training
 
 
 def _operators(arguments: argparse.Namespace) -> None:
@@ -25,6 +25,12 @@ def _operators(arguments: argparse.Namespace) -> None:
         print(f"\nfigures in {arguments.json}, a chart in {picture}")
 
 
+def _tiles(arguments: argparse.Namespace) -> None:
+    machine.show()
+    rows = gpu_tiles.measure(devices.Rehearsal() if arguments.rehearse else devices.Gpu())
+    machine.write(arguments.json, rows, {})
+
+
 def main() -> None:
     """Runs one benchmark, prints its table, and writes it as JSON where asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -39,6 +45,9 @@ def main() -> None:
     command.add_argument("--mnist", type=Path, required=True, help="the folder with MNIST's four idx files")
     command.add_argument("--epochs", type=int, default=12)
     command.set_defaults(run=lambda a: training.run(a.mnist, a.epochs, a.json))
+    command = commands.add_parser("tiles", help="every way to compute a convolution on a GPU, beside the one taken")
+    command.add_argument("--rehearse", action="store_true", help="on the emulation, at toy sizes")
+    command.set_defaults(run=_tiles)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

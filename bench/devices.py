@@ -107,6 +107,13 @@ class Rehearsal(Cpu):
     images = 1
     precisions = Gpu.precisions
 
+    def __init__(self) -> None:
+        self.backend = import_module("dipkernels._cuda_emulated")
+
+    def choose(self, precision: str) -> None:
+        """Whether warpgroups multiply."""
+        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
+
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
         return cuda.to_device(array)

@@ -48,14 +48,14 @@ def _allow_tf32(precision: str) -> None:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "medium"
 
 
-def _stored(arrays: list[Any], precision: str, device: Device, theirs: bool = False) -> list[Any]:
+def stored(arrays: list[Any], precision: str, device: Device, theirs: bool = False) -> list[Any]:
     """The arrays that are multiplied: for "bfloat16", and by PyTorch on a CPU for "medium", of that dtype."""
     if precision != "bfloat16" and not (theirs and precision == "medium" and device.name == "cpu"):
         return arrays
     return [a.bfloat16() if isinstance(a, torch.Tensor) else a.astype("bfloat16") for a in arrays]
 
 
-def _options(precision: str) -> dict[str, str]:
+def options_of(precision: str) -> dict[str, str]:
     """Numbers of 16 bits are multiplied as they are, whatever the precision."""
     return {} if precision == "bfloat16" else {"precision": precision}
 
@@ -91,10 +91,10 @@ def _convolutions(device: Device) -> Iterator[Contest]:
 
         for choice in device.precisions:
             precision = choice.removesuffix(BY_WARPGROUPS)
-            ox, ow, ody = _stored(own, precision, device)
-            layouts = [_stored(each, precision, device, theirs=True) for each in (tensors, last)]
+            ox, ow, ody = stored(own, precision, device)
+            layouts = [stored(each, precision, device, theirs=True) for each in (tensors, last)]
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-            options |= _options(precision)
+            options |= options_of(precision)
             for op, arguments, theirs in [
                 ("conv2d", (ox, ow), forward),
                 ("conv2d_backward_data", (ody, ow, x.shape), backward_data),
@@ -146,9 +146,9 @@ def _linears(device: Device) -> Iterator[Contest]:
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
         for choice in device.precisions:
             precision = choice.removesuffix(BY_WARPGROUPS)
-            x, weight, dy = _stored(own, precision, device)
-            options = _options(precision)
-            tensors = _stored(their_own, precision, device, theirs=True)
+            x, weight, dy = stored(own, precision, device)
+            options = options_of(precision)
+            tensors = stored(their_own, precision, device, theirs=True)
             for op, arguments, theirs in [
                 ("linear", (x, weight), lambda t: F.linear(t[0], t[1])),
                 ("linear_backward_data", (dy, weight), lambda t: t[2] @ t[1]),

@@ -253,9 +253,9 @@ template <bool a_across, bool b_across>
 __device__ inline void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
   DIP_MULTIPLY_GROUP("m64n128k16.f32.bf16.bf16", ", %67, %68");
 }
-// Lines of TF32 lie along the depth.
+template <bool a_across, bool b_across>
 __device__ inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  constexpr bool a_across = false, b_across = false;
+  static_assert(!a_across && !b_across, "matrices of TF32 are not transposed");
   DIP_MULTIPLY_GROUP("m64n128k8.f32.tf32.tf32", "");
 }
 #undef DIP_MULTIPLY_GROUP

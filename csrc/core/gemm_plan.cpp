@@ -11,6 +11,7 @@ namespace {
 
 struct Candidate {
   GemmTile tile;
+  const char* name;
   std::int64_t rows, columns;
   // What an element of a tile costs against one of the largest, from the shared memory read for each product:
   // 1/rows + 1/columns of the tile, and a share for its prologue. To be replaced by measurements.
@@ -19,12 +20,15 @@ struct Candidate {
 };
 
 constexpr Candidate candidates[] = {
-    {GemmTile::large, 128, 128, 1.0},
-    {GemmTile::wide, 32, 128, 1.5},
-    {GemmTile::small, 64, 64, 1.3},
-    {GemmTile::warpgroups, 128, 128, 0.6, true},
-    {GemmTile::warpgroup, 64, 128, 0.7, true},
+    {GemmTile::large, "128x128", 128, 128, 1.0},
+    {GemmTile::wide, "32x128", 32, 128, 1.5},
+    {GemmTile::small, "64x64", 64, 64, 1.3},
+    {GemmTile::warpgroups, "128x128 of warpgroups", 128, 128, 0.6, true},
+    {GemmTile::warpgroup, "64x128 of warpgroups", 64, 128, 0.7, true},
 };
+
+// The candidate that set_gemm_tile chose, or null.
+std::atomic<const Candidate*> chosen_tile{nullptr};
 
 constexpr std::int64_t slice = 16, shortest_split = 256, most_splits = 64;
 
@@ -63,12 +67,31 @@ std::atomic<bool>& warpgroups() {
 
 }  // namespace
 
+std::string name_of(GemmTile tile) {
+  return candidates[static_cast<int>(tile)].name;
+}
+
+void set_gemm_tile(const std::string& name) {
+  std::string known = "\"auto\"";
+  for (const Candidate& candidate : candidates) {
+    if (name == candidate.name) {
+      chosen_tile = &candidate;
+      return;
+    }
+    known += message(", \"", candidate.name, "\"");
+  }
+  check(name == "auto", "set_gemm_tile: name must be one of ", known, ", got \"", name, "\"");
+  chosen_tile = nullptr;
+}
+
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
                    int multiprocessors, bool may_split, bool has_warpgroups) {
   GemmPlan best{};
   double least = 0.0;
+  const Candidate* chosen = chosen_tile;
+  if (chosen && chosen->of_warpgroups && !has_warpgroups) chosen = nullptr;
   for (const Candidate& candidate : candidates) {
-    if (candidate.of_warpgroups && !has_warpgroups) continue;
+    if (chosen ? &candidate != chosen : candidate.of_warpgroups && !has_warpgroups) continue;
     const std::int64_t blocks = divide_up(rows, candidate.rows) * divide_up(columns, candidate.columns) * batches;
     std::int64_t splits = 1;
     if (may_split) {

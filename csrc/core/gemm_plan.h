@@ -11,6 +11,9 @@ namespace dip::cuda {
 // 128 × 128, 32 × 128, 64 × 64 elements of the result a block; of warpgroups, 64 × 128 elements each, two or one.
 enum class GemmTile { large, wide, small, warpgroups, warpgroup };
 
+// Their names, for set_gemm_tile.
+std::string name_of(GemmTile tile);
+
 struct GemmPlan {
   GemmTile tile;
   int splits;       // parts of the depth that separate blocks sum …
@@ -18,9 +21,13 @@ struct GemmPlan {
 };
 
 // Chooses the tile that keeps the GPU's multiprocessors busiest. Only where `may_split` the depth is cut, for results
-// too small to fill the GPU with blocks, and only where it `has_warpgroups` their tiles are taken.
+// too small to fill the GPU with blocks, and only where it `has_warpgroups` their tiles are taken. A choice made by
+// set_gemm_tile overrules it where that tile can be taken.
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
                    int multiprocessors, bool may_split, bool has_warpgroups);
+
+// The name of a tile, or "auto": tests and measurements reach every one by it.
+void set_gemm_tile(const std::string& name);
 
 // Whether so many multiply-adds of float32 are faster as so many products of bfloat16 on tensor cores, whose operands
 // have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.

@@ -133,8 +133,7 @@ struct Tf32 : OnePlane {
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) { multiply_tf32(d, a, b); }
   template <bool a_across, bool b_across>
   __device__ static void multiply_group(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-    static_assert(!a_across && !b_across, "matrices of TF32 are not transposed");
-    multiply_group_tf32(d, a, b);
+    multiply_group_tf32<a_across, b_across>(d, a, b);
   }
   __device__ static float round(float x) { return x; }
   __device__ static float widen(float x) { return x; }

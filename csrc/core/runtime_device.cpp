@@ -25,15 +25,15 @@ void bind_device_runtime(pybind11::module_& m) {
       "plan_gemm",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,
          bool may_split, bool has_warpgroups) {
-        constexpr const char* tiles[] = {"128x128", "32x128", "64x64", "128x128 of warpgroups", "64x128 of warpgroups"};
         const GemmPlan plan = plan_gemm(rows, columns, depth, batches, multiprocessors, may_split, has_warpgroups);
-        return std::make_tuple(tiles[static_cast<int>(plan.tile)], plan.splits, plan.split_depth);
+        return std::make_tuple(name_of(plan.tile), plan.splits, plan.split_depth);
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
       py::arg("may_split"), py::arg("has_warpgroups") = false);
   m.def("multiprocessors", multiprocessors);
   m.def("packing_pays", packing_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
         py::arg("multiprocessors"));
+  m.def("set_gemm_tile", set_gemm_tile, py::arg("name"));
   m.def("set_float32_products", set_float32_products, py::arg("name"));
   m.def("set_warpgroups", set_warpgroups, py::arg("on"));
   m.def("synchronize", synchronize, py::call_guard<py::gil_scoped_release>());

@@ -370,8 +370,10 @@ template <bool a_across, bool b_across>
 void multiply_group_bfloat(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
   emulation::multiply_group(d, a, a_across, b, b_across, number_format<std::uint16_t, bfloat_to_float>);
 }
-inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
-  emulation::multiply_group(d, a, false, b, false, number_format<unsigned, tf32_to_float>);
+template <bool a_across, bool b_across>
+void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
+  static_assert(!a_across && !b_across, "matrices of TF32 are not transposed");
+  emulation::multiply_group(d, a, a_across, b, b_across, number_format<unsigned, tf32_to_float>);
 }
 
 }  // namespace dip::cuda

@@ -1,0 +1,80 @@
+"""What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken.
+
+The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Ways by
+warpgroups are never taken by themselves; where the best is one of them, they should be.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.devices import BY_WARPGROUPS, Gpu, Rehearsal
+from bench.operators import CONVOLUTIONS, TOY_CONVOLUTIONS, options_of, stored
+from dipkernels import ops
+
+_WARPS, _WARPGROUPS = ("128x128", "32x128", "64x64"), ("128x128 of warpgroups", "64x128 of warpgroups")
+# How float32 is multiplied, and by which tile.
+_ON_TENSOR_CORES = [("tensor", tile) for tile in _WARPS + _WARPGROUPS]
+_WAYS = {name: [*(("fma", tile) for tile in _WARPS), *_ON_TENSOR_CORES] for name in ("highest", "high", "medium")}
+_WAYS["bfloat16"] = _ON_TENSOR_CORES
+_TAKEN = ("auto", "auto")
+
+
+def _set(device: Gpu | Rehearsal, way: tuple[str, str]) -> None:
+    products, tile = way
+    device.backend.set_float32_products(products)
+    device.backend.set_gemm_tile(tile)
+    device.choose(BY_WARPGROUPS if tile in _WARPGROUPS else "")
+
+
+def _by(device: Gpu | Rehearsal, way: tuple[str, str], run: Callable[[], Any]) -> Callable[[], Any]:
+    def chosen() -> Any:
+        _set(device, way)
+        return run()
+
+    return chosen
+
+
+def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
+    """Times every way of every convolution; prints and returns a row for each."""
+    rows = []
+    shapes = TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
+    ungrouped = [shape for shape in shapes if shape[-1] == 1]  # groups of few channels have one way only
+    for precision, (name, n, c, h, k, f, stride, padding, dilation, _) in itertools.product(_WAYS, ungrouped):
+        rng, images = np.random.default_rng(0), n or device.images
+        size = (h + 2 * padding - dilation * (f - 1) - 1) // stride + 1
+        sizes = (images, c, h, h), (k, c, f, f), (images, k, size, size)
+        own = [device.ours(rng.standard_normal(each, np.float32)) for each in sizes]
+        x, weight, dy = stored(own, precision, device)
+        options = {"stride": stride, "padding": padding, "dilation": dilation, **options_of(precision)}
+        for op, arguments in [
+            ("conv2d", (x, weight)),
+            ("conv2d_backward_data", (dy, weight, sizes[0])),
+            ("conv2d_backward_weight", (dy, x, sizes[1])),
+        ]:
+
+            def run(op: str = op, arguments: Any = arguments, options: Any = options) -> Any:
+                return getattr(ops, op)(*arguments, **options)
+
+            ways = [*_WAYS[precision], _TAKEN]
+            times = dict(zip(ways, device.times(*(_by(device, way, run) for way in ways)), strict=True))
+            _set(device, _TAKEN)
+            taken = times.pop(_TAKEN)
+            best = min(times, key=lambda way, times=times: times[way])
+            of_warps = min(seconds for (_, tile), seconds in times.items() if tile in _WARPS)
+            row = {
+                "operator": f"{op} {precision} {name}", "ms": taken * 1e3, "over the best of warps": taken / of_warps,
+                "best": " ".join(best), "best ms": times[best] * 1e3,
+                "ways": {" ".join(way): seconds * 1e3 for way, seconds in times.items()},
+            }  # fmt: skip
+            print(
+                f"{row['operator']:46} taken {row['ms']:9.3f} ms, {row['over the best of warps']:5.2f} of the best of "
+                f"warps; best {row['best ms']:9.3f} ms: {row['best']}",
+                flush=True,
+            )
+            rows.append(row)
+    return rows
