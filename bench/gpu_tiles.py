@@ -1,7 +1,8 @@
 """What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken.
 
 The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Ways by
-warpgroups are never taken by themselves; where the best is one of them, they should be.
+warpgroups are never taken by themselves; where the best is one of them, they should be. Tiles that a convolution does
+not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from bench.devices import BY_WARPGROUPS, Gpu, Rehearsal
 from bench.operators import CONVOLUTIONS, TOY_CONVOLUTIONS, options_of, stored
 from dipkernels import ops
 
-_WARPS, _WARPGROUPS = ("128x128", "32x128", "64x64"), ("128x128 of warpgroups", "64x128 of warpgroups")
+_WARPS = ("128x128", "32x128", "64x64")
+_WARPGROUPS = tuple(f"{size} of warpgroups" for size in ("128x128", "64x128"))
+_MAPPED = tuple(f"{size} of mapped warpgroups" for size in ("128x128", "128x256"))
 # How float32 is multiplied, and by which tile.
-_ON_TENSOR_CORES = [("tensor", tile) for tile in _WARPS + _WARPGROUPS]
+_ON_TENSOR_CORES = [("tensor", tile) for tile in _WARPS + _WARPGROUPS + _MAPPED]
 _WAYS = {name: [*(("fma", tile) for tile in _WARPS), *_ON_TENSOR_CORES] for name in ("highest", "high", "medium")}
 _WAYS["bfloat16"] = _ON_TENSOR_CORES
 _TAKEN = ("auto", "auto")
@@ -28,7 +31,7 @@ def _set(device: Gpu | Rehearsal, way: tuple[str, str]) -> None:
     products, tile = way
     device.backend.set_float32_products(products)
     device.backend.set_gemm_tile(tile)
-    device.choose(BY_WARPGROUPS if tile in _WARPGROUPS else "")
+    device.choose(BY_WARPGROUPS if tile in _WARPGROUPS + _MAPPED else "")
 
 
 def _by(device: Gpu | Rehearsal, way: tuple[str, str], run: Callable[[], Any]) -> Callable[[], Any]:

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_D
 
 TILES = ("128x128", "32x128", "64x64")
 WARPGROUP_TILES = ("128x128 of warpgroups", "64x128 of warpgroups")
+MAPPED_TILES = ("128x128 of mapped warpgroups", "128x256 of mapped warpgroups")
+ALL_TILES = TILES + WARPGROUP_TILES + MAPPED_TILES
 
 # (N, in, out)
 LINEAR = [(130, 40, 260), (70, 33, 65), (5, 700, 3)]
@@ -33,13 +35,13 @@ WAYS = {"fma": "highest", "tensor": "highest", "high": "high", "medium": "medium
 def only(tile: str) -> Iterator[None]:
     """No other tile is taken, whatever the sizes would choose; those of warpgroups where the GPU has them."""
     backend().set_gemm_tile(tile)
-    backend().set_warpgroups(tile in WARPGROUP_TILES)
+    backend().set_warpgroups(tile not in TILES)
     yield
     backend().set_warpgroups(False)
     backend().set_gemm_tile("auto")
 
 
-@pytest.fixture(params=[*TILES, *WARPGROUP_TILES])
+@pytest.fixture(params=TILES + WARPGROUP_TILES)
 def tile(request: pytest.FixtureRequest) -> Iterator[None]:
     with only(request.param):
         yield
@@ -88,8 +90,7 @@ def check(got: Any, expected: Any, limit: Any, way: str, op: str) -> None:
         assert error.max() > UNIT * np.abs(expected).max()
 
 
-@pytest.mark.parametrize(("n", "i", "o"), LINEAR)
-def test_linear(n: int, i: int, o: int, way: str) -> None:
+def check_linear(n: int, i: int, o: int, way: str) -> None:
     name = WAYS[way]
     x, weight, dy = normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3)
     wide = [a.astype(np.float64) for a in (x, weight, dy)]
@@ -103,22 +104,10 @@ def test_linear(n: int, i: int, o: int, way: str) -> None:
         check(getattr(ops, op)(a, b, precision=name), expected, bound(way, terms, magnitude), way, op)
 
 
-@pytest.mark.parametrize(
-    ("c", "k", "options"),
-    [
-        (9, 140, {}),
-        (9, 9, {"stride": 2}),
-        (9, 140, {"stride": 3, "dilation": 2}),
-        (18, 20, {"stride": 2, "groups": 2}),
-        (3, 9, {}),  # of which a row's neighbours are channels
-    ],
-)
-def test_conv2d(c: int, k: int, options: dict[str, Any], way: str) -> None:
-    groups = options.get("groups", 1)
-    x, weight = normal(2, c, 23, 20), normal(k, c // groups, 3, 2, seed=1)
-    geometry: dict[str, Any] = {"padding": ((2, 1), (0, 3)), "rounding": "floor", **options}
-    y_shape = reference.conv2d(x, weight, **geometry).shape
-    dy = normal(*y_shape, seed=2)
+def check_conv2d(x_shape: Any, weight_shape: Any, geometry: dict[str, Any], way: str) -> None:
+    x, weight = normal(*x_shape), normal(*weight_shape, seed=1)
+    dy = normal(*reference.conv2d(x, weight, **geometry).shape, seed=2)
+    k, groups = weight_shape[0], geometry.get("groups", 1)
     wide = {key: a.astype(np.float64) for key, a in (("x", x), ("weight", weight), ("dy", dy))}
     for op, a, b, rest, terms in [
         ("conv2d", "x", "weight", (), weight.size // k),
@@ -133,6 +122,26 @@ def test_conv2d(c: int, k: int, options: dict[str, Any], way: str) -> None:
         check(got, expected, bound(way, terms, magnitude), way, op)
 
 
+@pytest.mark.parametrize(("n", "i", "o"), LINEAR)
+def test_linear(n: int, i: int, o: int, way: str) -> None:
+    check_linear(n, i, o, way)
+
+
+@pytest.mark.parametrize(
+    ("c", "k", "options"),
+    [
+        (9, 140, {}),
+        (9, 9, {"stride": 2}),
+        (9, 140, {"stride": 3, "dilation": 2}),
+        (18, 20, {"stride": 2, "groups": 2}),
+        (3, 9, {}),  # of which a row's neighbours are channels
+    ],
+)
+def test_conv2d(c: int, k: int, options: dict[str, Any], way: str) -> None:
+    geometry = {"padding": ((2, 1), (0, 3)), "rounding": "floor", **options}
+    check_conv2d((2, c, 23, 20), (k, c // options.get("groups", 1), 3, 2), geometry, way)
+
+
 def halves(dtype: str, *arrays: Any) -> tuple[list[Any], list[Any]]:
     """Arrays of 16 bits on the GPU, and their numbers in float64."""
     stored = [cuda.to_device(a).astype(dtype) for a in arrays]
@@ -143,13 +152,33 @@ def check_halves(got: Any, product: Any, a: Any, b: Any, terms: int, dtype: str)
     assert_rounded_once(got, product(a, b), bound("fma", 2 * terms, product(abs(a), abs(b))), dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize(("n", "i", "o"), [*LINEAR, (150, 64, 20), (130, 200, 129), (1, 9, 16)])
-def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str, tile: None) -> None:
+def check_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
     (x, weight, dy), (wx, wweight, wdy) = halves(dtype, normal(n, i), normal(o, i, seed=1), normal(n, o, seed=3))
     check_halves(kernels.linear(x, weight), lambda a, b: a @ b.T, wx, wweight, i, dtype)
     check_halves(kernels.linear_backward_data(dy, weight), np.matmul, wdy, wweight, o, dtype)
     check_halves(kernels.linear_backward_weight(dy, x), lambda a, b: a.T @ b, wdy, wx, n, dtype)
+
+
+def check_conv2d_of_16_bits(x_shape: Any, weight_shape: Any, geometry: dict[str, Any], dtype: str) -> None:
+    hosts = [normal(*x_shape), normal(*weight_shape, seed=1)]
+    hosts.append(normal(*reference.conv2d(*hosts, **geometry).shape, seed=2))
+    (x, weight, dy), (wx, wweight, wdy) = halves(dtype, *hosts)
+    for op, arrays, wide, rest, terms in [
+        ("conv2d", (x, weight), (wx, wweight), (), weight.size // weight_shape[0]),
+        ("conv2d_backward_data", (dy, weight), (wdy, wweight), (x.shape,), weight.size // weight_shape[1]),
+        ("conv2d_backward_weight", (dy, x), (wdy, wx), (weight.shape,), dy.size // weight_shape[0]),
+    ]:
+
+        def product(a: Any, b: Any, op: str = op, rest: Any = rest) -> Any:
+            return getattr(reference, op)(a, b, *rest, **geometry)
+
+        check_halves(getattr(kernels, op)(*arrays, *rest, **geometry), product, *wide, terms, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("n", "i", "o"), [*LINEAR, (150, 64, 20), (130, 200, 129), (1, 9, 16)])
+def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str, tile: None) -> None:
+    check_linear_of_16_bits(n, i, o, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -170,19 +199,43 @@ def test_conv2d_of_16_bits(
     n: int, c: int, size: Any, k: int, kernel: Any, groups: int, options: dict[str, Any], dtype: str, tile: None
 ) -> None:
     geometry = {"groups": groups, "rounding": "floor", **options}
-    hosts = [normal(n, c, *size), normal(k, c // groups, *kernel, seed=1)]
-    hosts.append(normal(*reference.conv2d(*hosts, **geometry).shape, seed=2))
-    (x, weight, dy), (wx, wweight, wdy) = halves(dtype, *hosts)
-    for op, arrays, wide, rest, terms in [
-        ("conv2d", (x, weight), (wx, wweight), (), weight.size // k),
-        ("conv2d_backward_data", (dy, weight), (wdy, wweight), (x.shape,), weight.size // (c // groups)),
-        ("conv2d_backward_weight", (dy, x), (wdy, wx), (weight.shape,), dy.size // k),
-    ]:
+    check_conv2d_of_16_bits((n, c, *size), (k, c // groups, *kernel), geometry, dtype)
 
-        def product(a: Any, b: Any, op: str = op, rest: Any = rest) -> Any:
-            return getattr(reference, op)(a, b, *rest, **geometry)
 
-        check_halves(getattr(kernels, op)(*arrays, *rest, **geometry), product, *wide, terms, dtype)
+# Channels of whole lines, and on a GPU arrays that its driver maps.
+MANY = 2 if DEVICE == "emulated" else 40
+MAPPED = [
+    ((MANY, 64, 9, 10), (128, 64, 3, 3), {"padding": 1}),
+    ((MANY, 64, 9, 10), (128, 64, 3, 3), {"stride": 2, "padding": ((0, 1), (2, 0))}),
+    ((MANY, 64, 11, 10), (192, 64, 3, 2), {"stride": (3, 1), "dilation": (1, 3)}),
+    ((MANY, 128, 9, 10), (128, 64, 3, 3), {"padding": 2, "dilation": 2, "groups": 2}),
+    ((MANY, 64, 5, 7), (320, 64, 1, 1), {}),
+]
+
+
+@pytest.fixture(
+    params=[(n, t) for n in ("float16", "bfloat16", *WAYS) for t in MAPPED_TILES if n != "fma"], ids=", ".join
+)
+def mapped(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What is multiplied, with each of the tiles whose operands the copy unit brings."""
+    numbers, tile = request.param
+    if tile == MAPPED_TILES[1] and numbers in ("tensor", "high"):
+        pytest.skip("there are no registers for the sums of several planes")
+    backend().set_float32_products("tensor")
+    with only(tile):
+        yield numbers
+    backend().set_float32_products("auto")
+
+
+@pytest.mark.parametrize(("x_shape", "weight_shape", "options"), MAPPED)
+def test_conv2d_by_the_copy_unit(x_shape: Any, weight_shape: Any, options: dict[str, Any], mapped: str) -> None:
+    checked = check_conv2d if mapped in WAYS else check_conv2d_of_16_bits
+    checked(x_shape, weight_shape, {"rounding": "floor", **options}, mapped)
+
+
+@pytest.mark.parametrize(("n", "i", "o"), [(70 * MANY, 256, 320), (64 * MANY, 192, 1024)])
+def test_linear_by_the_copy_unit(n: int, i: int, o: int, mapped: str) -> None:
+    (check_linear if mapped in WAYS else check_linear_of_16_bits)(n, i, o, mapped)
 
 
 def test_bias_and_activation_of_groups_of_16_bits(tile: None) -> None:
@@ -208,13 +261,15 @@ def test_any_alignment_of_16_bits(offset: int) -> None:
 
 
 @pytest.mark.parametrize("like", [np.positive, np.abs], ids=["of any sign", "positive"])
-def test_products_of_split_numbers_are_as_exact_as_float32(like: Any, tile: None) -> None:
+@pytest.mark.parametrize("tile", ALL_TILES)
+def test_products_of_split_numbers_are_as_exact_as_float32(like: Any, tile: str) -> None:
     # Sums of positive numbers grow, and what tensor cores cut off adds up.
-    x, weight = like(normal(40, 1200)), like(normal(30, 1200, seed=1))
+    x, weight = like(normal(40, 1216)), like(normal(30, 1216, seed=1))
     exact, errors = x.astype(np.float64) @ weight.astype(np.float64).T, {}
     for products in ("fma", "tensor"):
         backend().set_float32_products(products)
-        errors[products] = np.sqrt(np.mean((ops.linear(x, weight) - exact) ** 2))
+        with only(tile):
+            errors[products] = np.sqrt(np.mean((ops.linear(x, weight) - exact) ** 2))
     backend().set_float32_products("auto")
     assert errors["tensor"] <= errors["fma"]
 
@@ -241,15 +296,25 @@ def test_the_context_sets_the_precision(tensor_cores: None) -> None:
     assert (medium != ops.linear(x, weight)).any()
 
 
-@pytest.mark.parametrize("name", [*TILES, *WARPGROUP_TILES])
-def test_a_chosen_tile_is_taken(name: str) -> None:
-    with only(name):
-        for rows, columns, depth in [(5, 7, 9), (512, 50_000, 4608)]:
-            assert backend().plan_gemm(rows, columns, depth, 1, 132, True, True)[0] == name
-            without = backend().plan_gemm(rows, columns, depth, 1, 132, True, False)[0]
-            assert without in TILES if name in WARPGROUP_TILES else without == name
+@pytest.mark.parametrize(
+    ("kind", "tiles"),
+    [
+        ("warps", TILES),
+        ("warpgroups", TILES + WARPGROUP_TILES),
+        ("mapped", TILES + WARPGROUP_TILES + MAPPED_TILES[:1]),
+        ("mapped wide", ALL_TILES),
+    ],
+)
+def test_a_chosen_tile_is_taken_where_there_is_one(kind: str, tiles: tuple[str, ...]) -> None:
+    for name in ALL_TILES:
+        with only(name):
+            for rows, columns, depth in [(5, 7, 9), (512, 50_000, 4608)]:
+                taken = backend().plan_gemm(rows, columns, depth, 1, 132, True, kind)[0]
+                assert taken == name if name in tiles else taken in tiles
     with pytest.raises(ValueError, match=r'set_gemm_tile: name must be one of "auto", "128x128", .*, got "256x256"'):
         backend().set_gemm_tile("256x256")
+    with pytest.raises(ValueError, match=r'kind must be "warps", .*, got "threads"'):
+        backend().plan_gemm(1, 1, 1, 1, 1, True, "threads")
 
 
 @given(
@@ -259,15 +324,15 @@ def test_a_chosen_tile_is_taken(name: str) -> None:
     st.integers(1, 8),
     st.integers(1, 200),
     st.booleans(),
-    st.booleans(),
+    st.sampled_from(["warps", "warpgroups", "mapped", "mapped wide"]),
 )
 def test_a_plan_covers_the_depth_once(
-    rows: int, columns: int, depth: int, batches: int, sms: int, split: bool, has_warpgroups: bool
+    rows: int, columns: int, depth: int, batches: int, sms: int, split: bool, kind: str
 ) -> None:
-    arguments = rows, columns, depth, batches, sms, split, has_warpgroups
+    arguments = rows, columns, depth, batches, sms, split, kind
     tile, splits, length = backend().plan_gemm(*arguments)
-    assert tile in (WARPGROUP_TILES if has_warpgroups else ()) + TILES
-    assert length % 16 == 0
+    assert tile in ALL_TILES
+    assert length % 64 == 0
     assert splits == 1 or split
     assert (splits - 1) * length < max(depth, 1) <= splits * length
     assert backend().plan_gemm(*arguments) == (tile, splits, length)

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/device_runtime.h"
+#include "core/tensor_map.h"
 
 #if defined(__CUDACC__)
 #include "core/device_cuda.h"

@@ -222,10 +222,18 @@ __device__ inline void begin_products(WarpgroupSums& d) {
 #endif
 }
 
-// Waits for the products that were started.
-__device__ inline void finish_products(WarpgroupSums& d) {
+// Closes the group of products that were started.
+__device__ inline void commit_products() {
 #if DIP_WARPGROUP_PRODUCTS
-  asm volatile("wgmma.commit_group.sync.aligned;\n wgmma.wait_group.sync.aligned 0;" : DIP_SUMS : : "memory");
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+
+// Waits until no more than `pending` groups are under way.
+template <int pending>
+__device__ inline void wait_for_products(WarpgroupSums& d) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("wgmma.wait_group.sync.aligned %64;" : DIP_SUMS : "n"(pending) : "memory");
 #endif
 }
 
@@ -262,5 +270,98 @@ __device__ inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, Sha
 #undef DIP_SUMS
 #undef DIP_SUMS_16
 #undef DIP_SUMS_4
+
+// Of a block in which some warpgroups copy and others multiply: what they may use of the registers.
+template <int registers>
+__device__ inline void give_registers_back() {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
+#endif
+}
+template <int registers>
+__device__ inline void take_registers() {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
+#endif
+}
+
+// A barrier of the first `threads` of a block only.
+template <int threads>
+__device__ inline void barrier_of() {
+  asm volatile("bar.sync 1, %0;" ::"n"(threads) : "memory");
+}
+
+// A barrier in shared memory, a multiple of 8 bytes. It has phases; each ends when so many arrivals were made and all
+// bytes came that it was told to expect.
+using PhaseBarrier = std::uint64_t;
+
+__device__ inline unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
+__device__ inline void set_up(Shared<PhaseBarrier> barrier, int arrivals) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
+#endif
+}
+
+// After the next barrier of the block all that were set up are there, for the copy unit too.
+__device__ inline void fence_phase_barriers() {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("fence.mbarrier_init.release.cluster;\n fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+__device__ inline void arrive(Shared<PhaseBarrier> barrier) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+#endif
+}
+
+__device__ inline void arrive_and_expect(Shared<PhaseBarrier> barrier, int bytes) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
+               : "memory");
+#endif
+}
+
+// Waits for the end of a phase: of the first, third, … where parity is 0, else of the second, fourth, … One before the
+// first counts as over.
+__device__ inline void wait_for_phase(Shared<PhaseBarrier> barrier, int parity) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile(
+      "{ .reg .pred over; again: mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1; @!over bra again; }" ::"r"(
+          shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+#endif
+}
+
+// Starts to copy a box to a multiple of 1024 bytes in shared memory, from these places along the axes on. The barrier
+// gets the bytes.
+__device__ inline void copy_lines_async(Shared<std::uint16_t> to, const TensorMap& map, Shared<PhaseBarrier> barrier,
+                                        int i0, int i1, int i2, int i3) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
+      "[%2];" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(i0), "r"(i1), "r"(i2), "r"(i3)
+      : "memory");
+#endif
+}
+
+// The same of positions of images; what is copied lies beyond them by the offsets.
+__device__ inline void copy_positions_async(Shared<std::uint16_t> to, const TensorMap& map,
+                                            Shared<PhaseBarrier> barrier, int channel, int w, int h, int image,
+                                            int offset_w, int offset_h) {
+#if DIP_WARPGROUP_PRODUCTS
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, "
+      "%6}], [%2], {%7, %8};" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(barrier)), "r"(channel), "r"(w), "r"(h), "r"(image),
+      "h"(static_cast<std::uint16_t>(offset_w)), "h"(static_cast<std::uint16_t>(offset_h))
+      : "memory");
+#endif
+}
 
 }  // namespace dip::cuda

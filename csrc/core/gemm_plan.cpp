@@ -16,21 +16,23 @@ struct Candidate {
   // What an element of a tile costs against one of the largest, from the shared memory read for each product:
   // 1/rows + 1/columns of the tile, and a share for its prologue. To be replaced by measurements.
   double cost;
-  bool of_warpgroups = false;
+  TileKind kind;
 };
 
 constexpr Candidate candidates[] = {
-    {GemmTile::large, "128x128", 128, 128, 1.0},
-    {GemmTile::wide, "32x128", 32, 128, 1.5},
-    {GemmTile::small, "64x64", 64, 64, 1.3},
-    {GemmTile::warpgroups, "128x128 of warpgroups", 128, 128, 0.6, true},
-    {GemmTile::warpgroup, "64x128 of warpgroups", 64, 128, 0.7, true},
+    {GemmTile::large, "128x128", 128, 128, 1.0, TileKind::warps},
+    {GemmTile::wide, "32x128", 32, 128, 1.5, TileKind::warps},
+    {GemmTile::small, "64x64", 64, 64, 1.3, TileKind::warps},
+    {GemmTile::warpgroups, "128x128 of warpgroups", 128, 128, 0.6, TileKind::warpgroups},
+    {GemmTile::warpgroup, "64x128 of warpgroups", 64, 128, 0.7, TileKind::warpgroups},
+    {GemmTile::mapped, "128x128 of mapped warpgroups", 128, 128, 0.55, TileKind::mapped},
+    {GemmTile::mapped_wide, "128x256 of mapped warpgroups", 128, 256, 0.5, TileKind::mapped_wide},
 };
 
 // The candidate that set_gemm_tile chose, or null.
 std::atomic<const Candidate*> chosen_tile{nullptr};
 
-constexpr std::int64_t slice = 16, shortest_split = 256, most_splits = 64;
+constexpr std::int64_t slice = 64, shortest_split = 256, most_splits = 64;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -67,6 +69,14 @@ std::atomic<bool>& warpgroups() {
 
 }  // namespace
 
+TileKind tile_kind(const std::string& name) {
+  constexpr const char* names[] = {"warps", "warpgroups", "mapped", "mapped wide"};
+  const auto found = std::find(std::begin(names), std::end(names), name);
+  check(found != std::end(names), R"(kind must be "warps", "warpgroups", "mapped" or "mapped wide", got ")", name,
+        "\"");
+  return static_cast<TileKind>(found - std::begin(names));
+}
+
 std::string name_of(GemmTile tile) {
   return candidates[static_cast<int>(tile)].name;
 }
@@ -85,13 +95,13 @@ void set_gemm_tile(const std::string& name) {
 }
 
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split, bool has_warpgroups) {
+                   int multiprocessors, bool may_split, TileKind kind) {
   GemmPlan best{};
   double least = 0.0;
   const Candidate* chosen = chosen_tile;
-  if (chosen && chosen->of_warpgroups && !has_warpgroups) chosen = nullptr;
+  if (chosen && chosen->kind > kind) chosen = nullptr;
   for (const Candidate& candidate : candidates) {
-    if (chosen ? &candidate != chosen : candidate.of_warpgroups && !has_warpgroups) continue;
+    if (chosen ? &candidate != chosen : candidate.kind > kind) continue;
     const std::int64_t blocks = divide_up(rows, candidate.rows) * divide_up(columns, candidate.columns) * batches;
     std::int64_t splits = 1;
     if (may_split) {

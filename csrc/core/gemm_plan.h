@@ -8,8 +8,13 @@
 
 namespace dip::cuda {
 
-// 128 × 128, 32 × 128, 64 × 64 elements of the result a block; of warpgroups, 64 × 128 elements each, two or one.
-enum class GemmTile { large, wide, small, warpgroups, warpgroup };
+// 128 × 128, 32 × 128, 64 × 64 elements of the result a block; of warpgroups, 64 × 128 elements each, two or one; of
+// two warpgroups whose operands the copy unit brings, 64 × 128 or 64 × 256 each.
+enum class GemmTile { large, wide, small, warpgroups, warpgroup, mapped, mapped_wide };
+
+// What a product can be computed by; each kind has the tiles of those before it. Wide ones are for single planes.
+enum class TileKind { warps, warpgroups, mapped, mapped_wide };
+TileKind tile_kind(const std::string& name);
 
 // Their names, for set_gemm_tile.
 std::string name_of(GemmTile tile);
@@ -21,10 +26,9 @@ struct GemmPlan {
 };
 
 // Chooses the tile that keeps the GPU's multiprocessors busiest. Only where `may_split` the depth is cut, for results
-// too small to fill the GPU with blocks, and only where it `has_warpgroups` their tiles are taken. A choice made by
-// set_gemm_tile overrules it where that tile can be taken.
+// too small to fill the GPU with blocks. A choice made by set_gemm_tile overrules it where that tile can be taken.
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split, bool has_warpgroups);
+                   int multiprocessors, bool may_split, TileKind kind);
 
 // The name of a tile, or "auto": tests and measurements reach every one by it.
 void set_gemm_tile(const std::string& name);

@@ -146,11 +146,11 @@ constexpr int width_of = sizeof(typename Number::Part) / 2;
 
 // What a block keeps in shared memory: slices of both operands, and of the places and shifts those of its columns and,
 // slice by slice, those of the depth.
-template <int rows_, int columns_, int depth_, int stages_, int planes, class A_, class B_, bool b_across>
+template <int rows_, int columns_, int depth_, int stages_, int planes_, class A_, class B_, bool b_across>
 struct TileMemory {
   using A = A_;
   using B = B_;
-  static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_;
+  static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_, planes = planes_;
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
   static constexpr int a_numbers = planes * A::numbers, b_numbers = planes * B::numbers;  // of a stage
@@ -183,9 +183,23 @@ template <int rows_, int planes, bool a_across, bool b_across>
 struct WarpgroupTile
     : TileMemory<rows_, 128, 64, (rows_ * planes > 256 ? 2 : 3), planes, SliceOf<MatrixSlice, rows_, 64, a_across>,
                  SliceOf<MatrixSlice, 128, 64, b_across>, b_across> {
-  static constexpr int warps_across = 1, warp_rows = 16, warp_columns = 128, threads = 2 * rows_;
+  static constexpr int threads = 2 * rows_;
   static constexpr int blocks_a_multiprocessor = planes > 1 ? 1 : rows_ == 64 ? 3 : 2;
   static constexpr bool warpgroups = true;
+  static constexpr int slices_under_way = 0;
+};
+
+// The same of two warpgroups, and a third that has the copy unit bring the operands.
+template <int columns_, int planes, bool a_across, bool b_across>
+struct MappedTile
+    : TileMemory<128, columns_, 64, (planes > 1 ? 5 - planes : 4), planes, SliceOf<MatrixSlice, 128, 64, a_across>,
+                 SliceOf<MatrixSlice, columns_, 64, b_across>, b_across> {
+  static constexpr int multiplying = 256, threads = multiplying + 128;
+  // With several planes sums are taken over from slice to slice.
+  static constexpr int slices_under_way = planes > 1 ? 0 : 1;
+  static constexpr int shared_bytes = MappedTile::operand_bytes +
+                                      2 * MappedTile::stages * static_cast<int>(sizeof(PhaseBarrier)) +
+                                      columns_ * static_cast<int>(sizeof(int));
 };
 
 // The sums of a warp's part of a tile, 16 × 8 blocks, as tensor cores leave them in its lanes.
@@ -282,44 +296,95 @@ class PackedProduct : public WarpSums<T> {
   }
 };
 
-// Each warpgroup computes 64 rows of the tile.
+// Each warpgroup computes 64 rows of the tile, 128 columns at a time.
 template <class T, class Number, bool a_across, bool b_across>
-class WarpgroupProduct : public WarpSums<T> {
+class WarpgroupProduct {
  public:
+  // With several planes all is done when it returns, else the products of this slice may be under way.
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
-    WarpgroupSums& all = this->sums[0];
     if constexpr (Number::planes == 1) {
-      add_products(all, a, b);
+      start_products(sums_, a, b);
+      wait<T::slices_under_way>(sums_);
     } else {
       // As warps have it, in sums of 64 terms.
-      WarpgroupSums part = {};
-      add_products(part, a, b);
+      WarpgroupSums part[parts] = {};
+      start_products(part, a, b);
+      wait<0>(part);
+#pragma unroll
+      for (int half = 0; half < parts; ++half) {
+#pragma unroll
+        for (int j = 0; j < 16; ++j) {
+#pragma unroll
+          for (int k = 0; k < 4; ++k) sums_[half][j][k] += part[half][j][k];
+        }
+      }
+    }
+  }
+
+  __device__ void finish() { wait<0>(sums_); }
+
+  template <class Store>
+  __device__ void store(const Store& store) const {
+    const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
+#pragma unroll
+    for (int half = 0; half < parts; ++half) {
 #pragma unroll
       for (int j = 0; j < 16; ++j) {
 #pragma unroll
-        for (int k = 0; k < 4; ++k) all[j][k] += part[j][k];
+        for (int part = 0; part < 4; ++part) {
+          store(thread / 32 * 16 + lane / 4 + 8 * (part / 2), 128 * half + 8 * j + 2 * (lane % 4) + part % 2,
+                sums_[half][j][part]);
+        }
       }
     }
   }
 
  private:
-  __device__ static void add_products(WarpgroupSums& to, Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
+  static constexpr int parts = T::columns / 128;
+  WarpgroupSums sums_[parts] = {};
+
+  template <int pending>
+  __device__ static void wait(WarpgroupSums (&sums)[parts]) {
+#pragma unroll
+    for (int part = 0; part < parts; ++part) wait_for_products<pending>(sums[part]);
+  }
+
+  __device__ static void start_products(WarpgroupSums (&to)[parts], Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
     constexpr int line = 64, leading = T::depth * line * 2, stride = 8 * line * 2;
     const Shared<std::uint16_t> rows = a + static_cast<int>(threadIdx.x) / 128 * 64 * line;
-    begin_products(to);
+#pragma unroll
+    for (int part = 0; part < parts; ++part) begin_products(to[part]);
 #pragma unroll
     for (int product = 0; product < Number::products; ++product) {
 #pragma unroll
       for (int d = 0; d < T::depth; d += 16) {
         const int left = Number::a_plane(product) * T::A::numbers + (a_across ? d * line : d);
         const int right = Number::b_plane(product) * T::B::numbers + (b_across ? d * line : d);
-        Number::template multiply_group<a_across, b_across>(to, shared_matrix(rows + left, leading, stride),
-                                                            shared_matrix(b + right, leading, stride));
+#pragma unroll
+        for (int part = 0; part < parts; ++part) {
+          Number::template multiply_group<a_across, b_across>(
+              to[part], shared_matrix(rows + left, leading, stride),
+              shared_matrix(b + right + part * 128 * line, leading, stride));
+        }
       }
     }
-    finish_products(to);
+    commit_products();
   }
 };
+
+// So many threads write the results, which lie in shared memory.
+template <class T, int threads, class Problem>
+__device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Shared<float> tile, Shared<int> outs) {
+#pragma unroll 4
+  for (int step = 0; step < T::rows * T::columns / threads; ++step) {
+    const int e = step * threads + static_cast<int>(threadIdx.x);
+    const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
+    const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
+    if (block.first_row + i < problem.rows && block.first_column + j < problem.columns) {
+      problem.store(block.first_row + i, outs[j], tile[i * T::result_pitch + j]);
+    }
+  }
+}
 
 // A Problem has
 //   static constexpr bool a_across, b_across  whether octets lie across the depth
@@ -438,23 +503,89 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
   const Shared<float> tile = shared_cast<float>(a_slices);
   product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
   __syncthreads();
-#pragma unroll 4
-  for (int step = 0; step < T::rows * T::columns / T::threads; ++step) {
-    const int e = step * T::threads + thread;
-    const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
-    const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
-    if (first_row + i < problem.rows && first_column + j < problem.columns) {
-      problem.store(first_row + i, outs[j], tile[i * T::result_pitch + j]);
+  store_tile<T, T::threads>(problem, block, tile, outs);
+}
+
+// The same where a map of each operand lets the copy unit bring its slices. One thread asks for them, as many ahead as
+// there are stages; the first two warpgroups multiply. A Problem has besides
+//   TensorMap map_a<T>()  map_b<T>()
+//   void copy_a<T>(to, map, barrier, int plane, int d, int i)  starts to copy the slice from depth d and row i on
+//   void copy_b<T>(to, map, barrier, int plane, int d, int j)  the same from column j
+template <class Problem, class Number, class T>
+__global__ void __launch_bounds__(T::threads, 1)
+    mapped_gemm_kernel(Problem problem, const __grid_constant__ TensorMap a_map,
+                       const __grid_constant__ TensorMap b_map, int batches, int split_depth) {
+  const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
+                              b_slices = a_slices + T::stages * T::a_numbers;
+  const Shared<PhaseBarrier> come = shared_cast<PhaseBarrier>(b_slices + T::stages * T::b_numbers),
+                             done = come + T::stages;
+  const Shared<int> outs = shared_cast<int>(done + T::stages);
+
+  const int thread = static_cast<int>(threadIdx.x);
+  const GemmBlock<T> block(batches, problem.depth, split_depth);
+  problem.begin(block.batch, block.split);
+  if (thread == 0) {
+    for (int stage = 0; stage < T::stages; ++stage) {
+      set_up(come + stage, 1);
+      set_up(done + stage, T::multiplying / 32);
     }
+    fence_phase_barriers();
   }
+  __syncthreads();
+
+  if (thread >= T::multiplying) {
+    give_registers_back<40>();
+    if (thread > T::multiplying) return;
+    for (int slice = 0; slice < block.slices; ++slice) {
+      const int stage = slice % T::stages, d = block.begin + slice * T::depth;
+      wait_for_phase(done + stage, slice / T::stages % 2 ^ 1);
+      arrive_and_expect(come + stage, (T::a_numbers + T::b_numbers) * 2);
+      for (int plane = 0; plane < Number::planes; ++plane) {
+        problem.template copy_a<T>(a_slices + stage * T::a_numbers + plane * T::A::numbers, a_map, come + stage, plane,
+                                   d, block.first_row);
+        problem.template copy_b<T>(b_slices + stage * T::b_numbers + plane * T::B::numbers, b_map, come + stage, plane,
+                                   d, block.first_column);
+      }
+    }
+    return;
+  }
+
+  take_registers<232>();
+  for (int j = thread; j < T::columns; j += T::multiplying) {
+    if (block.first_column + j < problem.columns) outs[j] = problem.out_at(block.first_column + j);
+  }
+  WarpgroupProduct<T, Number, Problem::a_across, Problem::b_across> product;
+  for (int slice = 0; slice < block.slices; ++slice) {
+    const int stage = slice % T::stages;
+    wait_for_phase(come + stage, slice / T::stages % 2);
+    product.add(a_slices + stage * T::a_numbers, b_slices + stage * T::b_numbers);
+    const int finished = slice - T::slices_under_way;
+    if (finished >= 0 && thread % 32 == 0) arrive(done + finished % T::stages);
+  }
+  product.finish();
+  barrier_of<T::multiplying>();  // all are done with the operands
+  const Shared<float> tile = shared_cast<float>(a_slices);
+  product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
+  barrier_of<T::multiplying>();
+  store_tile<T, T::multiplying>(problem, block, tile, outs);
+}
+
+template <class T, class Problem>
+Grid grid_of(const Problem& problem, int batches, const GemmPlan& plan) {
+  return {static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
+          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows), static_cast<unsigned>(batches * plan.splits)};
 }
 
 template <class T, class Problem, class Number>
 void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
-                  static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
-                  static_cast<unsigned>(batches * plan.splits)};
-  launch(packed_gemm_kernel<Problem, Number, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
+  launch(packed_gemm_kernel<Problem, Number, T>, grid_of<T>(problem, batches, plan), T::threads,
+         std::size_t{T::shared_bytes}, problem, batches, plan.split_depth);
+}
+
+template <class T, class Problem, class Number>
+void launch_mapped_tile(const Problem& problem, int batches, const GemmPlan& plan) {
+  launch(mapped_gemm_kernel<Problem, Number, T>, grid_of<T>(problem, batches, plan), T::threads,
+         std::size_t{T::shared_bytes}, problem, problem.template map_a<T>(), problem.template map_b<T>(), batches,
          plan.split_depth);
 }
 
@@ -462,20 +593,26 @@ void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& pla
 template <class Number, class Problem>
 void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   constexpr bool a = Problem::a_across, b = Problem::b_across;
-  using Large = PackedTile<128, 128, Number::planes, a, b>;
-  using Wide = PackedTile<32, 128, Number::planes, a, b>;
-  using Small = PackedTile<64, 64, Number::planes, a, b>;
-  using Warpgroups = WarpgroupTile<128, Number::planes, a, b>;
-  using Warpgroup = WarpgroupTile<64, Number::planes, a, b>;
+  constexpr int planes = Number::planes;
+  using Large = PackedTile<128, 128, planes, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
   // Of GPUs for graphics not all have the shared memory that the largest tile takes with three planes.
   const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
   switch (fits ? plan.tile : GemmTile::small) {
     case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
-    case GemmTile::wide: return launch_packed_tile<Wide, Problem, Number>(problem, batches, plan);
-    case GemmTile::warpgroups: return launch_packed_tile<Warpgroups, Problem, Number>(problem, batches, plan);
-    case GemmTile::warpgroup: return launch_packed_tile<Warpgroup, Problem, Number>(problem, batches, plan);
-    default: return launch_packed_tile<Small, Problem, Number>(problem, batches, plan);
+    case GemmTile::wide:
+      return launch_packed_tile<PackedTile<32, 128, planes, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::small:
+      return launch_packed_tile<PackedTile<64, 64, planes, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::warpgroups:
+      return launch_packed_tile<WarpgroupTile<128, planes, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::warpgroup:
+      return launch_packed_tile<WarpgroupTile<64, planes, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::mapped:
+      return launch_mapped_tile<MappedTile<128, planes, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::mapped_wide:
+      // There are no registers for two sets of as many sums.
+      if constexpr (planes == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Problem, Number>(problem, batches, plan);
   }
 }
 

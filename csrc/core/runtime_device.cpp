@@ -24,12 +24,12 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def(
       "plan_gemm",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,
-         bool may_split, bool has_warpgroups) {
-        const GemmPlan plan = plan_gemm(rows, columns, depth, batches, multiprocessors, may_split, has_warpgroups);
+         bool may_split, const std::string& kind) {
+        const GemmPlan plan = plan_gemm(rows, columns, depth, batches, multiprocessors, may_split, tile_kind(kind));
         return std::make_tuple(name_of(plan.tile), plan.splits, plan.split_depth);
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
-      py::arg("may_split"), py::arg("has_warpgroups") = false);
+      py::arg("may_split"), py::arg("kind") = "warps");
   m.def("multiprocessors", multiprocessors);
   m.def("packing_pays", packing_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
         py::arg("multiprocessors"));

@@ -6,6 +6,7 @@
 // array and, under AddressSanitizer, outside any other. What it cannot: races between blocks, and anything about speed.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -14,11 +15,14 @@
 #include <stdexcept>
 #include <vector>
 
+#include "core/tensor_map.h"
+
 #define __global__
 #define __device__
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 namespace dip::emulation {
 
@@ -129,12 +133,30 @@ struct NumberFormat {
   float (*read)(const char* from);
 };
 
-// Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when they are
+// Products of the 128 threads of a warpgroup, each of which gives its part of the sums. They happen when their group is
 // waited for, and not before.
 void begin_products();
 void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across,
                     NumberFormat format);
-void finish_products();
+void commit_products();
+void wait_for_products(int pending);
+
+// Waits for the first `threads` of the block.
+void barrier_of(int threads);
+
+using PhaseBarrier = std::uint64_t;
+void set_up(Shared<PhaseBarrier> barrier, int arrivals);
+void arrive(Shared<PhaseBarrier> barrier, int expected_bytes);
+void wait_for_phase(Shared<PhaseBarrier> barrier, int parity);
+
+// The copy unit: what it brings arrives some time after it was asked for. Until then there are 0xff bytes.
+void copy_lines_async(Shared<std::uint16_t> to, const cuda::TensorMap& map, Shared<PhaseBarrier> barrier,
+                      const std::array<int, 4>& from);
+void copy_positions_async(Shared<std::uint16_t> to, const cuda::TensorMap& map, Shared<PhaseBarrier> barrier,
+                          const std::array<int, 4>& from, const std::array<int, 2>& offset);
+
+// Has the copy unit bring these.
+void begin_delivery(Shared<std::uint16_t> to, std::vector<char> bytes, Shared<PhaseBarrier> barrier);
 
 }  // namespace dip::emulation
 
@@ -351,8 +373,10 @@ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading,
 inline void begin_products(WarpgroupSums&) {
   emulation::begin_products();
 }
-inline void finish_products(WarpgroupSums&) {
-  emulation::finish_products();
+using emulation::commit_products;
+template <int pending>
+void wait_for_products(WarpgroupSums&) {
+  emulation::wait_for_products(pending);
 }
 // Bits, and what they stand for.
 template <class Bits, float (*widen)(Bits)>
@@ -374,6 +398,36 @@ template <bool a_across, bool b_across>
 void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
   static_assert(!a_across && !b_across, "matrices of TF32 are not transposed");
   emulation::multiply_group(d, a, a_across, b, b_across, number_format<unsigned, tf32_to_float>);
+}
+
+template <int registers>
+void give_registers_back() {}
+template <int registers>
+void take_registers() {}
+
+template <int threads>
+void barrier_of() {
+  emulation::barrier_of(threads);
+}
+
+using emulation::PhaseBarrier;
+using emulation::set_up;
+using emulation::wait_for_phase;
+
+inline void fence_phase_barriers() {}
+inline void arrive(Shared<PhaseBarrier> barrier) {
+  emulation::arrive(barrier, 0);
+}
+inline void arrive_and_expect(Shared<PhaseBarrier> barrier, int bytes) {
+  emulation::arrive(barrier, bytes);
+}
+inline void copy_lines_async(Shared<std::uint16_t> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int i0,
+                             int i1, int i2, int i3) {
+  emulation::copy_lines_async(to, map, barrier, {i0, i1, i2, i3});
+}
+inline void copy_positions_async(Shared<std::uint16_t> to, const TensorMap& map, Shared<PhaseBarrier> barrier,
+                                 int channel, int w, int h, int image, int offset_w, int offset_h) {
+  emulation::copy_positions_async(to, map, barrier, {channel, w, h, image}, {offset_w, offset_h});
 }
 
 }  // namespace dip::cuda

@@ -46,7 +46,8 @@ __global__ void warpgroup_kernel(bool with_fence, bool with_barrier, bool with_f
   WarpgroupSums sums = {};
   begin_products(sums);
   Bfloat::multiply_group<false, false>(sums, shared_matrix(a, 0, 1024), shared_matrix(b, 0, 1024));
-  if (with_finish) finish_products(sums);
+  commit_products();
+  if (with_finish) wait_for_products<0>(sums);
   result[thread] = 1;
   for (int j = 0; j < 16; ++j) {
     for (int part = 0; part < 4; ++part) {

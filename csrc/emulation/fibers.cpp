@@ -49,7 +49,7 @@ __attribute__((naked, noinline)) void switch_stack(void** /*from*/, void* /*to*/
   )");
 }
 
-enum class Waiting { nothing, warp, block, end };
+enum class Waiting { nothing, warp, part, block, phase, end };
 
 struct Copy {
   SharedArray* array;
@@ -82,8 +82,21 @@ struct Fiber {
   std::vector<std::vector<Copy>> copies;  // groups of asynchronous copies, the last one open
   int fences = 0;
   bool products_begun = false;
-  std::vector<GroupProduct> products;  // under way
+  std::vector<std::vector<GroupProduct>> products;  // groups under way, the last one open
   int finished = 0;
+};
+
+// Brought by the copy unit, for a phase of a barrier.
+struct Delivery {
+  void* to;
+  std::vector<char> bytes;
+  const void* barrier;
+};
+
+struct Phases {
+  int arrivals = 0, missing = 0;  // of a phase, and of this one
+  std::int64_t bytes = 0;         // that this one waits for
+  int over = 0;
 };
 
 struct Warp {
@@ -99,6 +112,9 @@ struct Block {
   std::vector<Warp> warps;
   std::map<const void*, SharedArray> shared;
   std::map<std::pair<std::size_t, int>, GroupOperands> operands;  // by warpgroup and number of the product
+  std::map<const void*, Phases> phases;
+  std::vector<Delivery> deliveries;  // under way
+  int part_arrived = 0;
   int barriers = 0;
   std::size_t dynamic_shared_bytes = 0;
   void* scheduler = nullptr;
@@ -159,7 +175,7 @@ void start(Fiber& fiber) {
   fiber.copies.assign(1, {});
   fiber.fences = fiber.finished = 0;
   fiber.products_begun = false;
-  fiber.products.clear();
+  fiber.products.assign(1, {});
 #if defined(__SANITIZE_ADDRESS__)
   // The frame of enter_fiber was left and never returned from: its red zones are still marked.
   __asan_unpoison_memory_region(fiber.stack.get(), stack_bytes);
@@ -172,6 +188,36 @@ void start(Fiber& fiber) {
   top -= 6;
   std::fill(top, top + 6, nullptr);
   fiber.top = top;
+}
+
+void wake(Waiting what) {
+  for (Fiber& fiber : block->fibers) {
+    if (fiber.waiting == what) fiber.waiting = Waiting::nothing;
+  }
+}
+
+Phases& phases_of(const void* barrier) {
+  const auto found = block->phases.find(barrier);
+  if (found == block->phases.end()) throw std::logic_error("a barrier of phases was not set up");
+  return found->second;
+}
+
+void end_phase_if_complete(Phases& phases) {
+  if (phases.missing > 0 || phases.bytes != 0) return;
+  ++phases.over;
+  phases.missing = phases.arrivals;
+  wake(Waiting::phase);
+}
+
+// The copy unit brings any one of what it was asked for.
+void deliver(std::mt19937_64& random) {
+  const auto which = block->deliveries.begin() + static_cast<std::ptrdiff_t>(random() % block->deliveries.size());
+  const Delivery delivery = std::move(*which);
+  block->deliveries.erase(which);
+  std::memcpy(delivery.to, delivery.bytes.data(), delivery.bytes.size());
+  Phases& phases = phases_of(delivery.barrier);
+  phases.bytes -= static_cast<std::int64_t>(delivery.bytes.size());
+  end_phase_if_complete(phases);
 }
 
 void resume(std::size_t i) {
@@ -201,7 +247,16 @@ void run_block(std::mt19937_64& random) {
     const auto at = [](Waiting what) {
       return std::all_of(block->fibers.begin(), block->fibers.end(), [=](const Fiber& f) { return f.waiting == what; });
     };
+    if (!block->deliveries.empty()) {
+      if (at(Waiting::end)) throw std::logic_error("a block ended before all came that it had asked the copy unit for");
+      deliver(random);
+      continue;
+    }
     if (at(Waiting::end)) return;
+    if (std::any_of(block->fibers.begin(), block->fibers.end(),
+                    [](const Fiber& fiber) { return fiber.waiting == Waiting::phase; })) {
+      throw std::logic_error("a phase that threads wait for does not end");
+    }
     if (!at(Waiting::block)) throw std::logic_error("a barrier was not reached by all threads of the block or warp");
     ++block->barriers;
     block->last_vote = block->vote;
@@ -233,6 +288,41 @@ void warp_barrier() {
   warp.turn ^= 1;
   const std::size_t first = block->running / warp_size * warp_size;
   for (int lane = 0; lane < block->lanes(); ++lane) block->fibers[first + lane].waiting = Waiting::nothing;
+}
+
+void barrier_of(int threads) {
+  if (static_cast<int>(block->running) >= threads) throw std::logic_error("a barrier is not this thread's");
+  if (++block->part_arrived < threads) return wait(Waiting::part);
+  block->part_arrived = 0;
+  ++block->barriers;
+  wake(Waiting::part);
+}
+
+void set_up(Shared<PhaseBarrier> barrier, int arrivals) {
+  check_access(barrier.array(), barrier.address(), sizeof(PhaseBarrier), Access::write);
+  check_aligned(barrier.address(), sizeof(PhaseBarrier));
+  block->phases[barrier.address()] = {arrivals, arrivals, 0, 0};
+}
+
+void arrive(Shared<PhaseBarrier> barrier, int expected_bytes) {
+  Phases& phases = phases_of(barrier.address());
+  phases.bytes += expected_bytes;
+  if (--phases.missing < 0) throw std::logic_error("more threads arrive than a phase has arrivals");
+  end_phase_if_complete(phases);
+}
+
+void wait_for_phase(Shared<PhaseBarrier> barrier, int parity) {
+  while (phases_of(barrier.address()).over % 2 == parity) wait(Waiting::phase);
+}
+
+void begin_delivery(Shared<std::uint16_t> to, std::vector<char> bytes, Shared<PhaseBarrier> barrier) {
+  const auto offset = reinterpret_cast<const char*>(to.address()) - to.array()->bytes.data();
+  if (offset % 1024 != 0) throw std::logic_error("a box is copied to a multiple of 1024 bytes");
+  if (offset < 0 || offset + bytes.size() > to.array()->bytes.size()) {
+    throw std::logic_error("an access outside a shared array");
+  }
+  std::memset(to.address(), 0xff, bytes.size());
+  block->deliveries.push_back({to.address(), std::move(bytes), barrier.address()});
 }
 
 float* warp_memory() {
@@ -366,14 +456,21 @@ void begin_products() {
 void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across,
                     NumberFormat format) {
   if (!block->fiber().products_begun) throw std::logic_error("products of a warpgroup were not begun");
-  block->fiber().products.push_back({&sums, a, b, a_across, b_across, format});
+  block->fiber().products.back().push_back({&sums, a, b, a_across, b_across, format});
 }
 
-void finish_products() {
+void commit_products() {
+  block->fiber().products.emplace_back();
+  block->fiber().products_begun = false;
+}
+
+namespace {
+
+void finish(const std::vector<GroupProduct>& products) {
   Fiber& fiber = block->fiber();
   const std::size_t group = block->running / 128;
   const int lane = static_cast<int>(block->running % 32), warp = static_cast<int>(block->running % 128 / 32);
-  for (const GroupProduct& product : fiber.products) {
+  for (const GroupProduct& product : products) {
     const auto key = std::pair(group, fiber.finished++);
     GroupOperands& operands = block->operands[key];
     if (operands.threads == 0) read_operands(product, operands);
@@ -389,8 +486,16 @@ void finish_products() {
     }
     if (++operands.threads == 128) block->operands.erase(key);
   }
-  fiber.products.clear();
-  fiber.products_begun = false;
+}
+
+}  // namespace
+
+void wait_for_products(int pending) {
+  auto& products = block->fiber().products;
+  while (static_cast<int>(products.size()) > pending + 1) {
+    finish(products.front());
+    products.erase(products.begin());
+  }
 }
 
 void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body) {
@@ -415,6 +520,7 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
       for (unsigned x = 0; x < grid.x; ++x) {
         block_index = {x, y, z};
         current.shared.clear();
+        current.phases.clear();
         run_block(random);
       }
     }

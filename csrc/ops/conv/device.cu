@@ -157,7 +157,7 @@ struct BackwardWeight : Geometry {
 };
 
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
-  return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split, false);
+  return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split, TileKind::warps);
 }
 
 }  // namespace

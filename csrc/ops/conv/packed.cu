@@ -1,6 +1,7 @@
 // Convolutions as products of packed numbers (core/packed_gemm.h): x and dy with the channels of a position side by
 // side, weights with those of a tap, float32 split into planes of bfloat16. What lies so already, 1×1 images and
 // weights of 16 bits, is read in place. Few channels, as photographs have, are joined by their neighbours in the row.
+#include <cstdlib>
 #include <memory>
 
 #include "core/copy_kernels.h"
@@ -238,6 +239,14 @@ Packed pack_weights(const Conv2d& p, const void* weight, std::int64_t folded) {
 // result of place q at out_first + q·out_step.
 struct ProductAxis {
   int places, first, step, taps, shift, shift_step, out_first, out_step;
+
+  // As a map has it: the positions with the lowest shift, and how far beyond a tap is.
+  __device__ __host__ int lowest_shift() const { return shift_step < 0 ? shift + (taps - 1) * shift_step : shift; }
+  __device__ __host__ MapAxis mapped() const { return {first + lowest_shift(), step, places}; }
+  __device__ int offset(int tap) const { return shift + tap * shift_step - lowest_shift(); }
+  bool can_map(std::int64_t size) const {
+    return taps > 0 && cuda::can_map(mapped(), size, (taps - 1) * std::abs(shift_step));
+  }
 };
 
 ProductAxis forward_axis(const Axis& axis) {
@@ -274,6 +283,7 @@ struct PackedOperands : PackedView {
   const Bits *a, *b;
   std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
+  int group = 0;
 
   PackedOperands(const PackedView& view, const Packed& left, const Packed& right, int rows_, int columns_, int depth_)
       : PackedView(view),
@@ -288,9 +298,34 @@ struct PackedOperands : PackedView {
         b_group(int(right.group)),
         a_padded(int(left.padded)) {}
 
-  __device__ void begin(int group) {
+  __device__ void begin(int group_) {
+    group = group_;
     a += group * a_group;
     b += group * b_group;
+  }
+
+  // Maps and copies of the kernel that has them.
+  bool can_map() const {
+    return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_plane * 2) &&
+           cuda::can_map(b_plane * 2);
+  }
+  __device__ __host__ int image() const { return channels * width * height; }
+  template <class T>
+  TensorMap map_b() const {
+    return map_positions(b, {channels, width, height, T::planes * b_plane / image()}, w.mapped(), h.mapped(),
+                         T::B::lines);
+  }
+  // `which` of the groups of all planes.
+  __device__ int group_of_a(int plane) const { return plane * static_cast<int>(a_plane / a_group) + group; }
+
+  // From a place on, the octets from `first` on in the order of shift_at.
+  __device__ void copy_places(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane,
+                              int position, int first) const {
+    const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
+    const int x = position % w.places, y = position / w.places % h.places, n = position / w.places / h.places;
+    const int images_before = static_cast<int>((plane * b_plane + group * b_group) / image());
+    copy_positions_async(to, map, barrier, c, w.mapped().first + x * w.step, h.mapped().first + y * h.step,
+                         images_before + n, w.offset(s), h.offset(r));
   }
 };
 
@@ -317,6 +352,11 @@ struct PlaneProduct : PackedOperands {
     PackedOperands::begin(group);
     result += group * rows * out_plane;
   }
+  template <class T>
+  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int j) const {
+    copy_places(to, map, barrier, plane, j, d);
+  }
   __device__ int out_at(int j) const {
     const int x = j % w.places, y = j / w.places % h.places, n = j / w.places / h.places;
     return n * out_image + (h.out_first + y * h.out_step) * out_width + w.out_first + x * w.out_step;
@@ -336,6 +376,17 @@ struct Forward : PlaneProduct<Number> {
     if (bias) bias += group * this->rows;
   }
   __device__ int a_at(int filter) const { return filter * this->depth; }
+  template <class T>
+  TensorMap map_a() const {
+    const MapSizes sizes = {this->channels, this->depth / this->channels, this->rows,
+                            T::planes * this->a_plane / this->a_group};
+    return map_lines(this->a, sizes, 2, T::A::lines);
+  }
+  template <class T>
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int i) const {
+    copy_lines_async(to, map, barrier, d % this->channels, d / this->channels, i, this->group_of_a(plane));
+  }
   __device__ void store(int i, int out, float sum) const {
     const float biased = bias ? sum + Number::widen(bias[i]) : sum;
     this->result[out + i * this->out_plane] = Number::round(activate(biased, activation.kind, activation.alpha));
@@ -375,6 +426,24 @@ struct BackwardData : PlaneProduct<Number> {
     const int k = line % this->channels, t = line / this->channels;
     return k < filters ? (k * taps + tap_at(t)) * this->a_padded : -1;
   }
+  template <class T>
+  TensorMap map_a() const {
+    const MapSizes sizes = {this->a_padded, taps, a_across ? filters : this->rows,
+                            T::planes * this->a_plane / this->a_group};
+    return map_lines(this->a, sizes, 2, T::A::lines);
+  }
+  template <class T>
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int i) const {
+    const int k = d % this->channels, tap = tap_at(d / this->channels), group = this->group_of_a(plane);
+    if constexpr (a_across) {
+      for (int column = 0; column < T::rows / 64; ++column) {
+        copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, tap, k, group);
+      }
+    } else {
+      copy_lines_async(to, map, barrier, k, tap, i, group);
+    }
+  }
   __device__ void store(int i, int out, float sum) const {
     this->result[out + i * this->out_plane] = Number::round(sum);
   }
@@ -384,23 +453,50 @@ struct BackwardData : PlaneProduct<Number> {
 struct BackwardWeight : PackedOperands {
   static constexpr bool a_across = true, b_across = true;
   int kernel_taps, group_channels, folded, elements;
+  bool one_plane;
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;
 
   BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
-                 const Packed& images)
+                 const Packed& images, int planes)
       : PackedOperands(view, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
                        int(p.N * p.window.h.output * p.window.w.output)),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
         folded(int(folded_)),
-        elements(int(p.K) * group_channels * kernel_taps) {}
+        elements(int(p.K) * group_channels * kernel_taps),
+        one_plane(planes == 1) {}
 
   __device__ void begin(int group, int split) {
     PackedOperands::begin(group);
     dweight += split * elements + group * rows * group_channels * kernel_taps;
   }
   __device__ int a_at(int position) const { return position * a_padded; }
+
+  // Behind the last position come zeros only where no other group or plane follows.
+  bool can_map() const {
+    return PackedOperands::can_map() && (depth % 64 == 0 || (a_plane == a_group && b_plane == b_group && one_plane));
+  }
+  template <class T>
+  TensorMap map_a() const {
+    return map_lines(a, {a_padded, depth, T::planes * a_plane / a_group, 1}, 1, T::A::lines);
+  }
+  template <class T>
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int i) const {
+    for (int column = 0; column < T::rows / 64; ++column) {
+      copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, group_of_a(plane), 0);
+    }
+  }
+  template <class T>
+  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int j) const {
+    for (int column = 0; column < T::columns / 64; ++column) {
+      // Those behind the last one are not stored, but bytes are expected for them.
+      const int first = min(j + column * 64, columns - 64);
+      copy_places(to + column * T::B::lines * 64, map, barrier, plane, d, first);
+    }
+  }
   __device__ int out_at(int j) const {
     const int c = j % channels, tap = j / channels;
     return c < group_channels ? (c / folded * kernel_taps + tap) * folded + c % folded : -1;
@@ -410,9 +506,13 @@ struct BackwardWeight : PackedOperands {
   }
 };
 
-GemmPlan plan(const PackedOperands& problem, const Conv2d& p, bool may_split) {
-  const bool by_warpgroups = may_use_warpgroups() && has_warpgroup_products();
-  return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, by_warpgroups);
+template <class Number, class Problem>
+GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
+  TileKind kind = TileKind::warps;
+  if (may_use_warpgroups() && has_warpgroup_products()) {
+    kind = !problem.can_map() ? TileKind::warpgroups : Number::planes == 1 ? TileKind::mapped_wide : TileKind::mapped;
+  }
+  return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, kind);
 }
 
 }  // namespace
@@ -439,7 +539,7 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
-    packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
+    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
   });
 }
 
@@ -460,7 +560,7 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
         problem.kernel_w = int(w.kernel);
         problem.phase_h = along_h;
         problem.phase_w = along_w;
-        packed_gemm<Number>(problem, int(p.groups), plan(problem, p, false));
+        packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
       }
     }
   });
@@ -473,8 +573,8 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
     using Number = decltype(number);
     const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
     const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
-    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
-    const GemmPlan cut = plan(problem, p, true);
+    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images, Number::planes);
+    const GemmPlan cut = plan<Number>(problem, p, true);
     in_float32(dweight, problem.elements, [&](float* result) {
       sum_splits(cut, problem.elements, result, [&](float* to) {
         problem.dweight = to;

@@ -33,7 +33,8 @@ struct Product {
 
 template <class P>
 void multiply(P problem, bool may_split) {
-  const GemmPlan plan = plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, false);
+  const GemmPlan plan =
+      plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, TileKind::warps);
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
     problem.result = to;
     gather_gemm(problem, 1, plan);
