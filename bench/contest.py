@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
+import torch
 
 from bench.devices import Cpu, Gpu, Rehearsal
 
@@ -26,9 +26,9 @@ class Contest:
     exact: Callable[[], Any] | None = None
 
 
-def _error(result: Any, exact: Any) -> float:
+def _error(result: torch.Tensor, exact: torch.Tensor) -> float:
     """Largest error relative to the largest result."""
-    return float(np.abs(result - exact).max() / np.abs(exact).max())
+    return float((result - exact).abs().max() / exact.abs().max())
 
 
 def measure(device: Device, contests: Iterable[Contest], only: str = "") -> Iterator[dict[str, Any]]:
@@ -44,7 +44,8 @@ def measure(device: Device, contests: Iterable[Contest], only: str = "") -> Iter
             "torch rate": contest.work / best / 1e9,
         }  # fmt: skip
         if contest.exact is not None:
-            exact = device.to_numpy(contest.exact())
-            row["error"] = _error(device.to_numpy(contest.ours()), exact)
-            row["torch error"] = _error(device.to_numpy(contest.theirs[0]()), exact)
+            with torch.backends.cudnn.flags(benchmark=False):  # which would try every way to compute it
+                exact = device.exactly(contest.exact())
+            row["error"] = _error(device.exactly(contest.ours()), exact)
+            row["torch error"] = _error(device.exactly(contest.theirs[0]()), exact)
         yield row

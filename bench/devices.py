@@ -17,11 +17,6 @@ from dipkernels import cuda
 BY_WARPGROUPS = " by warpgroups"
 
 
-def _from_gpu(result: Any) -> Any:
-    host = result.to_host() if isinstance(result, cuda.DeviceArray) else result.cpu().double()
-    return np.asarray(host, np.float64)
-
-
 class Cpu:
     """NumPy arrays for dipkernels, tensors over the same memory for PyTorch."""
 
@@ -40,9 +35,9 @@ class Cpu:
         """What PyTorch gets."""
         return torch.from_numpy(array)
 
-    def to_numpy(self, result: Any) -> Any:
+    def exactly(self, result: Any) -> torch.Tensor:
         """A result of either, in float64."""
-        return np.asarray(result.double() if isinstance(result, torch.Tensor) else result, np.float64)
+        return torch.as_tensor(result).double()
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The median seconds of each."""
@@ -72,9 +67,9 @@ class Gpu:
         """What PyTorch gets."""
         return torch.from_numpy(array).cuda()
 
-    def to_numpy(self, result: Any) -> Any:
-        """A result of either, in float64."""
-        return _from_gpu(result)
+    def exactly(self, result: Any) -> torch.Tensor:
+        """A result of either, in float64, where it is."""
+        return (result if isinstance(result, torch.Tensor) else torch.from_dlpack(result)).double()
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The median seconds of each, in turns of at least a millisecond between two events."""
@@ -118,9 +113,10 @@ class Rehearsal(Cpu):
         """What dipkernels gets."""
         return cuda.to_device(array)
 
-    def to_numpy(self, result: Any) -> Any:
+    def exactly(self, result: Any) -> torch.Tensor:
         """A result of either, in float64."""
-        return _from_gpu(result)
+        host = result.astype("float32").to_host() if isinstance(result, cuda.DeviceArray) else result
+        return super().exactly(host)
 
     def times(self, *functions: Callable[[], Any]) -> list[float]:
         """The seconds of one call each."""

@@ -26,6 +26,7 @@ def results(fault: str) -> list[bool]:
 def test_sound_kernels_pass() -> None:
     assert all(results("none"))
     assert all(results("warpgroup"))
+    assert all(results("mapped"))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -49,6 +50,21 @@ def test_products_of_a_warpgroup_that_do_not_wait_for_their_operands_are_caught(
 
 def test_products_of_a_warpgroup_that_were_not_waited_for_are_caught() -> None:
     assert not any(results("warpgroup_without_finish"))
+
+
+def test_what_the_copy_unit_has_not_brought_yet_is_not_there() -> None:
+    assert not any(results("mapped_read_early"))
+
+
+def test_what_the_copy_unit_brings_after_the_end_is_caught() -> None:
+    with pytest.raises(RuntimeError, match="a block ended before all came"):
+        emulated.run_planted_fault("mapped_unfinished")
+
+
+def test_waiting_for_bytes_that_nobody_asked_for_is_caught() -> None:
+    with pytest.raises(RuntimeError, match="a phase that threads wait for does not end"):
+        emulated.run_planted_fault("mapped_expecting_more")
+    assert all(results("mapped"))  # the next kernel runs
 
 
 def test_a_read_beyond_a_shared_array_is_caught() -> None:

@@ -1,9 +1,10 @@
 // The device layer on the host: the same .cu sources, compiled as C++, with a block's threads as fibers.
 //
 // What it catches: two threads that use the same shared memory with no barrier between, one of them changing it; what
-// an asynchronous copy brings, read before it was waited for; operands of a warpgroup's product that no fence was put
-// behind, and its sums, used before it was waited for; barriers that not all threads reach; accesses outside a shared
-// array and, under AddressSanitizer, outside any other. What it cannot: races between blocks, and anything about speed.
+// an asynchronous copy or the copy unit brings, read before it was waited for, or written over what is still needed;
+// operands of a warpgroup's product that no fence was put behind, and its sums, used before it was waited for; barriers
+// that not all threads reach, and phases that never end; accesses outside a shared array and, under AddressSanitizer,
+// outside any other. What it cannot: races between blocks, and anything about speed.
 #pragma once
 
 #include <array>

@@ -11,6 +11,7 @@ namespace dip::cuda {
 namespace {
 
 constexpr int threads = 128;  // a warpgroup
+constexpr int box_numbers = 512;
 
 // Each thread hands its number to its neighbour through shared memory.
 __global__ void rotate_kernel(bool with_barrier, int* result) {
@@ -57,6 +58,30 @@ __global__ void warpgroup_kernel(bool with_fence, bool with_barrier, bool with_f
   }
 }
 
+// The copy unit brings eight lines of 64 numbers, of which each thread looks at the four in its place.
+__global__ void mapped_kernel(const __grid_constant__ TensorMap map, int expected_bytes, bool reads_early, bool waits,
+                              int* result) {
+  const Shared<std::uint16_t> box = dynamic_shared<std::uint16_t>();
+  const Shared<PhaseBarrier> come = shared_cast<PhaseBarrier>(box + box_numbers);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {
+    set_up(come, 1);
+    fence_phase_barriers();
+  }
+  __syncthreads();
+  if (thread == 0) {
+    arrive_and_expect(come, expected_bytes);
+    copy_lines_async(box, map, come, 0, 0, 0, 0);
+  }
+  if (waits && !reads_early) wait_for_phase(come, 0);
+  result[thread] = 1;
+  for (int number = 4 * thread; number < 4 * thread + 4; ++number) {
+    const int place = number ^ number / 64 * octet;  // octets are permuted
+    if (box[place] != number) result[thread] = 0;
+  }
+  if (waits && reads_early) wait_for_phase(come, 0);
+}
+
 __global__ void shared_overrun_kernel(int* result) {
   DIP_SHARED_ARRAY(int, numbers, threads);
   result[threadIdx.x] = numbers[threadIdx.x + 1];
@@ -97,6 +122,16 @@ bool run_planted_fault(const std::string& name) {
   } else if (name.rfind("warpgroup", 0) == 0) {
     launch(warpgroup_kernel, Grid{}, static_cast<unsigned>(threads), std::size_t{(64 + 128) * 128},
            name != "warpgroup_without_fence", name != "warpgroup_without_barrier", name != "warpgroup_without_finish",
+           result.data());
+    expected.assign(threads, 1);
+  } else if (name.rfind("mapped", 0) == 0) {
+    DeviceScratch<std::uint16_t> numbers(box_numbers);
+    std::vector<std::uint16_t> host(box_numbers);
+    std::iota(host.begin(), host.end(), std::uint16_t{0});
+    copy_to_device(numbers.data(), host.data(), box_numbers * sizeof(std::uint16_t));
+    launch(mapped_kernel, Grid{}, static_cast<unsigned>(threads),
+           box_numbers * sizeof(std::uint16_t) + sizeof(PhaseBarrier), map_lines(numbers.data(), {64, 8, 1, 1}, 1, 8),
+           name == "mapped_expecting_more" ? 1025 : 1024, name == "mapped_read_early", name != "mapped_unfinished",
            result.data());
     expected.assign(threads, 1);
   } else {
