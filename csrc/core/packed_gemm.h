@@ -189,7 +189,7 @@ struct WarpgroupTile
   static constexpr int slices_under_way = 0;
 };
 
-// The same of two warpgroups, and a third that has the copy unit bring the operands.
+// The same of two warpgroups, and a third that has the copy unit bring the operands. The stages fill the memory.
 template <int columns_, int planes, bool a_across, bool b_across>
 struct MappedTile
     : TileMemory<128, columns_, 64, (planes > 1 ? 5 - planes : 4), planes, SliceOf<MatrixSlice, 128, 64, a_across>,

@@ -304,7 +304,7 @@ struct PackedOperands : PackedView {
     b += group * b_group;
   }
 
-  // Maps and copies of the kernel that has them.
+  // For the kernel whose operands the copy unit brings.
   bool can_map() const {
     return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_plane * 2) &&
            cuda::can_map(b_plane * 2);
@@ -315,7 +315,7 @@ struct PackedOperands : PackedView {
     return map_positions(b, {channels, width, height, T::planes * b_plane / image()}, w.mapped(), h.mapped(),
                          T::B::lines);
   }
-  // `which` of the groups of all planes.
+  // The number of this group among those of all planes.
   __device__ int group_of_a(int plane) const { return plane * static_cast<int>(a_plane / a_group) + group; }
 
   // From a place on, the octets from `first` on in the order of shift_at.
