@@ -11,6 +11,7 @@ against PyTorch and cuDNN. It writes gpu_check.json and gpu_check.md, and ends w
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -36,9 +37,10 @@ CHECKED = "lenet or vgg or stride2 or groups or 64x37x50 or max_pool or cross_en
 
 def _pytest(device: str, *arguments: str, prefix: tuple[str, ...] = ()) -> dict[str, Any]:
     environment = {**os.environ, "DIPKERNELS_DEVICE": device, "DIPKERNELS_REQUIRE_CUDA": "1"}
+    workers = ["-n", "4"] if importlib.util.find_spec("xdist") and not prefix else []
     start = time.perf_counter()
     done = subprocess.run(
-        [*prefix, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        [*prefix, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers, *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     tail = done.stdout.strip().splitlines()[-12:] + done.stderr.strip().splitlines()[-6:]

@@ -183,9 +183,9 @@ __device__ inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], co
 // Hopper's tensor cores read both operands from shared memory, for 128 threads at once, while the threads go on. Only
 // code for the architecture 90a has the instructions, and launchers ask has_warpgroup_products().
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-#define DIP_WARPGROUP_PRODUCTS 1
+constexpr bool compiled_for_warpgroups = true;
 #else
-#define DIP_WARPGROUP_PRODUCTS 0
+constexpr bool compiled_for_warpgroups = false;
 #endif
 
 // A matrix in shared memory, as wgmma's descriptors have it: lines of 128 bytes, 64 numbers of 16 bits or 32 of TF32,
@@ -202,9 +202,7 @@ __device__ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsign
 
 // What this thread wrote to shared memory is there for warpgroup products after the next barrier.
 __device__ inline void fence_shared_matrices() {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
 }
 
 // The sums of a warpgroup: 64 × 128, of which warp w has rows 16·w and up, in blocks of 16 × 8 as mma.m16n8k16 has
@@ -217,29 +215,22 @@ using WarpgroupSums = float[16][4];
 
 // Before the first product after the sums were touched.
 __device__ inline void begin_products(WarpgroupSums& d) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("wgmma.fence.sync.aligned;" : DIP_SUMS : : "memory");
-#endif
 }
 
 // Closes the group of products that were started.
 __device__ inline void commit_products() {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-#endif
 }
 
 // Waits until no more than `pending` groups are under way.
 template <int pending>
 __device__ inline void wait_for_products(WarpgroupSums& d) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("wgmma.wait_group.sync.aligned %64;" : DIP_SUMS : "n"(pending) : "memory");
-#endif
 }
 
 // Starts d += a·b, a 64 × 16 and b 16 × 128, or 64 × 8 and 8 × 128 of TF32; `across` where an operand's lines lie
 // across the depth.
-#if DIP_WARPGROUP_PRODUCTS
 #define DIP_MULTIPLY_GROUP(shape_and_types, across)                                                                 \
   asm volatile(                                                                                                     \
       "{ .reg .pred add; setp.ne.b32 add, %66, 0;"                                                                  \
@@ -250,9 +241,6 @@ __device__ inline void wait_for_products(WarpgroupSums& d) {
       "%64, %65, add, 1, 1" across "; }"                                                                            \
       : DIP_SUMS                                                                                                    \
       : "l"(a), "l"(b), "r"(1), "n"(a_across ? 1 : 0), "n"(b_across ? 1 : 0))
-#else
-#define DIP_MULTIPLY_GROUP(shape_and_types, across) __trap()
-#endif
 template <bool a_across, bool b_across>
 __device__ inline void multiply_group_half(WarpgroupSums& d, SharedMatrix a, SharedMatrix b) {
   DIP_MULTIPLY_GROUP("m64n128k16.f32.f16.f16", ", %67, %68");
@@ -274,15 +262,11 @@ __device__ inline void multiply_group_tf32(WarpgroupSums& d, SharedMatrix a, Sha
 // Of a block in which some warpgroups copy and others multiply: what they may use of the registers.
 template <int registers>
 __device__ inline void give_registers_back() {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(registers));
-#endif
 }
 template <int registers>
 __device__ inline void take_registers() {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(registers));
-#endif
 }
 
 // A barrier of the first `threads` of a block only.
@@ -300,68 +284,54 @@ __device__ inline unsigned shared_address(const void* pointer) {
 }
 
 __device__ inline void set_up(Shared<PhaseBarrier> barrier, int arrivals) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
-#endif
 }
 
 // After the next barrier of the block all that were set up are there, for the copy unit too.
 __device__ inline void fence_phase_barriers() {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("fence.mbarrier_init.release.cluster;\n fence.proxy.async.shared::cta;" ::: "memory");
-#endif
 }
 
 __device__ inline void arrive(Shared<PhaseBarrier> barrier) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
-#endif
 }
 
 __device__ inline void arrive_and_expect(Shared<PhaseBarrier> barrier, int bytes) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes)
                : "memory");
-#endif
 }
 
 // Waits for the end of a phase: of the first, third, … where parity is 0, else of the second, fourth, … One before the
 // first counts as over.
 __device__ inline void wait_for_phase(Shared<PhaseBarrier> barrier, int parity) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile(
       "{ .reg .pred over; again: mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1; @!over bra again; }" ::"r"(
           shared_address(barrier)),
       "r"(parity)
       : "memory");
-#endif
 }
 
 // Starts to copy a box to a multiple of 1024 bytes in shared memory, from these places along the axes on. The barrier
 // gets the bytes.
 __device__ inline void copy_lines_async(Shared<std::uint16_t> to, const TensorMap& map, Shared<PhaseBarrier> barrier,
                                         int i0, int i1, int i2, int i3) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
       "[%2];" ::"r"(shared_address(to)),
       "l"(&map), "r"(shared_address(barrier)), "r"(i0), "r"(i1), "r"(i2), "r"(i3)
       : "memory");
-#endif
 }
 
 // The same of positions of images; what is copied lies beyond them by the offsets.
 __device__ inline void copy_positions_async(Shared<std::uint16_t> to, const TensorMap& map,
                                             Shared<PhaseBarrier> barrier, int channel, int w, int h, int image,
                                             int offset_w, int offset_h) {
-#if DIP_WARPGROUP_PRODUCTS
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, "
       "%6}], [%2], {%7, %8};" ::"r"(shared_address(to)),
       "l"(&map), "r"(shared_address(barrier)), "r"(channel), "r"(w), "r"(h), "r"(image),
       "h"(static_cast<std::uint16_t>(offset_w)), "h"(static_cast<std::uint16_t>(offset_h))
       : "memory");
-#endif
 }
 
 }  // namespace dip::cuda

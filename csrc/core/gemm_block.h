@@ -35,7 +35,7 @@ __device__ void run_pipeline(int slices, const Load& load, const SetDepth& set_d
   }
   for (int slice = 0; slice < slices; ++slice) {
     copy_async_wait<T::stages - 2>();
-    if (T::warpgroups) fence_shared_matrices();
+    if constexpr (T::warpgroups) fence_shared_matrices();
     __syncthreads();  // this slice is there for all, and all are done with the one before
     if (slice + T::stages - 1 < slices) load(slice + T::stages - 1);
     copy_async_commit();

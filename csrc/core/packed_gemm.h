@@ -146,11 +146,12 @@ constexpr int width_of = sizeof(typename Number::Part) / 2;
 
 // What a block keeps in shared memory: slices of both operands, and of the places and shifts those of its columns and,
 // slice by slice, those of the depth.
-template <int rows_, int columns_, int depth_, int stages_, int planes_, class A_, class B_, bool b_across>
+template <int rows_, int columns_, int depth_, int stages_, int planes_, class A_, class B_, bool b_across_>
 struct TileMemory {
   using A = A_;
   using B = B_;
   static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_, planes = planes_;
+  static constexpr bool b_across = b_across_;
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
   static constexpr int a_numbers = planes * A::numbers, b_numbers = planes * B::numbers;  // of a stage
@@ -398,8 +399,7 @@ __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Sh
 //   void store(int i, int out, float sum)
 // Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
 template <class Problem, class Number, class T>
-__global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
-    packed_gemm_kernel(Problem problem, int batches, int split_depth) {
+__device__ void multiply_packed(Problem problem, int batches, int split_depth) {
   using A = typename T::A;
   using B = typename T::B;
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
@@ -512,9 +512,8 @@ __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
 //   void copy_a<T>(to, map, barrier, int plane, int d, int i)  starts to copy the slice from depth d and row i on
 //   void copy_b<T>(to, map, barrier, int plane, int d, int j)  the same from column j
 template <class Problem, class Number, class T>
-__global__ void __launch_bounds__(T::threads, 1)
-    mapped_gemm_kernel(Problem problem, const __grid_constant__ TensorMap a_map,
-                       const __grid_constant__ TensorMap b_map, int batches, int split_depth) {
+__device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const TensorMap& b_map, int batches,
+                                int split_depth) {
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
                               b_slices = a_slices + T::stages * T::a_numbers;
   const Shared<PhaseBarrier> come = shared_cast<PhaseBarrier>(b_slices + T::stages * T::b_numbers),
@@ -568,6 +567,23 @@ __global__ void __launch_bounds__(T::threads, 1)
   product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
   barrier_of<T::multiplying>();
   store_tile<T, T::multiplying>(problem, block, tile, outs);
+}
+
+// Tiles of warpgroups are compiled for the one architecture that has them.
+template <class Problem, class Number, class T>
+__global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
+    packed_gemm_kernel(Problem problem, int batches, int split_depth) {
+  if constexpr (!T::warpgroups || compiled_for_warpgroups) {
+    multiply_packed<Problem, Number, T>(problem, batches, split_depth);
+  }
+}
+template <class Problem, class Number, class T>
+__global__ void __launch_bounds__(T::threads, 1)
+    mapped_gemm_kernel(Problem problem, const __grid_constant__ TensorMap a_map,
+                       const __grid_constant__ TensorMap b_map, int batches, int split_depth) {
+  if constexpr (compiled_for_warpgroups) {
+    multiply_mapped<Problem, Number, T>(problem, a_map, b_map, batches, split_depth);
+  }
 }
 
 template <class T, class Problem>

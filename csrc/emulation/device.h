@@ -358,6 +358,7 @@ inline void multiply_bfloat(float (&d)[4], const unsigned (&a)[4], const unsigne
   multiply_16_bits(d, a, b, bfloat_to_float);
 }
 
+constexpr bool compiled_for_warpgroups = true;
 using emulation::fence_shared_matrices;
 using emulation::SharedMatrix;
 using emulation::WarpgroupSums;

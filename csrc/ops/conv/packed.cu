@@ -161,12 +161,12 @@ Conv2d with_rows_unfolded(Conv2d p) {
 
 // An operand of a product, and the memory it is packed in, unless it is an array itself. Sizes count 16 bits.
 struct Packed {
-  std::int64_t padded, group, plane;  // channels of a group, filled up; a group and a plane
+  std::int64_t padded, group, groups, plane;  // channels of a group, filled up; a group, how many, and a plane
   const Bits* data = nullptr;
   std::unique_ptr<DeviceScratch<Bits>> memory = nullptr;
 
-  Packed(std::int64_t padded_, std::int64_t group_, std::int64_t groups)
-      : padded(padded_), group(group_), plane(groups * group_) {}
+  Packed(std::int64_t padded_, std::int64_t group_, std::int64_t groups_)
+      : padded(padded_), group(group_), groups(groups_), plane(groups_ * group_) {}
 
   Bits* allocate(int planes) {
     memory = std::make_unique<DeviceScratch<Bits>>(planes * plane);
@@ -240,10 +240,10 @@ Packed pack_weights(const Conv2d& p, const void* weight, std::int64_t folded) {
 struct ProductAxis {
   int places, first, step, taps, shift, shift_step, out_first, out_step;
 
-  // As a map has it: the positions with the lowest shift, and how far beyond a tap is.
+  // As a map has it: the positions with the lowest shift.
   __device__ __host__ int lowest_shift() const { return shift_step < 0 ? shift + (taps - 1) * shift_step : shift; }
   __device__ __host__ MapAxis mapped() const { return {first + lowest_shift(), step, places}; }
-  __device__ int offset(int tap) const { return shift + tap * shift_step - lowest_shift(); }
+  __device__ int shift_at(int tap) const { return shift + tap * shift_step; }
   bool can_map(std::int64_t size) const {
     return taps > 0 && cuda::can_map(mapped(), size, (taps - 1) * std::abs(shift_step));
   }
@@ -273,7 +273,7 @@ struct PackedView {
   // The octet that begins there in the order of taps and channels.
   __device__ Place shift_at(int first) const {
     const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
-    return at(c, h.shift + r * h.shift_step, w.shift + s * w.shift_step, first);
+    return at(c, h.shift_at(r), w.shift_at(s), first);
   }
 };
 
@@ -283,9 +283,11 @@ struct PackedOperands : PackedView {
   const Bits *a, *b;
   std::int64_t a_plane, b_plane;  // distances of the planes
   int a_group, b_group, a_padded;
-  int group = 0;
+  int groups, group = 0;
+  int images;  // of a group
 
-  PackedOperands(const PackedView& view, const Packed& left, const Packed& right, int rows_, int columns_, int depth_)
+  PackedOperands(const PackedView& view, std::int64_t images_, const Packed& left, const Packed& right, int rows_,
+                 int columns_, int depth_)
       : PackedView(view),
         rows(rows_),
         columns(columns_),
@@ -296,7 +298,9 @@ struct PackedOperands : PackedView {
         b_plane(right.plane),
         a_group(int(left.group)),
         b_group(int(right.group)),
-        a_padded(int(left.padded)) {}
+        a_padded(int(left.padded)),
+        groups(int(left.groups)),
+        images(int(images_)) {}
 
   __device__ void begin(int group_) {
     group = group_;
@@ -309,23 +313,24 @@ struct PackedOperands : PackedView {
     return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_plane * 2) &&
            cuda::can_map(b_plane * 2);
   }
-  __device__ __host__ int image() const { return channels * width * height; }
   template <class T>
   TensorMap map_b() const {
-    return map_positions(b, {channels, width, height, T::planes * b_plane / image()}, w.mapped(), h.mapped(),
+    return map_positions(b, {channels, width, height, T::planes * groups * images}, w.mapped(), h.mapped(),
                          T::B::lines);
   }
-  // The number of this group among those of all planes.
-  __device__ int group_of_a(int plane) const { return plane * static_cast<int>(a_plane / a_group) + group; }
-
-  // From a place on, the octets from `first` on in the order of shift_at.
-  __device__ void copy_places(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane,
-                              int position, int first) const {
-    const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
+  template <class T>
+  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+                         int j) const {
+    const int position = T::b_across ? d : j;
     const int x = position % w.places, y = position / w.places % h.places, n = position / w.places / h.places;
-    const int images_before = static_cast<int>((plane * b_plane + group * b_group) / image());
-    copy_positions_async(to, map, barrier, c, w.mapped().first + x * w.step, h.mapped().first + y * h.step,
-                         images_before + n, w.offset(s), h.offset(r));
+    for (int column = 0; column < (T::b_across ? T::columns / 64 : 1); ++column) {
+      // Of columns those behind the last one are not stored, but bytes are expected for them.
+      const int first = T::b_across ? min(j + column * 64, columns - 64) : d;
+      const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
+      copy_positions_async(to + column * T::B::lines * 64, map, barrier, c, w.mapped().first + x * w.step,
+                           h.mapped().first + y * h.step, (plane * groups + group) * images + n,
+                           w.shift_at(s) - w.lowest_shift(), h.shift_at(r) - h.lowest_shift());
+    }
   }
 };
 
@@ -340,7 +345,7 @@ struct PlaneProduct : PackedOperands {
 
   PlaneProduct(const PackedView& view, std::int64_t images, const Packed& weights, const Packed& source, int rows_,
                std::int64_t out_height, std::int64_t out_width_, std::int64_t out_channels, void* result_)
-      : PackedOperands(view, weights, source, rows_, int(images) * view.h.places * view.w.places,
+      : PackedOperands(view, images, weights, source, rows_, int(images) * view.h.places * view.w.places,
                        view.h.taps * view.w.taps * view.channels),
         result(static_cast<Stored*>(result_)),
         out_width(int(out_width_)),
@@ -351,11 +356,6 @@ struct PlaneProduct : PackedOperands {
   __device__ void begin(int group, int) {
     PackedOperands::begin(group);
     result += group * rows * out_plane;
-  }
-  template <class T>
-  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
-                         int j) const {
-    copy_places(to, map, barrier, plane, j, d);
   }
   __device__ int out_at(int j) const {
     const int x = j % w.places, y = j / w.places % h.places, n = j / w.places / h.places;
@@ -378,14 +378,13 @@ struct Forward : PlaneProduct<Number> {
   __device__ int a_at(int filter) const { return filter * this->depth; }
   template <class T>
   TensorMap map_a() const {
-    const MapSizes sizes = {this->channels, this->depth / this->channels, this->rows,
-                            T::planes * this->a_plane / this->a_group};
+    const MapSizes sizes = {this->channels, this->depth / this->channels, this->rows, T::planes * this->groups};
     return map_lines(this->a, sizes, 2, T::A::lines);
   }
   template <class T>
   __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
                          int i) const {
-    copy_lines_async(to, map, barrier, d % this->channels, d / this->channels, i, this->group_of_a(plane));
+    copy_lines_async(to, map, barrier, d % this->channels, d / this->channels, i, plane * this->groups + this->group);
   }
   __device__ void store(int i, int out, float sum) const {
     const float biased = bias ? sum + Number::widen(bias[i]) : sum;
@@ -428,14 +427,13 @@ struct BackwardData : PlaneProduct<Number> {
   }
   template <class T>
   TensorMap map_a() const {
-    const MapSizes sizes = {this->a_padded, taps, a_across ? filters : this->rows,
-                            T::planes * this->a_plane / this->a_group};
+    const MapSizes sizes = {this->a_padded, taps, a_across ? filters : this->rows, T::planes * this->groups};
     return map_lines(this->a, sizes, 2, T::A::lines);
   }
   template <class T>
   __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
                          int i) const {
-    const int k = d % this->channels, tap = tap_at(d / this->channels), group = this->group_of_a(plane);
+    const int k = d % this->channels, tap = tap_at(d / this->channels), group = plane * this->groups + this->group;
     if constexpr (a_across) {
       for (int column = 0; column < T::rows / 64; ++column) {
         copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, tap, k, group);
@@ -459,7 +457,7 @@ struct BackwardWeight : PackedOperands {
 
   BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
                  const Packed& images, int planes)
-      : PackedOperands(view, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
+      : PackedOperands(view, p.N, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
                        int(p.N * p.window.h.output * p.window.w.output)),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
@@ -474,27 +472,16 @@ struct BackwardWeight : PackedOperands {
   __device__ int a_at(int position) const { return position * a_padded; }
 
   // Behind the last position come zeros only where no other group or plane follows.
-  bool can_map() const {
-    return PackedOperands::can_map() && (depth % 64 == 0 || (a_plane == a_group && b_plane == b_group && one_plane));
-  }
+  bool can_map() const { return PackedOperands::can_map() && (depth % 64 == 0 || (groups == 1 && one_plane)); }
   template <class T>
   TensorMap map_a() const {
-    return map_lines(a, {a_padded, depth, T::planes * a_plane / a_group, 1}, 1, T::A::lines);
+    return map_lines(a, {a_padded, depth, T::planes * groups, 1}, 1, T::A::lines);
   }
   template <class T>
   __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
                          int i) const {
     for (int column = 0; column < T::rows / 64; ++column) {
-      copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, group_of_a(plane), 0);
-    }
-  }
-  template <class T>
-  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
-                         int j) const {
-    for (int column = 0; column < T::columns / 64; ++column) {
-      // Those behind the last one are not stored, but bytes are expected for them.
-      const int first = min(j + column * 64, columns - 64);
-      copy_places(to + column * T::B::lines * 64, map, barrier, plane, d, first);
+      copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, plane * groups + group, 0);
     }
   }
   __device__ int out_at(int j) const {
