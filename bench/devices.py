@@ -44,7 +44,17 @@ class Cpu:
         return interleaved(*functions)
 
 
-class Gpu:
+class _Warpgroups:
+    """What both GPUs, the real one and the emulated, can choose."""
+
+    backend: Any
+
+    def choose(self, precision: str) -> None:
+        """Whether warpgroups multiply."""
+        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
+
+
+class Gpu(_Warpgroups):
     """The same CUDA tensors for both: dipkernels takes PyTorch's without a copy. Times are the GPU's own."""
 
     name = "cuda"
@@ -54,10 +64,6 @@ class Gpu:
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
         self.backend = import_module("dipkernels._cuda")
-
-    def choose(self, precision: str) -> None:
-        """Whether warpgroups multiply."""
-        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""
@@ -95,7 +101,7 @@ class Gpu:
         return [statistics.median(own) for own in times]
 
 
-class Rehearsal(Cpu):
+class Rehearsal(_Warpgroups, Cpu):
     """The GPU's benchmark on its emulation, at toy sizes: it shows that everything runs. Its figures mean nothing."""
 
     name = "rehearsal"
@@ -104,10 +110,6 @@ class Rehearsal(Cpu):
 
     def __init__(self) -> None:
         self.backend = import_module("dipkernels._cuda_emulated")
-
-    def choose(self, precision: str) -> None:
-        """Whether warpgroups multiply."""
-        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

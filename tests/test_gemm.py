@@ -32,13 +32,19 @@ WAYS = {"fma": "highest", "tensor": "highest", "high": "high", "medium": "medium
 
 
 @contextlib.contextmanager
-def only(tile: str) -> Iterator[None]:
-    """No other tile is taken, whatever the sizes would choose; those of warpgroups where the GPU has them."""
+def only(tile: str, products: str = "auto") -> Iterator[None]:
+    """No other tile is taken, and float32 multiplied in no other way, whatever the sizes would choose; tiles of
+    warpgroups where the GPU has them.
+    """
     backend().set_gemm_tile(tile)
-    backend().set_warpgroups(tile not in TILES)
-    yield
-    backend().set_warpgroups(False)
-    backend().set_gemm_tile("auto")
+    backend().set_warpgroups(tile.endswith("warpgroups"))
+    backend().set_float32_products(products)
+    try:
+        yield
+    finally:
+        backend().set_float32_products("auto")
+        backend().set_warpgroups(False)
+        backend().set_gemm_tile("auto")
 
 
 @pytest.fixture(params=TILES + WARPGROUP_TILES)
@@ -68,17 +74,14 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 def way(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each of the ways with each of its tiles."""
     way, tile = request.param
-    backend().set_float32_products("fma" if way == "fma" else "tensor")
-    with only(tile):
+    with only(tile, "fma" if way == "fma" else "tensor"):
         yield way
-    backend().set_float32_products("auto")
 
 
 @pytest.fixture
 def tensor_cores() -> Iterator[None]:
-    backend().set_float32_products("tensor")
-    yield
-    backend().set_float32_products("auto")
+    with only("auto", "tensor"):
+        yield
 
 
 def bound(way: str, terms: int, magnitude: Any) -> Any:
@@ -236,10 +239,8 @@ def mapped(request: pytest.FixtureRequest) -> Iterator[str]:
     numbers, tile = request.param
     if tile == MAPPED_TILES[1] and numbers in ("tensor", "high"):
         pytest.skip("there are no registers for the sums of several planes")
-    backend().set_float32_products("tensor")
-    with only(tile):
+    with only(tile, "tensor"):
         yield numbers
-    backend().set_float32_products("auto")
 
 
 @pytest.mark.parametrize(("x_shape", "weight_shape", "options"), MAPPED)
@@ -294,10 +295,8 @@ def test_products_of_split_numbers_are_as_exact_as_float32(like: Any, tile: str)
     x, weight = like(normal(40, 1216)), like(normal(30, 1216, seed=1))
     exact, errors = x.astype(np.float64) @ weight.astype(np.float64).T, {}
     for products in ("fma", "tensor"):
-        backend().set_float32_products(products)
-        with only(tile):
+        with only(tile, products):
             errors[products] = np.sqrt(np.mean((ops.linear(x, weight) - exact) ** 2))
-    backend().set_float32_products("auto")
     assert errors["tensor"] <= errors["fma"]
 
 

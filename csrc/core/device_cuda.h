@@ -38,6 +38,11 @@ __device__ Shared<T> shared_cast(Shared<U> pointer) {
   return reinterpret_cast<T*>(pointer);
 }
 
+// As instructions want it.
+__device__ inline unsigned shared_address(const void* pointer) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
+}
+
 // The shared memory whose size the launch gave, at a multiple of 1024 bytes.
 template <class T>
 __device__ Shared<T> dynamic_shared() {
@@ -88,7 +93,7 @@ __device__ inline void copy_async(Shared<float> shared, const float* global, boo
 #if DIP_BEFORE_AMPERE
   *shared = valid ? *global : 0.0f;
 #else
-  const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  const unsigned to = shared_address(shared);
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(global), "r"(valid ? 4 : 0) : "memory");
 #endif
 }
@@ -98,7 +103,7 @@ __device__ inline void copy_octet_async(Shared<std::uint16_t> shared, const std:
 #if DIP_BEFORE_AMPERE
   *reinterpret_cast<uint4*>(shared) = valid ? *reinterpret_cast<const uint4*>(global) : uint4{};
 #else
-  const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  const unsigned to = shared_address(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(valid ? 16 : 0) : "memory");
 #endif
 }
@@ -147,7 +152,7 @@ __device__ inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], cons
 // of matrix m. Lane 4·g + t receives of each the numbers (g, 2t) and (g, 2t + 1), or of its transpose.
 template <bool transposed>
 __device__ inline void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
-  const unsigned from = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  const unsigned from = shared_address(row);
   if constexpr (transposed) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
@@ -196,7 +201,7 @@ using SharedMatrix = std::uint64_t;
 
 __device__ inline SharedMatrix shared_matrix(Shared<std::uint16_t> first, unsigned leading, unsigned stride) {
   constexpr SharedMatrix lines_of_128_bytes = SharedMatrix{1} << 62;
-  const SharedMatrix start = static_cast<unsigned>(__cvta_generic_to_shared(first)) >> 4 & 0x3fff;
+  const SharedMatrix start = shared_address(first) >> 4 & 0x3fff;
   return lines_of_128_bytes | SharedMatrix{stride >> 4} << 32 | SharedMatrix{leading >> 4} << 16 | start;
 }
 
@@ -278,10 +283,6 @@ __device__ inline void barrier_of() {
 // A barrier in shared memory, a multiple of 8 bytes. It has phases; each ends when so many arrivals were made and all
 // bytes came that it was told to expect.
 using PhaseBarrier = std::uint64_t;
-
-__device__ inline unsigned shared_address(const void* pointer) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
-}
 
 __device__ inline void set_up(Shared<PhaseBarrier> barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");

@@ -171,11 +171,8 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
 
 template <class Problem, class T>
 void launch_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  const Grid grid{static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
-                  static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
-                  static_cast<unsigned>(batches * plan.splits)};
-  launch(gather_gemm_kernel<Problem, T>, grid, T::threads, std::size_t{T::shared_bytes}, problem, batches,
-         plan.split_depth);
+  launch(gather_gemm_kernel<Problem, T>, grid_of<T>(problem, batches, plan), T::threads, std::size_t{T::shared_bytes},
+         problem, batches, plan.split_depth);
 }
 
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.

@@ -7,7 +7,14 @@
 
 namespace dip::cuda {
 
-// Of a grid of (columns, rows, batches × splits of the depth).
+// As many blocks as cover a problem: (columns, rows, batches × splits of the depth).
+template <class T, class Problem>
+Grid grid_of(const Problem& problem, int batches, const GemmPlan& plan) {
+  return {static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
+          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows), static_cast<unsigned>(batches * plan.splits)};
+}
+
+// Of such a grid.
 template <class T>
 struct GemmBlock {
   int first_row, first_column, batch, split;

@@ -586,12 +586,6 @@ __global__ void __launch_bounds__(T::threads, 1)
   }
 }
 
-template <class T, class Problem>
-Grid grid_of(const Problem& problem, int batches, const GemmPlan& plan) {
-  return {static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
-          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows), static_cast<unsigned>(batches * plan.splits)};
-}
-
 template <class T, class Problem, class Number>
 void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& plan) {
   launch(packed_gemm_kernel<Problem, Number, T>, grid_of<T>(problem, batches, plan), T::threads,

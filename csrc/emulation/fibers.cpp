@@ -261,7 +261,7 @@ void run_block(std::mt19937_64& random) {
     ++block->barriers;
     block->last_vote = block->vote;
     block->vote = false;
-    for (Fiber& fiber : block->fibers) fiber.waiting = Waiting::nothing;
+    wake(Waiting::block);
   }
 }
 

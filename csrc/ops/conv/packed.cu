@@ -309,7 +309,7 @@ struct PackedOperands : PackedView {
   }
 
   // For the kernel whose operands the copy unit brings.
-  bool can_map() const {
+  bool can_map(int /*planes*/) const {
     return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_plane * 2) &&
            cuda::can_map(b_plane * 2);
   }
@@ -451,19 +451,17 @@ struct BackwardData : PlaneProduct<Number> {
 struct BackwardWeight : PackedOperands {
   static constexpr bool a_across = true, b_across = true;
   int kernel_taps, group_channels, folded, elements;
-  bool one_plane;
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;
 
   BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
-                 const Packed& images, int planes)
+                 const Packed& images)
       : PackedOperands(view, p.N, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
                        int(p.N * p.window.h.output * p.window.w.output)),
         kernel_taps(int(p.taps())),
         group_channels(int(p.group_channels())),
         folded(int(folded_)),
-        elements(int(p.K) * group_channels * kernel_taps),
-        one_plane(planes == 1) {}
+        elements(int(p.K) * group_channels * kernel_taps) {}
 
   __device__ void begin(int group, int split) {
     PackedOperands::begin(group);
@@ -472,7 +470,9 @@ struct BackwardWeight : PackedOperands {
   __device__ int a_at(int position) const { return position * a_padded; }
 
   // Behind the last position come zeros only where no other group or plane follows.
-  bool can_map() const { return PackedOperands::can_map() && (depth % 64 == 0 || (groups == 1 && one_plane)); }
+  bool can_map(int planes) const {
+    return PackedOperands::can_map(planes) && (depth % 64 == 0 || groups * planes == 1);
+  }
   template <class T>
   TensorMap map_a() const {
     return map_lines(a, {a_padded, depth, T::planes * groups, 1}, 1, T::A::lines);
@@ -497,7 +497,9 @@ template <class Number, class Problem>
 GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
   TileKind kind = TileKind::warps;
   if (may_use_warpgroups() && has_warpgroup_products()) {
-    kind = !problem.can_map() ? TileKind::warpgroups : Number::planes == 1 ? TileKind::mapped_wide : TileKind::mapped;
+    kind = !problem.can_map(Number::planes) ? TileKind::warpgroups
+           : Number::planes == 1            ? TileKind::mapped_wide
+                                            : TileKind::mapped;
   }
   return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, kind);
 }
@@ -560,7 +562,7 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
     using Number = decltype(number);
     const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
     const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
-    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images, Number::planes);
+    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
     const GemmPlan cut = plan<Number>(problem, p, true);
     in_float32(dweight, problem.elements, [&](float* result) {
       sum_splits(cut, problem.elements, result, [&](float* to) {
