@@ -2,6 +2,9 @@
 // thread where neighbouring positions do. Either way neighbouring threads read neighbouring addresses.
 #pragma once
 
+#include <type_traits>
+
+#include "core/device_long_sum.h"
 #include "core/half.h"
 
 namespace dip::cuda {
@@ -46,6 +49,7 @@ template <class Lanes_, int kept_>
 struct ClassPlan {
   using Lanes = Lanes_;
   static constexpr int kept = kept_;
+  using Sum = std::conditional_t<(kept_ > 0), ShortSum, LongSum>;  // of a lane's share
 };
 
 // A lane's share of the numbers of one position.

@@ -88,6 +88,26 @@ struct Float32Product {
   }
 };
 
+// Whether the element of B that a column and a depth name lies inside the image.
+template <class Problem>
+__device__ bool is_inside(const Problem& problem, ColumnAt column, DepthAt depth) {
+  return static_cast<unsigned>(column.h + depth.h) < static_cast<unsigned>(problem.height) &&
+         static_cast<unsigned>(column.w + depth.w) < static_cast<unsigned>(problem.width);
+}
+
+// A result once more, without what lies outside the image: a zero there may have met an infinity or NaN. The problem is
+// passed by value, so that for this rare case it need not lie in memory.
+template <class Problem>
+__device__ DIP_RARE float sum_of_what_meets(Problem problem, int row, ColumnAt column, int begin, int end) {
+  float sum = 0.0f;
+  for (int d = begin; d < end && sum == sum; ++d) {
+    const DepthAt depth = problem.depth_at(d);
+    if (!is_inside(problem, column, depth)) continue;
+    sum = fmaf(problem.a[row * problem.a_row + depth.a], problem.b[column.b + depth.b], sum);
+  }
+  return sum;
+}
+
 // A Problem has
 //   int rows, columns, depth, height, width;  const float *a, *b;  int a_row;
 //   void begin(int batch, int split)      moves the pointers
@@ -149,8 +169,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
       const int along = b_first + step * b_step;
       const DepthAt depth = Problem::b_along_depth ? b_depth : DepthAt(slice_depths[along]);
       const ColumnAt column = Problem::b_along_depth ? ColumnAt(columns[along]) : own;
-      const bool valid = static_cast<unsigned>(column.h + depth.h) < static_cast<unsigned>(problem.height) &&
-                         static_cast<unsigned>(column.w + depth.w) < static_cast<unsigned>(problem.width);
+      const bool valid = is_inside(problem, column, depth);
       const unsigned offset = valid ? column.b + depth.b : 0;
       copy_async(b_tile + (Problem::b_along_depth ? b_place * T::b_pitch + along : along * T::b_pitch + b_place),
                  problem.b + offset, valid);
@@ -164,6 +183,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   product.store([&](int i, int j, float sum) {
     if (first_row + i < problem.rows && first_column + j < problem.columns) {
       const ColumnAt column = columns[j];
+      if (sum != sum) sum = sum_of_what_meets(problem, first_row + i, column, block.begin, block.end);
       problem.store(first_row + i, column.out, sum);
     }
   });

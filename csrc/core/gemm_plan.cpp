@@ -33,6 +33,7 @@ constexpr Candidate candidates[] = {
 std::atomic<const Candidate*> chosen_tile{nullptr};
 
 constexpr std::int64_t slice = 64, shortest_split = 256, most_splits = 64;
+constexpr std::int64_t longest_split = 1 << 16;  // of what may be split: the error of a sum grows with its length
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
@@ -107,6 +108,7 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
     if (may_split) {
       const std::int64_t wanted = divide_up(2 * multiprocessors, std::max<std::int64_t>(blocks, 1));
       splits = std::clamp<std::int64_t>(std::min(wanted, depth / shortest_split), 1, most_splits);
+      splits = std::max(splits, divide_up(depth, longest_split));
     }
     const std::int64_t length = divide_up(divide_up(std::max<std::int64_t>(depth, 1), splits), slice) * slice;
     splits = divide_up(std::max<std::int64_t>(depth, 1), length);

@@ -97,6 +97,12 @@ struct SplitFloat {
       x -= part.widen();
     }
   }
+  // Back from its planes, which lie `distance` apart.
+  __device__ static float unpack(const Part* at, std::int64_t distance) {
+    float x = 0.0f;
+    for (int plane = planes - 1; plane >= 0; --plane) x += Bfloat{at[plane * distance]}.widen();
+    return x;
+  }
 };
 
 // Multiplied as it is.
@@ -123,6 +129,7 @@ struct AsStored : OnePlane {
   __device__ static Number round(float x) { return Number::round(x); }
   __device__ static float widen(Number x) { return x.widen(); }
   __device__ static void pack(Number x, Part (&to)[1]) { to[0] = x.bits; }
+  __device__ static float unpack(const Part* at, std::int64_t) { return Number{*at}.widen(); }
 };
 
 // float32 rounded to 11 bits.
@@ -138,6 +145,7 @@ struct Tf32 : OnePlane {
   __device__ static float round(float x) { return x; }
   __device__ static float widen(float x) { return x; }
   __device__ static void pack(float x, Part (&to)[1]) { to[0] = __float_as_uint(round_tf32(x)); }
+  __device__ static float unpack(const Part* at, std::int64_t) { return __uint_as_float(*at); }
 };
 
 // How many of the 16-bit numbers that the kernel copies one of these is.
@@ -373,8 +381,35 @@ class WarpgroupProduct {
   }
 };
 
+// Result (i, j) once more, without what lies outside the image: a zero there may have met an infinity or NaN. The
+// problem is passed by value, so that for this rare case it need not lie in memory.
+template <class Problem, class Number>
+__device__ DIP_RARE float sum_of_what_meets(Problem problem, int i, int j, int begin, int end) {
+  const auto octet_of = [](int number) { return number / octet * octet; };
+  const auto beside = [](Place place, int number) {
+    place.offset += number % octet;
+    place.a += number % octet;
+    return place;
+  };
+  float sum = 0.0f;
+  for (int d = begin; d < end && sum == sum; d += width_of<Number>) {
+    const Place place = problem.place_at(Problem::b_across ? d : j);
+    const int number = Problem::b_across ? j : d;
+    const Place shift = beside(problem.shift_at(octet_of(number)), number);
+    const int line = problem.a_at(Problem::a_across ? d : i);
+    const bool inside = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
+                        static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
+    if (!inside || line < 0 || !problem.meets(place, number, width_of<Number>)) continue;
+    using Part = typename Number::Part;
+    const auto* a = reinterpret_cast<const Part*>(problem.a + (line + (Problem::a_across ? i : shift.a)));
+    const auto* b = reinterpret_cast<const Part*>(problem.b + (place.offset + shift.offset));
+    sum = fmaf(Number::unpack(a, problem.a_plane), Number::unpack(b, problem.b_plane), sum);
+  }
+  return sum;
+}
+
 // So many threads write the results, which lie in shared memory.
-template <class T, int threads, class Problem>
+template <class Number, class T, int threads, class Problem>
 __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Shared<float> tile, Shared<int> outs) {
 #pragma unroll 4
   for (int step = 0; step < T::rows * T::columns / threads; ++step) {
@@ -382,7 +417,12 @@ __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Sh
     const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
     const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
     if (block.first_row + i < problem.rows && block.first_column + j < problem.columns) {
-      problem.store(block.first_row + i, outs[j], tile[i * T::result_pitch + j]);
+      float sum = tile[i * T::result_pitch + j];
+      if (sum != sum) {
+        sum = sum_of_what_meets<Problem, Number>(problem, block.first_row + i, block.first_column + j, block.begin,
+                                                 block.end);
+      }
+      problem.store(block.first_row + i, outs[j], sum);
     }
   }
 }
@@ -395,6 +435,8 @@ __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Sh
 //   void begin(int batch, int split)       moves the pointers
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
 //   Place place_at(int position)  Place shift_at(int first)
+//   bool meets(Place place, int number, int width)  whether a number of that width of a shift is of the image, and not
+//                                          a zero put beside it
 //   int out_at(int j)                      what column j adds to the address of a result
 //   void store(int i, int out, float sum)
 // Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
@@ -503,7 +545,7 @@ __device__ void multiply_packed(Problem problem, int batches, int split_depth) {
   const Shared<float> tile = shared_cast<float>(a_slices);
   product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
   __syncthreads();
-  store_tile<T, T::threads>(problem, block, tile, outs);
+  store_tile<Number, T, T::threads>(problem, block, tile, outs);
 }
 
 // The same where a map of each operand lets the copy unit bring its slices. One thread asks for them, as many ahead as
@@ -566,7 +608,7 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   const Shared<float> tile = shared_cast<float>(a_slices);
   product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
   barrier_of<T::multiplying>();
-  store_tile<T, T::multiplying>(problem, block, tile, outs);
+  store_tile<Number, T, T::multiplying>(problem, block, tile, outs);
 }
 
 // Tiles of warpgroups are compiled for the one architecture that has them.

@@ -1,4 +1,4 @@
-// The scalar mathematics of the device kernels: activations and their slopes.
+// The scalar mathematics of the device kernels: activations and their gradients.
 #pragma once
 
 #include "core/activation_kind.h"
@@ -23,18 +23,18 @@ __device__ inline float activate(float x, Activation kind, float alpha) {
   return x;
 }
 
-// The derivative, from the activation's result y.
-__device__ inline float activation_slope(float y, Activation kind, float alpha) {
+// dx from dy and the activation's result y. Where y is NaN so is dx; where an activation is flat dx is 0, whatever dy.
+__device__ inline float activation_gradient(float dy, float y, Activation kind, float alpha) {
   switch (kind) {
-    case Activation::none: return 1.0f;
-    case Activation::step: return 0.0f;
-    case Activation::sigmoid: return y * (1.0f - y);
-    case Activation::tanh: return 1.0f - y * y;
-    case Activation::relu: return y > 0.0f ? 1.0f : 0.0f;
-    case Activation::leaky_relu: return y > 0.0f ? 1.0f : alpha;
-    case Activation::elu: return y > 0.0f ? 1.0f : y + alpha;
+    case Activation::none: return dy;
+    case Activation::step: return y == y ? 0.0f : y;
+    case Activation::sigmoid: return dy * (y * (1.0f - y));
+    case Activation::tanh: return dy * (1.0f - y * y);
+    case Activation::relu: return y > 0.0f ? dy : y == y ? 0.0f : y;
+    case Activation::leaky_relu: return y > 0.0f ? dy : y == y ? dy * alpha : y;
+    case Activation::elu: return y > 0.0f ? dy : dy * (y + alpha);
   }
-  return 1.0f;
+  return dy;
 }
 
 }  // namespace dip::cuda

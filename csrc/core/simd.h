@@ -253,6 +253,34 @@ inline float horizontal_max(F v) {
   return m;
 }
 
+// A sum of any length with the error of a short one: so many vectors are added plainly, and to their sums is added what
+// each addition lost of the smaller number (Neumaier 1974).
+class LongSum {
+ public:
+  static constexpr int plain = 64;
+
+  void add(F v) {
+    part_ += v;
+    if (++count_ == plain) settle();
+  }
+  F total() {
+    settle();
+    return select(lost_ == lost_, whole_ + lost_, whole_);  // beside an infinity what is lost is no number
+  }
+
+ private:
+  void settle() {
+    const F sum = whole_ + part_;
+    lost_ += select(abs(whole_) < abs(part_), (part_ - sum) + whole_, (whole_ - sum) + part_);
+    whole_ = sum;
+    part_ = F{};
+    count_ = 0;
+  }
+
+  F part_ = {}, whole_ = {}, lost_ = {};
+  int count_ = 0;
+};
+
 // The lanes 0, 2, 4, … of both, one after the other.
 inline F even_lanes(F a, F b) {
 #if defined(__AVX512F__)

@@ -101,19 +101,18 @@ inline F activate(F x, Activation kind, float alpha) {
   return x;
 }
 
-// The derivative, from the activation's result y.
-inline F activation_slope(F y, Activation kind, float alpha) {
-  const F one = broadcast(1.0f);
+// dx from dy and the activation's result y. Where y is NaN so is dx; where an activation is flat dx is 0, whatever dy.
+inline F activation_gradient(F dy, F y, Activation kind, float alpha) {
   switch (kind) {
-    case Activation::none: return one;
-    case Activation::step: return F{};
-    case Activation::sigmoid: return y * (1.0f - y);
-    case Activation::tanh: return 1.0f - y * y;
-    case Activation::relu: return select(y > 0.0f, one, F{});
-    case Activation::leaky_relu: return select(y > 0.0f, one, broadcast(alpha));
-    case Activation::elu: return select(y > 0.0f, one, y + alpha);
+    case Activation::none: return dy;
+    case Activation::step: return select(y == y, F{}, y);
+    case Activation::sigmoid: return dy * (y * (1.0f - y));
+    case Activation::tanh: return dy * (1.0f - y * y);
+    case Activation::relu: return select(y > 0.0f, dy, select(y == y, F{}, y));
+    case Activation::leaky_relu: return select(y > 0.0f, dy, select(y == y, dy * alpha, y));
+    case Activation::elu: return select(y > 0.0f, dy, dy * (y + alpha));
   }
-  return one;
+  return dy;
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
   double sum = 0.0;
   for (int i = static_cast<int>(threadIdx.x); i < count; i += threads_per_block) sum += partial[i];
   sum = block_sum(sum);
-  if (threadIdx.x == 0) *total = sum / divisor / (device_divisor ? *device_divisor : 1.0);
+  const double whole = divisor * (device_divisor ? *device_divisor : 1.0);
+  if (threadIdx.x == 0) *total = whole == 0.0 ? static_cast<double>(NAN) : sum / whole;
 }
 
 // A block adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side by side; every lane

@@ -20,6 +20,7 @@
 
 #define __global__
 #define __device__
+#define DIP_RARE
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)

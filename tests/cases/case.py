@@ -15,6 +15,13 @@ TINY = 2.0**-126
 """Below the smallest normal number the error is absolute."""
 
 
+def roundings(terms: int) -> int:
+    """Of a sum of any length: 64 terms at most are added plainly, such sums with what each addition loses, and lanes as
+    a tree of at most eight levels; a term may be a product, and a division or root may follow.
+    """
+    return min(terms, 64) + 12
+
+
 def ulps(count: float) -> Callable[..., Any]:
     """For element-wise functions: `count` units in the last place of the expected value (an ulp is up to 2 UNIT)."""
     return lambda expected, *args, **kwargs: 2 * UNIT * count * np.abs(expected) + TINY

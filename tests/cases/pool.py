@@ -1,4 +1,6 @@
-"""Cases of average, sum and L2 pooling: a window of n elements is a sum with n roundings, then one division or root."""
+"""Cases of average, sum and L2 pooling: a window is a sum of any length, then one division or root; so is backward what
+the windows over an element give it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.case import TINY, UNIT, Case, normal
+from cases.case import TINY, UNIT, Case, normal, roundings
 from dipkernels import reference
 
 # label: x, kernel_size, stride, padding, rounding
@@ -16,15 +18,24 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "asymmetric": ((2, 3, 9, 8), (3, 4), (2, 1), ((1, 1), (2, 0)), "exact"),
     "floor": ((1, 2, 8, 9), 3, 2, 1, "floor"),
     "global": ((2, 3, 7, 5), (7, 5), 1, 0, "exact"),
+    "whole": ((1, 2, 70, 61), (70, 61), 1, 0, "exact"),
+    "most": ((2, 1, 35, 150), (33, 148), (2, 1), ((2, 0), (0, 3)), "exact"),
+    "wide_overlapping": ((1, 2, 30, 41), (17, 13), 1, ((8, 3), (0, 12)), "exact"),
+    "wide_stride": ((1, 1, 60, 50), (25, 24), (2, 3), 11, "floor"),
     "empty": ((0, 2, 4, 4), 2, None, 0, "exact"),
 }
+
+
+def _terms(geometry: dict[str, Any]) -> int:
+    """The elements of a window, which are also the most windows over an element."""
+    return int(np.prod(np.broadcast_to(geometry.get("kernel_size", 2), 2)))
 
 
 def _bound(op: str, arrays: int) -> Any:
     def bound(expected: Any, *args: Any, **kwargs: Any) -> Any:
         absolute = [np.abs(a) if i < arrays else a for i, a in enumerate(args)]
         magnitude = np.abs(getattr(reference, op)(*absolute, **kwargs))
-        return 40 * UNIT * magnitude + TINY
+        return roundings(_terms(kwargs)) * UNIT * magnitude + TINY
 
     return bound
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.case import UNIT, Case, normal
+from cases.case import UNIT, Case, normal, roundings
 from dipkernels import reference
 
 CASES = []
@@ -14,6 +14,7 @@ for n, c, h, w, scale in [
     (1, 1, 1, 1, 5),
     (0, 2, 3, 3, 2),
     (2, 2, 20, 33, (2, 2)),
+    (1, 2, 2, 1, (60, 70)),
 ]:
     label = f"{n}x{c}x{h}x{w}-{scale}"
     rows, columns = (scale, scale) if isinstance(scale, int) else scale
@@ -43,8 +44,36 @@ for n, c, h, w, scale in [
             label,
             (large, scale),
             {},
-            (lambda expected, dy, scale: 25 * UNIT * reference.upsample_nearest2d_backward(np.abs(dy), scale),),
+            (
+                lambda expected, dy, scale: (
+                    roundings(int(np.prod(np.broadcast_to(scale, 2))))
+                    * UNIT
+                    * reference.upsample_nearest2d_backward(np.abs(dy), scale)
+                ),
+            ),
         ),
         Case("bed_of_nails2d", label, (x, scale, (rows - 1, columns // 2))),
         Case("bed_of_nails2d_backward", label, (large, scale, (rows - 1, columns // 2))),
     ]
+
+# Indices that repeat more often than overlapping windows make them: all the same, or a few many times.
+for label, few in {"one": 1, "few": 7, "some": 90}.items():
+    x = normal(2, 2, 40, 50)
+    indices = (few // 2 + np.random.default_rng(few).integers(0, few, x.shape)).astype(np.int32)
+    for op, sizes in {
+        "max_unpool2d": {"output_size": (11, 13)},
+        "max_pool2d_backward": {"input_size": (11, 13)},
+    }.items():
+        CASES.append(
+            Case(
+                op,
+                f"repeated-{label}",
+                (x, indices),
+                sizes,
+                (
+                    lambda expected, x, indices, op=op, **size: (
+                        roundings(x.shape[2] * x.shape[3]) * UNIT * getattr(reference, op)(np.abs(x), indices, **size)
+                    ),
+                ),
+            )
+        )

@@ -18,7 +18,7 @@ __global__ void backward_kernel(ActivationSpec a, std::int64_t count, Reals dy, 
   };
   stream_elements(
       count, [=](std::int64_t i) { return Element{read(dy, i), read(y, i)}; },
-      [=](std::int64_t i, Element e) { write(dx, i, e.dy * activation_slope(e.y, a.kind, a.alpha)); });
+      [=](std::int64_t i, Element e) { write(dx, i, activation_gradient(e.dy, e.y, a.kind, a.alpha)); });
 }
 
 __global__ void maxout_kernel(std::int64_t count, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,

@@ -18,10 +18,10 @@ void forward_of(float alpha, std::int64_t count, const float* x, float* y) {
 template <Activation Kind>
 void backward_of(float alpha, std::int64_t count, const float* dy, const float* y, float* dx) {
   std::int64_t i = 0;
-  for (; i + W <= count; i += W) store(dx + i, load(dy + i) * activation_slope(load(y + i), Kind, alpha));
+  for (; i + W <= count; i += W) store(dx + i, activation_gradient(load(dy + i), load(y + i), Kind, alpha));
   if (i < count) {
     const std::int64_t n = count - i;
-    store(dx + i, load(dy + i, n) * activation_slope(load(y + i, n), Kind, alpha), n);
+    store(dx + i, activation_gradient(load(dy + i, n), load(y + i, n), Kind, alpha), n);
   }
 }
 

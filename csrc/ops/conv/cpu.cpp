@@ -4,8 +4,10 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/finite.h"
 #include "core/parallel.h"
 #include "ops/conv/conv.h"
+#include "ops/conv/definition.h"
 #include "ops/conv/kernels.h"
 #include "ops/conv/ways.h"
 
@@ -85,6 +87,57 @@ const char* reason_of(Way way) {
   return "";
 }
 
+void run_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
+  for (const Candidate& candidate : choose_forward(p)) {
+    switch (candidate.way) {
+      case Way::rows: return forward_by_rows(p, x, weight, bias, y);
+      case Way::lanes: return forward_by_lanes(p, x, weight, bias, y);
+      case Way::images: return forward_by_images(p, x, weight, bias, y);
+      case Way::bf16:
+        if (forward_by_bf16(p, x, weight, bias, y)) return;
+        break;
+      case Way::winograd:
+        if (forward_by_winograd(p, x, weight, bias, y)) return;
+        break;
+      default: return forward_by_tiles(p, x, weight, bias, y);
+    }
+  }
+}
+
+void run_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+  for (const Candidate& candidate : choose_backward_data(p)) {
+    switch (candidate.way) {
+      case Way::rows: return backward_data_by_rows(p, dy, weight, dx);
+      case Way::lanes: return backward_data_by_lanes(p, dy, weight, dx);
+      case Way::images: return backward_data_by_images(p, dy, weight, dx);
+      case Way::bf16:
+        if (backward_data_by_bf16(p, dy, weight, dx)) return;
+        break;
+      case Way::winograd:
+        if (backward_data_by_winograd(p, dy, weight, dx)) return;
+        break;
+      default: return backward_data_by_tiles(p, dy, weight, dx);
+    }
+  }
+}
+
+void run_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
+  for (const Candidate& candidate : choose_backward_weight(p)) {
+    switch (candidate.way) {
+      case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
+      case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
+      case Way::images: return backward_weight_by_images(p, dy, x, dweight);
+      case Way::bf16:
+        if (backward_weight_by_bf16(p, dy, x, dweight)) return;
+        break;
+      case Way::winograd:
+        if (backward_weight_by_winograd(p, dy, x, dweight)) return;
+        break;
+      default: return backward_weight_by_dots(p, dy, x, dweight);
+    }
+  }
+}
+
 }  // namespace
 
 double forward_cost(const Conv2d& p) {
@@ -114,54 +167,20 @@ std::string conv2d_choice(const std::string& op, const Conv2d& p) {
 }
 
 void conv2d_forward(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
-  for (const Candidate& candidate : choose_forward(p)) {
-    switch (candidate.way) {
-      case Way::rows: return forward_by_rows(p, x, weight, bias, y);
-      case Way::lanes: return forward_by_lanes(p, x, weight, bias, y);
-      case Way::images: return forward_by_images(p, x, weight, bias, y);
-      case Way::bf16:
-        if (forward_by_bf16(p, x, weight, bias, y)) return;
-        break;
-      case Way::winograd:
-        if (forward_by_winograd(p, x, weight, bias, y)) return;
-        break;
-      default: return forward_by_tiles(p, x, weight, bias, y);
-    }
-  }
+  if (p.group_channels() * p.taps() > longest_sum) return forward_by_definition(p, Which::all, x, weight, bias, y);
+  run_forward(p, x, weight, bias, y);
+  if (!all_finite(weight, p.weight_count())) forward_by_definition(p, Which::nan, x, weight, bias, y);
 }
 
 void conv2d_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
-  for (const Candidate& candidate : choose_backward_data(p)) {
-    switch (candidate.way) {
-      case Way::rows: return backward_data_by_rows(p, dy, weight, dx);
-      case Way::lanes: return backward_data_by_lanes(p, dy, weight, dx);
-      case Way::images: return backward_data_by_images(p, dy, weight, dx);
-      case Way::bf16:
-        if (backward_data_by_bf16(p, dy, weight, dx)) return;
-        break;
-      case Way::winograd:
-        if (backward_data_by_winograd(p, dy, weight, dx)) return;
-        break;
-      default: return backward_data_by_tiles(p, dy, weight, dx);
-    }
-  }
+  if (p.group_filters() * p.taps() > longest_sum) return backward_data_by_definition(p, Which::all, dy, weight, dx);
+  run_backward_data(p, dy, weight, dx);
+  if (!all_finite(weight, p.weight_count())) backward_data_by_definition(p, Which::nan, dy, weight, dx);
 }
 
 void conv2d_backward_weight(const Conv2d& p, const float* dy, const float* x, float* dweight) {
-  for (const Candidate& candidate : choose_backward_weight(p)) {
-    switch (candidate.way) {
-      case Way::rows: return backward_weight_by_rows(p, dy, x, dweight);
-      case Way::lanes: return backward_weight_by_lanes(p, dy, x, dweight);
-      case Way::images: return backward_weight_by_images(p, dy, x, dweight);
-      case Way::bf16:
-        if (backward_weight_by_bf16(p, dy, x, dweight)) return;
-        break;
-      case Way::winograd:
-        if (backward_weight_by_winograd(p, dy, x, dweight)) return;
-        break;
-      default: return backward_weight_by_dots(p, dy, x, dweight);
-    }
-  }
+  run_backward_weight(p, dy, x, dweight);
+  if (any_nan(dweight, p.weight_count())) backward_weight_by_definition(p, Which::nan, dy, x, dweight);
 }
 
 void conv2d_backward_bias(const Conv2d& p, const float* dy, float* dbias) {

@@ -1,5 +1,6 @@
 #include "ops/conv/direct.h"
 
+#include "core/device_long_sum.h"
 #include "core/scalar_math.h"
 
 namespace dip::cuda {
@@ -12,7 +13,7 @@ __global__ void forward_kernel(Conv2d p, std::int64_t count, const float* x, con
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t ow = i % w.output, oh = i / w.output % h.output, k = i / w.output / h.output % p.K;
     const std::int64_t n = i / w.output / h.output / p.K;
-    float sum = 0.0f;
+    LongSum sum;
     for (std::int64_t c = 0; c < channels; ++c) {
       const float* plane = x + (n * p.C + k / filters * channels + c) * h.input * w.input;
       const float* taps = weight + (k * channels + c) * h.kernel * w.kernel;
@@ -21,11 +22,11 @@ __global__ void forward_kernel(Conv2d p, std::int64_t count, const float* x, con
         if (ih < 0 || ih >= h.input) continue;
         for (std::int64_t s = 0; s < w.kernel; ++s) {
           const std::int64_t iw = ow * w.stride + s * w.dilation - w.pad_start;
-          if (iw >= 0 && iw < w.input) sum = fmaf(plane[ih * w.input + iw], taps[r * w.kernel + s], sum);
+          if (iw >= 0 && iw < w.input) sum.add_product(plane[ih * w.input + iw], taps[r * w.kernel + s]);
         }
       }
     }
-    y[i] = activate(bias ? sum + bias[k] : sum, p.activation.kind, p.activation.alpha);
+    y[i] = activate(sum.total() + (bias ? bias[k] : 0.0f), p.activation.kind, p.activation.alpha);
   }
 }
 
@@ -35,7 +36,7 @@ __global__ void backward_data_kernel(Conv2d p, std::int64_t count, const float* 
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t iw = i % w.input, ih = i / w.input % h.input, c = i / w.input / h.input % p.C;
     const std::int64_t n = i / w.input / h.input / p.C, group = c / channels;
-    float sum = 0.0f;
+    LongSum sum;
     for (std::int64_t k = group * filters; k < (group + 1) * filters; ++k) {
       const float* plane = dy + (n * p.K + k) * h.output * w.output;
       const float* taps = weight + (k * channels + c % channels) * h.kernel * w.kernel;
@@ -46,11 +47,11 @@ __global__ void backward_data_kernel(Conv2d p, std::int64_t count, const float* 
         for (std::int64_t s = 0; s < w.kernel; ++s) {
           const std::int64_t x = iw + w.pad_start - s * w.dilation;
           if (x < 0 || x % w.stride != 0 || x / w.stride >= w.output) continue;
-          sum = fmaf(plane[y / h.stride * w.output + x / w.stride], taps[r * w.kernel + s], sum);
+          sum.add_product(plane[y / h.stride * w.output + x / w.stride], taps[r * w.kernel + s]);
         }
       }
     }
-    dx[i] = sum;
+    dx[i] = sum.total();
   }
 }
 
@@ -60,20 +61,20 @@ __global__ void backward_weight_kernel(Conv2d p, std::int64_t count, const float
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t s = i % w.kernel, r = i / w.kernel % h.kernel, c = i / w.kernel / h.kernel % channels;
     const std::int64_t k = i / w.kernel / h.kernel / channels;
-    float sum = 0.0f;
+    LongSum sum;
     for (std::int64_t n = 0; n < p.N; ++n) {
       const float* gradients = dy + (n * p.K + k) * h.output * w.output;
       const float* plane = x + (n * p.C + k / filters * channels + c) * h.input * w.input;
       for (std::int64_t oh = 0; oh < h.output; ++oh) {
         const std::int64_t ih = oh * h.stride + r * h.dilation - h.pad_start;
+        if (ih < 0 || ih >= h.input) continue;
         for (std::int64_t ow = 0; ow < w.output; ++ow) {
           const std::int64_t iw = ow * w.stride + s * w.dilation - w.pad_start;
-          const bool inside = ih >= 0 && ih < h.input && iw >= 0 && iw < w.input;
-          sum = fmaf(gradients[oh * w.output + ow], inside ? plane[ih * w.input + iw] : 0.0f, sum);
+          if (iw >= 0 && iw < w.input) sum.add_product(gradients[oh * w.output + ow], plane[ih * w.input + iw]);
         }
       }
     }
-    dweight[i] = sum;
+    dweight[i] = sum.total();
   }
 }
 

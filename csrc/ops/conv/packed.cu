@@ -235,6 +235,11 @@ Packed pack_weights(const Conv2d& p, const void* weight, std::int64_t folded) {
   return packed;
 }
 
+// The row that neighbours were taken from to be channels: element place·step + tap·tap_step − pad of `size`.
+struct UnfoldedRow {
+  int taps = 1, step = 0, tap_step = 0, pad = 0, size = 1;
+};
+
 // One axis of a product: place q lies at first + q·step of the image, tap t at shift + t·shift_step from there, and the
 // result of place q at out_first + q·out_step.
 struct ProductAxis {
@@ -253,6 +258,12 @@ ProductAxis forward_axis(const Axis& axis) {
   return {int(axis.output), -int(axis.pad_start), int(axis.stride), int(axis.kernel), 0, int(axis.dilation), 0, 1};
 }
 
+UnfoldedRow unfolded_row(const Conv2d& given, const Conv2d& unfolded) {
+  const Axis& w = given.window.w;
+  if (unfolded.window.w.kernel == w.kernel) return {};
+  return {int(w.kernel), int(w.stride), int(w.dilation), int(w.pad_start), int(w.input)};
+}
+
 ProductAxis backward_axis(const Axis& axis, const Phase& phase) {
   // Divisible, as the taps of this phase are.
   const int stride = int(axis.stride), dilation = int(axis.dilation);
@@ -264,8 +275,15 @@ ProductAxis backward_axis(const Axis& axis, const Phase& phase) {
 struct PackedView {
   int height, width, channels;  // of a group, filled up
   ProductAxis h, w;
+  UnfoldedRow row = {};
 
   __device__ Place at(int offset, int y, int x, int a) const { return {offset + (y * width + x) * channels, y, x, a}; }
+  // Not so where an unfolded row had to go beyond its ends.
+  __device__ bool meets(const Place& place, int number, int width) const {
+    const int channel = number % channels / width;
+    const int at = place.w * row.step + channel % row.taps * row.tap_step - row.pad;
+    return at >= 0 && at < row.size;
+  }
   __device__ Place place_at(int position) const {
     const int x = position % w.places, y = position / w.places % h.places, n = position / w.places / h.places;
     return at(n * height * width * channels, h.first + y * h.step, w.first + x * w.step, 0);
@@ -524,7 +542,8 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
     using Number = decltype(number);
     const Packed images = pack_x<Number>(given, p, x.data);
     const Packed weights = pack_weights<Number>(p, weight.data, given.window.w.kernel / w.kernel);
-    const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
+    const PackedView view{int(h.input),    int(w.input),    int(images.padded),
+                          forward_axis(h), forward_axis(w), unfolded_row(given, p)};
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
@@ -561,7 +580,8 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
   with_transposable_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
     const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
-    const PackedView view{int(h.input), int(w.input), int(images.padded), forward_axis(h), forward_axis(w)};
+    const PackedView view{int(h.input),    int(w.input),    int(images.padded),
+                          forward_axis(h), forward_axis(w), unfolded_row(given, p)};
     BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
     const GemmPlan cut = plan<Number>(problem, p, true);
     in_float32(dweight, problem.elements, [&](float* result) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <optional>
 
+#include "core/finite.h"
 #include "ops/conv/images.h"
 #include "ops/conv/ways.h"
 #include "ops/conv_max_pool/conv_max_pool.h"
@@ -46,6 +47,7 @@ bool conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, const floa
                   channels * h.input * w.input + 2 * rows * pool.h.output * pool.w.output, forward_cost(p))) {
     return false;
   }
+  if (!all_finite(weight, p.weight_count())) return false;  // one would spoil what it does not meet
   forward_pooled_by_images(p, pool, x, weight, bias, y, indices);
   return true;
 }
@@ -65,6 +67,7 @@ bool conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, const flo
                   backward_weight_cost(p) + (dx ? backward_data_cost(p) : 0.0))) {
     return false;
   }
+  if (dx && !all_finite(weight, p.weight_count())) return false;
 
   const HeldPlanes held_x(Held(h_forward, h.output), Held(w_forward, w.output));
   // For dx with zeros beside it, as far as taps reach.
@@ -121,7 +124,7 @@ bool conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, const flo
   });
   sum_shares(weight_shares, shares, p.K * depth, dweight);
   sum_shares(bias_shares, shares, p.K, dbias);
-  return !lost.load(std::memory_order_relaxed);
+  return !lost.load(std::memory_order_relaxed) && !any_nan(dweight, p.weight_count());
 }
 
 }  // namespace dip::cpu

@@ -63,12 +63,44 @@ void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, co
 
 void nothing_more(int64_t, int64_t, int64_t, int64_t) {}
 
+// The error of a float32 sum grows with its length, so that longer ones are taken in pieces and these added in float64.
+constexpr int64_t longest_sum = 1 << 20, piece_of_sum = 1 << 16;
+
+// Calls run(begin, length, to) for the pieces of a sum of `depth` terms; result = Σ of what it leaves in `to`.
+template <class Run>
+void sum_in_pieces(int64_t depth, int64_t count, float* result, const Run& run) {
+  if (depth <= longest_sum) return run(0, depth, result);
+  std::vector<double> sums(count);
+  for (int64_t begin = 0; begin < depth; begin += piece_of_sum) {
+    run(begin, std::min(piece_of_sum, depth - begin), result);
+    for (int64_t i = 0; i < count; ++i) sums[i] += result[i];
+  }
+  for (int64_t i = 0; i < count; ++i) result[i] = static_cast<float>(sums[i]);
+}
+
+void backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
+  if (linear_backward_data_by_bf16(p, dy, weight, dx)) return;
+  if (p.N == 1) {
+    return parallel_ranges(p.in, 1024, [&](int64_t begin, int64_t end) {
+      linear_kernels().row_product(dy, weight, p.out, p.in, dx, begin, end);
+    });
+  }
+  multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx, nothing_more);
+}
+
+void backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
+  if (linear_backward_weight_by_bf16(p, dy, x, dweight)) return;
+  multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
+}
+
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
-  if (linear_forward_by_bf16(p, x, weight, bias, y)) return;
+  // Dot products go on in as many sums as a vector has lanes.
+  const bool is_long = p.in > longest_sum;
+  if (!is_long && linear_forward_by_bf16(p, x, weight, bias, y)) return;
   const LinearKernels& kernels = linear_kernels();
-  if (transposes_weights(p)) {
+  if (!is_long && transposes_weights(p)) {
     static thread_local Scratch scratch;
     float* transposed = scratch.floats(p.in * p.out);
     parallel_ranges(p.in, 64, [&](int64_t begin, int64_t end) {
@@ -90,18 +122,26 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {
-  if (linear_backward_data_by_bf16(p, dy, weight, dx)) return;
-  if (p.N == 1) {
-    return parallel_ranges(p.in, 1024, [&](int64_t begin, int64_t end) {
-      linear_kernels().row_product(dy, weight, p.out, p.in, dx, begin, end);
-    });
-  }
-  multiply(dy, p.out, 1, weight, p.N, p.out, p.in, dx, nothing_more);
+  std::vector<float> columns;
+  sum_in_pieces(p.out, p.N * p.in, dx, [&](int64_t begin, int64_t some, float* to) {
+    Linear piece = p;
+    piece.out = some;
+    const float* from = dy + begin;
+    if (p.N > 1 && some < p.out) {
+      columns.resize(p.N * some);
+      for (int64_t n = 0; n < p.N; ++n) std::copy_n(dy + n * p.out + begin, some, columns.data() + n * some);
+      from = columns.data();
+    }
+    backward_data(piece, from, weight + begin * p.in, to);
+  });
 }
 
 void linear_backward_weight(const Linear& p, const float* dy, const float* x, float* dweight) {
-  if (linear_backward_weight_by_bf16(p, dy, x, dweight)) return;
-  multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
+  sum_in_pieces(p.N, p.out * p.in, dweight, [&](int64_t begin, int64_t some, float* to) {
+    Linear piece = p;
+    piece.N = some;
+    backward_weight(piece, dy + begin * p.out, x + begin * p.in, to);
+  });
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {

@@ -1,5 +1,6 @@
 // Linear layers on the GPU: three matrix products without a transposed copy.
 #include "core/copy_kernels.h"
+#include "core/device_long_sum.h"
 #include "core/device_sum.h"
 #include "core/gather_gemm.h"
 #include "core/scalar_math.h"
@@ -47,9 +48,9 @@ __global__ void direct_kernel(std::int64_t rows, std::int64_t columns, std::int6
                               std::int64_t b_depth, const float* bias, ActivationSpec activation, float* result) {
   for (std::int64_t at = first_element(); at < rows * columns; at += element_step()) {
     const std::int64_t i = at / columns, j = at % columns;
-    float sum = 0.0f;
-    for (std::int64_t d = 0; d < depth; ++d) sum = fmaf(a[i * a_row + d * a_depth], b[j * b_column + d * b_depth], sum);
-    result[at] = activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
+    LongSum sum;
+    for (std::int64_t d = 0; d < depth; ++d) sum.add_product(a[i * a_row + d * a_depth], b[j * b_column + d * b_depth]);
+    result[at] = activate(sum.total() + (bias ? bias[j] : 0.0f), activation.kind, activation.alpha);
   }
 }
 

@@ -1,5 +1,6 @@
 // Average, sum and L2 pooling on the GPU: one result a thread. Backward gathers what the windows over an element give
 // it.
+#include "core/device_long_sum.h"
 #include "core/device_window.h"
 #include "core/half.h"
 #include "ops/pool/pool.h"
@@ -16,14 +17,11 @@ struct Pool {
   explicit Pool(const Pool2d& p) : window(p.window), kind(p.kind), count_include_pad(p.count_include_pad) {}
 };
 
+// How many taps of a window lie inside the input.
 template <class Index>
 __device__ Index taps_inside(const AxisOf<Index>& axis, Index output) {
-  Index inside = 0;
-  for (Index t = 0; t < axis.kernel; ++t) {
-    const Index position = output * axis.stride + t * axis.dilation - axis.pad_start;
-    inside += position >= 0 && position < axis.input;
-  }
-  return inside;
+  const Index start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
+  return (end < axis.input ? end : axis.input) - (start > 0 ? start : 0);
 }
 
 // What one window's sum is divided by.
@@ -45,18 +43,23 @@ __global__ void forward_kernel(Pool<Index> p, Index count, Reals x, RealResults 
       const Index ih = oh * h.stride + r * h.dilation - h.pad_start, iw = ow * w.stride + s * w.dilation - w.pad_start;
       return ih >= 0 && ih < h.input && iw >= 0 && iw < w.input ? cuda::read(x, plane + ih * w.input + iw) : 0.0f;
     };
+    const bool squares = p.kind == Pooling::l2;
     float sum = 0.0f;
-    const auto add = [&](float value) { sum += p.kind == Pooling::l2 ? value * value : value; };
     if constexpr (size > 0) {
       float values[size * size];
 #pragma unroll
       for (int t = 0; t < size * size; ++t) values[t] = read(t / size, t % size);
 #pragma unroll
-      for (int t = 0; t < size * size; ++t) add(values[t]);
+      for (int t = 0; t < size * size; ++t) sum = fmaf(squares ? values[t] : 1.0f, values[t], sum);
     } else {
+      LongSum long_sum;
       for (Index r = 0; r < h.kernel; ++r) {
-        for (Index s = 0; s < w.kernel; ++s) add(read(r, s));
+        for (Index s = 0; s < w.kernel; ++s) {
+          const float value = read(r, s);
+          long_sum.add_product(squares ? value : 1.0f, value);
+        }
       }
+      sum = long_sum.total();
     }
     write(y, i, p.kind == Pooling::l2 ? sqrtf(sum) : sum / divisor(p, oh, ow));
   }
@@ -67,7 +70,7 @@ __global__ void backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, R
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index iw = i % w.input, ih = i / w.input % h.input, plane = i / w.input / h.input;
-    float sum = 0.0f;
+    LongSum sum;
     for (Index r = h.kernel - 1; r >= 0; --r) {
       const Index top = ih + h.pad_start - r * h.dilation;
       if (top < 0 || top % h.stride != 0 || top / h.stride >= h.output) continue;
@@ -79,13 +82,13 @@ __global__ void backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, R
         if (p.kind == Pooling::l2) {
           // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
           const float norm = read(y, o);
-          if (norm != 0.0f) sum += read(dy, o) * (read(x, i) / norm);
+          if (norm != 0.0f) sum.add(read(dy, o) * (read(x, i) / norm));
         } else {
-          sum += read(dy, o) / divisor(p, oh, ow);
+          sum.add(read(dy, o) / divisor(p, oh, ow));
         }
       }
     }
-    write(dx, i, sum);
+    write(dx, i, sum.total());
   }
 }
 

@@ -1,7 +1,8 @@
 // Average, sum and L2 pooling on the CPU, one plane at a time, compiled once for each instruction set.
 //
 // Memory-bound. Each tap adds a (strided) input row to the output row, which stays in the first-level cache; the taps
-// outside the input are skipped by cutting the row, so there is no border case.
+// outside the input are skipped by cutting the row, so there is no border case. Sums of more terms than `most_plain`
+// are taken window by window, or element by element, and lose nothing by their length.
 #include "ops/pool/kernels.h"
 
 #include "core/simd.h"
@@ -23,28 +24,57 @@ inline Reach reach(const Axis& axis, std::int64_t tap) {
   return r;
 }
 
-inline std::int64_t taps_inside(const Axis& axis, std::int64_t output) {
-  std::int64_t inside = 0;
-  for (std::int64_t t = 0; t < axis.kernel; ++t) {
-    const std::int64_t position = output * axis.stride + t * axis.dilation - axis.pad_start;
-    inside += position >= 0 && position < axis.input;
-  }
-  return inside;
+// Where a window begins and ends in the input.
+struct Span {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+inline Span inside(const Axis& axis, std::int64_t output) {
+  const std::int64_t start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
+  return {start > 0 ? start : 0, end < axis.input ? end : axis.input};
+}
+
+// The windows that meet an element of the input.
+inline Span windows_over(const Axis& axis, std::int64_t position) {
+  const std::int64_t last = (position + axis.pad_start) / axis.stride + 1,
+                     before = position + axis.pad_start - axis.kernel;
+  const std::int64_t begin = before < 0 ? 0 : before / axis.stride + 1;
+  return {begin, last < axis.output ? last : axis.output};
 }
 
 // What one window's sum is divided by.
 inline float divisor(const Pool2d& p, std::int64_t oh, std::int64_t ow) {
   if (p.kind != Pooling::average) return 1.0f;
   if (p.count_include_pad) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
-  return static_cast<float>(taps_inside(p.window.h, oh) * taps_inside(p.window.w, ow));
+  return static_cast<float>(inside(p.window.h, oh).size() * inside(p.window.w, ow).size());
+}
+
+// Of so many terms a plain sum in float32 is as good as any.
+constexpr std::int64_t most_plain = 64;
+
+// The sum over one window of many taps, of squares for L2.
+inline float window_sum(const Pool2d& p, const float* x, Span rows, Span columns) {
+  LongSum sum;
+  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+    const float* in = x + row * p.window.w.input + columns.begin;
+    for (std::int64_t i = 0; i < columns.size(); i += W) {
+      const F v = load_some(in + i, lanes_at(i, columns.size()));
+      sum.add(p.kind == Pooling::l2 ? v * v : v);
+    }
+  }
+  return horizontal_sum(sum.total());
 }
 
 void forward(const Pool2d& p, const float* x, float* y) {
   const Axis &h = p.window.h, &w = p.window.w;
+  const bool plain = h.kernel * w.kernel <= most_plain;
   for (std::int64_t oh = 0; oh < h.output; ++oh) {
     float* out = y + oh * w.output;
-    for (std::int64_t ow = 0; ow < w.output; ++ow) out[ow] = 0.0f;
-    for (std::int64_t r = 0; r < h.kernel; ++r) {
+    for (std::int64_t ow = 0; ow < w.output; ++ow) {
+      out[ow] = plain ? 0.0f : window_sum(p, x, inside(h, oh), inside(w, ow));
+    }
+    for (std::int64_t r = 0; plain && r < h.kernel; ++r) {
       const std::int64_t ih = oh * h.stride + r * h.dilation - h.pad_start;
       if (ih < 0 || ih >= h.input) continue;
       for (std::int64_t s = 0; s < w.kernel; ++s) {
@@ -67,7 +97,15 @@ void forward(const Pool2d& p, const float* x, float* y) {
   }
 }
 
-void backward(const Pool2d& p, const float* dy, const float* x, const float* y, float* dx) {
+// What output `o` gives an element of its window.
+inline float share(const Pool2d& p, std::int64_t oh, std::int64_t ow, const float* dy, const float* y, float x) {
+  const std::int64_t o = oh * p.window.w.output + ow;
+  if (p.kind != Pooling::l2) return dy[o] / divisor(p, oh, ow);
+  // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
+  return y[o] != 0.0f ? dy[o] * (x / y[o]) : 0.0f;
+}
+
+void backward_plain(const Pool2d& p, const float* dy, const float* x, const float* y, float* dx) {
   const Axis &h = p.window.h, &w = p.window.w;
   for (std::int64_t i = 0; i < h.input * w.input; ++i) dx[i] = 0.0f;
   for (std::int64_t oh = 0; oh < h.output; ++oh) {
@@ -78,16 +116,24 @@ void backward(const Pool2d& p, const float* dy, const float* x, const float* y, 
         const Reach columns = reach(w, s);
         const std::int64_t start = ih * w.input + columns.start;
         for (std::int64_t ow = columns.first; ow < columns.last; ++ow) {
-          const std::int64_t o = oh * w.output + ow, i = start + ow * w.stride;
-          if (p.kind == Pooling::l2) {
-            // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
-            if (y[o] != 0.0f) dx[i] += dy[o] * (x[i] / y[o]);
-          } else {
-            dx[i] += dy[o] / divisor(p, oh, ow);
-          }
+          const std::int64_t i = start + ow * w.stride;
+          dx[i] += share(p, oh, ow, dy, y, x ? x[i] : 0.0f);
         }
       }
     }
+  }
+}
+
+void backward(const Pool2d& p, const float* dy, const float* x, const float* y, float* dx) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  if ((h.kernel / h.stride + 1) * (w.kernel / w.stride + 1) <= most_plain) return backward_plain(p, dy, x, y, dx);
+  for (std::int64_t i = 0; i < h.input * w.input; ++i) {
+    const Span rows = windows_over(h, i / w.input), columns = windows_over(w, i % w.input);
+    double sum = 0.0;
+    for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
+      for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) sum += share(p, oh, ow, dy, y, x ? x[i] : 0.0f);
+    }
+    dx[i] = static_cast<float>(sum);
   }
 }
 

@@ -12,14 +12,14 @@ __global__ void forward_kernel(Softmax p, Reals x, RealResults y) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     Classes<Plan> numbers(x, at, p.classes, p.inner);
     const float maximum = numbers.maximum();
-    float sum = 0.0f;
+    typename Plan::Sum own;
     if (p.logarithm) {
-      numbers.each([&](std::int64_t, float value) { sum += expf(value - maximum); });
-      const float shift = logf(Lanes::sum(sum));
+      numbers.each([&](std::int64_t, float value) { own.add(expf(value - maximum)); });
+      const float shift = logf(Lanes::sum(own.total()));
       numbers.each([&](std::int64_t c, float value) { write(y, at + c * p.inner, (value - maximum) - shift); });
     } else {
-      numbers.exponentiate(maximum, [&](std::int64_t, float, float power) { sum += power; });
-      sum = Lanes::sum(sum);
+      numbers.exponentiate(maximum, [&](std::int64_t, float, float power) { own.add(power); });
+      const float sum = Lanes::sum(own.total());
       numbers.each([&](std::int64_t c, float x_or_power) {
         write(y, at + c * p.inner, Classes<Plan>::exponential(x_or_power, maximum) / sum);
       });
@@ -32,12 +32,12 @@ __global__ void backward_kernel(Softmax p, Reals dy, Reals y, RealResults dx) {
   using Lanes = typename Plan::Lanes;
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
-    float sum = 0.0f;
+    typename Plan::Sum own;
     for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const std::int64_t j = at + c * p.inner;
-      sum += p.logarithm ? read(dy, j) : read(dy, j) * read(y, j);
+      own.add_product(read(dy, j), p.logarithm ? 1.0f : read(y, j));
     }
-    sum = Lanes::sum(sum);
+    const float sum = Lanes::sum(own.total());
     for (std::int64_t c = Lanes::first(); c < p.classes; c += Lanes::count) {
       const std::int64_t j = at + c * p.inner;
       const float slope = read(dy, j), result = read(y, j);

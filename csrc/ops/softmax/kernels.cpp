@@ -14,14 +14,14 @@ void forward_row(std::int64_t classes, bool logarithm, const float* x, float* y)
     top = larger(top, first_only(load_some(x + c, n), n, -infinity));
   }
   const float maximum = horizontal_max(top);
-  F sum = {};
+  LongSum sum;
   for (std::int64_t c = 0; c < classes; c += W) {
     const std::int64_t n = lanes_at(c, classes);
     const F e = exp(load_some(x + c, n) - maximum);
-    sum += first_only(e, n, 0.0f);
+    sum.add(first_only(e, n, 0.0f));
     if (!logarithm) store_some(y + c, e, n);
   }
-  const float total = horizontal_sum(sum);
+  const float total = horizontal_sum(sum.total());
   const float shift = logarithm ? __builtin_logf(total) : 0.0f;
   for (std::int64_t c = 0; c < classes; c += W) {
     const std::int64_t n = lanes_at(c, classes);
@@ -32,28 +32,29 @@ void forward_row(std::int64_t classes, bool logarithm, const float* x, float* y)
 void forward_columns(const Softmax& p, const float* x, float* y, std::int64_t n) {
   F maximum = broadcast(-infinity);
   for (std::int64_t c = 0; c < p.classes; ++c) maximum = larger(maximum, load_some(x + c * p.inner, n));
-  F sum = {};
+  LongSum sum;
   for (std::int64_t c = 0; c < p.classes; ++c) {
     const F e = exp(load_some(x + c * p.inner, n) - maximum);
-    sum += e;
+    sum.add(e);
     if (!p.logarithm) store_some(y + c * p.inner, e, n);
   }
+  const F total = sum.total();
   F shift = {};
-  for (int lane = 0; lane < W && p.logarithm; ++lane) shift[lane] = __builtin_logf(sum[lane]);
+  for (int lane = 0; lane < W && p.logarithm; ++lane) shift[lane] = __builtin_logf(total[lane]);
   for (std::int64_t c = 0; c < p.classes; ++c) {
     const std::int64_t at = c * p.inner;
-    store_some(y + at, p.logarithm ? load_some(x + at, n) - maximum - shift : load_some(y + at, n) / sum, n);
+    store_some(y + at, p.logarithm ? load_some(x + at, n) - maximum - shift : load_some(y + at, n) / total, n);
   }
 }
 
 void backward_row(std::int64_t classes, bool logarithm, const float* dy, const float* y, float* dx) {
-  F sum = {};
+  LongSum sum;
   for (std::int64_t c = 0; c < classes; c += W) {
     const std::int64_t n = lanes_at(c, classes);
     const F d = load_some(dy + c, n);
-    sum += logarithm ? d : d * load_some(y + c, n);
+    sum.add(logarithm ? d : d * load_some(y + c, n));
   }
-  const float total = horizontal_sum(sum);
+  const float total = horizontal_sum(sum.total());
   for (std::int64_t c = 0; c < classes; c += W) {
     const std::int64_t n = lanes_at(c, classes);
     const F d = load_some(dy + c, n), v = load_some(y + c, n);
@@ -62,14 +63,15 @@ void backward_row(std::int64_t classes, bool logarithm, const float* dy, const f
 }
 
 void backward_columns(const Softmax& p, const float* dy, const float* y, float* dx, std::int64_t n) {
-  F sum = {};
+  LongSum sum;
   for (std::int64_t c = 0; c < p.classes; ++c) {
     const F d = load_some(dy + c * p.inner, n);
-    sum += p.logarithm ? d : d * load_some(y + c * p.inner, n);
+    sum.add(p.logarithm ? d : d * load_some(y + c * p.inner, n));
   }
+  const F total = sum.total();
   for (std::int64_t c = 0; c < p.classes; ++c) {
     const F d = load_some(dy + c * p.inner, n), v = load_some(y + c * p.inner, n);
-    store_some(dx + c * p.inner, p.logarithm ? d - exp(v) * sum : v * (d - sum), n);
+    store_some(dx + c * p.inner, p.logarithm ? d - exp(v) * total : v * (d - total), n);
   }
 }
 

@@ -31,17 +31,16 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals 
     }
     Classes<Plan> logits(z, at, p.classes, p.inner);
     const float maximum = logits.maximum();
-    float sum = 0.0f, weighted = 0.0f, weighted_z = 0.0f;
+    typename Plan::Sum powers, weights, products;
     logits.exponentiate(maximum, [&](std::int64_t c, float shifted, float power) {
       const float t = target_of(p, label, at, c);
-      sum += power;
-      weighted += t;
+      powers.add(power);
+      weights.add(t);
       // A zero target takes no part, even of a class with logit −∞.
-      weighted_z += p.labels && t == 0.0f ? 0.0f : t * shifted;
+      products.add(p.labels && t == 0.0f ? 0.0f : t * shifted);
     });
-    sum = Lanes::sum(sum);
-    weighted = Lanes::sum(weighted);
-    weighted_z = Lanes::sum(weighted_z);
+    const float sum = Lanes::sum(powers.total()), weighted = Lanes::sum(weights.total());
+    const float weighted_z = Lanes::sum(products.total());
     float value = weighted * logf(sum) - weighted_z, factor = scale;
     if (p.gamma > 0.0f && weighted > 0.0f) {
       const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p

@@ -44,25 +44,26 @@ void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t
   const bool dense = p.distribution || p.smoothing > 0.0f;  // every class has a target, not only the label
   const float* target = p.distribution ? p.distribution + position * p.classes : nullptr;
   const float even = p.smoothing / static_cast<float>(p.classes);
-  F sum = {}, weighted_z = {}, weighted = {};
+  LongSum sum, weighted_z, weighted;
   for (std::int64_t c = 0; c < p.classes; c += W) {
     const std::int64_t n = lanes_at(c, p.classes);
     const F shifted = load_some(z + c, n) - maximum, e = exp(shifted);
-    sum += first_only(e, n, 0.0f);
+    sum.add(first_only(e, n, 0.0f));
     if (gradient) store_some(gradient + c, e, n);
     if (dense) {
       F t = broadcast(even);
       if (target) t = fma(load_some(target + c, n), broadcast(1.0f - p.smoothing), t);
       if (p.weight) t *= load_some(p.weight + c, n);
-      weighted += first_only(t, n, 0.0f);
-      weighted_z += first_only(t * shifted, n, 0.0f);
+      weighted.add(first_only(t, n, 0.0f));
+      weighted_z.add(first_only(t * shifted, n, 0.0f));
     }
   }
-  const float total = horizontal_sum(sum), log_total = __builtin_logf(total);
+  const float total = horizontal_sum(sum.total()), log_total = __builtin_logf(total);
+  const float dense_weight = dense ? horizontal_sum(weighted.total()) : 0.0f;
   const float label_weight = p.labels ? (1.0f - p.smoothing) * (p.weight ? p.weight[label] : 1.0f) : 0.0f;
-  const float all_weight = (dense ? horizontal_sum(weighted) : 0.0f) + label_weight;
+  const float all_weight = dense_weight + label_weight;
   float value = 0.0f, factor = scale;
-  if (dense) value = horizontal_sum(weighted) * log_total - horizontal_sum(weighted_z);
+  if (dense) value = dense_weight * log_total - horizontal_sum(weighted_z.total());
   if (p.labels) {
     float entropy = log_total - (label_logit - maximum);
     if (p.gamma > 0.0f) {
@@ -126,20 +127,23 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
                             : load_some(p.distribution + distribution_at + c * p.inner, n);
     return fma(hard, broadcast(1.0f - p.smoothing), even) * (p.weight ? p.weight[c] : 1.0f);
   };
-  F sum = {}, weighted = plain ? broadcast(1.0f) : F{}, weighted_z = {};
+  LongSum sums, weights, products;
+  F label_z = {};
   for (std::int64_t c = 0; c < p.classes; ++c) {
     const F shifted = load_some(from + c * step, n) - maximum, e = exp(shifted);
-    sum += e;
+    sums.add(e);
     if (plain) {
-      weighted_z = select(label == static_cast<std::int32_t>(c), shifted, weighted_z);
+      label_z = select(label == static_cast<std::int32_t>(c), shifted, label_z);
     } else {
       const F t = target(c);
-      weighted += t;
+      weights.add(t);
       // A zero target takes no part, even of a class with logit −∞.
-      weighted_z += p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted;
+      products.add(p.labels ? select(t == 0.0f, F{}, t * shifted) : t * shifted);
     }
     if (gradient) store_some(to + c * step, e, n);
   }
+  const F sum = sums.total(), weighted = plain ? broadcast(1.0f) : weights.total();
+  const F weighted_z = plain ? label_z : products.total();
   // A sum has the 1 that the largest logit contributes.
   F value = weighted * log(sum) - weighted_z, factor = broadcast(scale);
   for (std::int64_t lane = 0; lane < n && p.gamma > 0.0f; ++lane) {

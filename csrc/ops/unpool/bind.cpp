@@ -4,6 +4,7 @@
 #include "core/families.h"
 #include "core/geometry.h"
 #include "core/indices.h"
+#include "ops/pool/pool.h"
 #include "ops/unpool/check_indices.h"
 #include "ops/unpool/unpool.h"
 
@@ -43,6 +44,15 @@ void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x
 }
 
 namespace {
+
+// Its gradient is the sum of every block.
+void upsample_nearest2d_backward(const backend::Upsampling& p, std::int64_t planes, backend::Reals dy,
+                                 backend::RealResults dx) {
+  const auto axis = [](std::int64_t small, std::int64_t scale) {
+    return Axis{small * scale, scale, scale, 0, 0, 1, small};
+  };
+  backend::pool2d_forward({{axis(p.height, p.scale_h), axis(p.width, p.scale_w)}, Pooling::sum}, planes, dy, dx);
+}
 
 void check_plane(const Arguments& args, Pair size) {
   check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
@@ -146,8 +156,7 @@ void bind_unpool(py::module_& m) {
   m.def(
       "upsample_nearest2d_backward",
       [](py::object dy, Pair scale, py::object out) {
-        return upsample("upsample_nearest2d_backward", backend::upsample_nearest2d_backward, false, dy, scale, {0, 0},
-                        out);
+        return upsample("upsample_nearest2d_backward", upsample_nearest2d_backward, false, dy, scale, {0, 0}, out);
       },
       arg("dy"), arg("scale_factor"), arg("out"));
   m.def(

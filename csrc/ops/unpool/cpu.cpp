@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <vector>
 
 #include "core/parallel.h"
 #include "ops/unpool/unpool.h"
@@ -19,15 +20,40 @@ bool all_below(const std::int32_t* indices, int64_t count, int64_t limit) {
   return outside == 0;
 }
 
+// Of so many terms a sum in float32 is as good as any.
+constexpr int64_t most_plain = 64;
+
+bool more_than_plain(int64_t in, int64_t out, const std::int32_t* indices) {
+  std::vector<std::uint8_t> hits(out);
+  for (int64_t i = 0; i < in; ++i) {
+    std::uint8_t& at = hits[indices[i]];
+    if (++at > most_plain) return true;
+  }
+  return false;
+}
+
+void scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
+  std::memset(y, 0, out * sizeof(float));
+  int64_t rounded = 0;  // additions to what is not zero, and so not exact
+  for (int64_t i = 0; i < in; ++i) {
+    const float before = y[indices[i]];
+    rounded += before != 0.0f;
+    y[indices[i]] = before + x[i];
+  }
+  // Pooling repeats an index in as many windows as overlap; others may repeat it without end.
+  if (rounded <= most_plain || !more_than_plain(in, out, indices)) return;
+  std::vector<double> sums(out);
+  for (int64_t i = 0; i < in; ++i) sums[indices[i]] += x[i];
+  for (int64_t e = 0; e < out; ++e) y[e] = static_cast<float>(sums[e]);
+}
+
 }  // namespace
 
 bool scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
     if (!all_below(indices + plane * in, in, out)) return inside.store(false);
-    float* to = y + plane * out;
-    std::memset(to, 0, out * sizeof(float));
-    for (int64_t i = plane * in; i < (plane + 1) * in; ++i) to[indices[i]] += x[i];
+    scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out);
   });
   return inside;
 }
@@ -50,22 +76,6 @@ void upsample_nearest2d(const Upsampling& p, int64_t planes, const float* x, flo
       float* to = y + plane * out + h * p.scale_h * width;
       for (int64_t w = 0; w < p.width; ++w) std::fill_n(to + w * p.scale_w, p.scale_w, from[w]);
       for (int64_t r = 1; r < p.scale_h; ++r) std::memcpy(to + r * width, to, width * sizeof(float));
-    }
-  });
-}
-
-void upsample_nearest2d_backward(const Upsampling& p, int64_t planes, const float* dy, float* dx) {
-  const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
-  parallel_planes(planes, out, [&](int64_t plane) {
-    for (int64_t h = 0; h < p.height; ++h) {
-      float* to = dx + plane * in + h * p.width;
-      std::fill_n(to, p.width, 0.0f);
-      for (int64_t r = 0; r < p.scale_h; ++r) {
-        const float* from = dy + plane * out + (h * p.scale_h + r) * width;
-        for (int64_t w = 0; w < p.width; ++w) {
-          for (int64_t s = 0; s < p.scale_w; ++s) to[w] += from[w * p.scale_w + s];
-        }
-      }
     }
   });
 }

@@ -12,12 +12,16 @@ constexpr int scatter_chunk = 4096;  // elements of a plane that one block colle
 
 // y[indices[i]] += x[i] in the order of i, for a chunk of one plane. Indices may repeat, and sums must not depend on
 // the order of the threads: in each round the first of the inputs that are left adds to its element. Where nothing
-// repeats, as in pooling without overlap, one round is all.
+// repeats, as in pooling without overlap, one round is all. What is left after `most_rounds` of them is a long sum,
+// which the whole block takes in float64, an element after the other.
+constexpr int most_rounds = 64;
+
 __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, Reals x, const std::int32_t* indices,
                                RealResults y) {
   const Shared<float> sums = dynamic_shared<float>();
   const Shared<int> done = shared_cast<int>(sums + scatter_chunk);  // the last input added to each element
   const Shared<int> next = done + scatter_chunk;                    // the first of those that are left
+  DIP_SHARED_ARRAY(double, partial, threads_per_block);
   const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * scatter_chunk;
   const int size = static_cast<int>(out - begin < scatter_chunk ? out - begin : scatter_chunk);
   const int first = static_cast<int>(threadIdx.x);
@@ -27,13 +31,15 @@ __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, Re
     done[e] = -1;
     next[e] = in;
   }
-  for (bool left = true; left;) {
+  bool left = true;
+  for (int round = 0; left; ++round) {
     __syncthreads();
     for (int i = first; i < in; i += threads_per_block) {
       const std::int64_t e = indices[i] - begin;  // an index outside the plane is in no chunk
       if (e >= 0 && e < size && i > done[e]) atomic_min(next + e, i);
     }
     __syncthreads();
+    if (round == most_rounds) break;
     bool any = false;
     for (int i = first; i < in; i += threads_per_block) {
       const std::int64_t e = indices[i] - begin;
@@ -49,6 +55,20 @@ __global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, Re
       done[e] = next[e];
       next[e] = in;
     }
+  }
+  for (int e = 0; left && e < size; ++e) {
+    if (next[e] == in) continue;
+    double own = 0.0;
+    for (int i = first; i < in; i += threads_per_block) {
+      if (indices[i] - begin == e) own += read(x, plane * in + i);
+    }
+    partial[first] = own;
+    for (int half = threads_per_block / 2; half > 0; half /= 2) {
+      __syncthreads();
+      if (first < half) partial[first] += partial[first + half];
+    }
+    if (first == 0) sums[e] = static_cast<float>(static_cast<double>(partial[0]));
+    __syncthreads();
   }
   for (int e = first; e < size; e += threads_per_block) write(y, plane * out + begin + e, sums[e]);
 }
@@ -67,20 +87,6 @@ __global__ void nearest_kernel(Upsampling p, std::int64_t count, Reals x, RealRe
     return read(x, (plane * p.height + row / p.scale_h) * p.width + column / p.scale_w);
   };
   stream_elements(count, at, [=](std::int64_t i, float value) { write(y, i, value); });
-}
-
-__global__ void nearest_backward_kernel(Upsampling p, std::int64_t count, Reals dy, RealResults dx) {
-  const std::int64_t width = p.width * p.scale_w;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t column = i % p.width, row = i / p.width;  // rows of all planes
-    float sum = 0.0f;
-    for (std::int64_t r = 0; r < p.scale_h; ++r) {
-      for (std::int64_t s = 0; s < p.scale_w; ++s) {
-        sum += read(dy, (row * p.scale_h + r) * width + column * p.scale_w + s);
-      }
-    }
-    write(dx, i, sum);
-  }
 }
 
 __global__ void nails_kernel(Upsampling p, std::int64_t count, Reals x, RealResults y) {
@@ -129,10 +135,6 @@ bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals
 
 void upsample_nearest2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {
   launch_stream(nearest_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
-}
-
-void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx) {
-  launch_elements(nearest_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
 }
 
 void bed_of_nails2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {

@@ -1,7 +1,8 @@
 """Activation functions and their gradients. Every gradient is computed from the result y = f(x).
 
 All take float32 arrays of any shape and return a new array of that shape, or write into `out` (which may be the input
-itself). Wrong dtypes raise TypeError, wrong shapes and parameters ValueError. NaN gives NaN.
+itself). Wrong dtypes raise TypeError, wrong shapes and parameters ValueError. NaN gives NaN; a gradient is NaN where y
+is, and 0 where the activation is flat (step; relu where y ≤ 0), whatever dy is there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""2-D convolution (a cross-correlation, as in every deep learning library) and its gradients."""
+"""2-D convolution (a cross-correlation, as in every deep learning library) and its gradients.
+
+A tap that falls on padding adds nothing: an infinite or NaN number spoils only the results that it meets, in every
+kernel alike.
+"""
 
 from __future__ import annotations
 

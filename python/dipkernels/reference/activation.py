@@ -10,6 +10,12 @@ import numpy.typing as npt
 from dipkernels.reference.geometry import Float64
 
 
+def _where_flat(dy: Any, y: Any, flat: Any) -> Float64:
+    """dy; 0 where `flat`, whatever dy; NaN where y is NaN."""
+    y = np.asarray(y, np.float64)
+    return np.where(np.isnan(y), y, np.where(flat, 0.0, np.asarray(dy, np.float64)))
+
+
 def step(x: Any) -> Float64:
     """1 where x > 0, else 0."""
     x = np.asarray(x, np.float64)
@@ -18,7 +24,7 @@ def step(x: Any) -> Float64:
 
 def step_backward(dy: Any, y: Any) -> Float64:
     """Zero."""
-    return np.asarray(dy, np.float64) * 0.0
+    return _where_flat(dy, y, np.ones(np.shape(y), bool))
 
 
 def sigmoid(x: Any) -> Float64:
@@ -52,7 +58,7 @@ def relu(x: Any) -> Float64:
 
 def relu_backward(dy: Any, y: Any) -> Float64:
     """dy where y > 0."""
-    return np.asarray(dy, np.float64) * (np.asarray(y) > 0)
+    return _where_flat(dy, y, np.asarray(y) <= 0)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Float64:
@@ -63,7 +69,8 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Float64:
 
 def leaky_relu_backward(dy: Any, y: Any, negative_slope: float = 0.01) -> Float64:
     """dy where y > 0, else negative_slope·dy."""
-    return np.asarray(dy, np.float64) * np.where(np.asarray(y) > 0, 1.0, np.float64(np.float32(negative_slope)))
+    y, slope = np.asarray(y, np.float64), np.float64(np.float32(negative_slope))
+    return np.asarray(dy, np.float64) * np.where(y > 0, 1.0, np.where(y <= 0, slope, y))
 
 
 def elu(x: Any, alpha: float = 1.0) -> Float64:

@@ -1,4 +1,4 @@
-"""Oracles of the 2-D convolution."""
+"""Oracles of the 2-D convolution. A tap on the padding adds nothing, whatever its weight, infinite or NaN."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def conv2d(
     """y[n, k] = Σ over channels and taps of weight · x, plus bias, through the activation."""
     x, weight = np.asarray(x, np.float64), np.asarray(weight, np.float64)
     windows = Windows(x.shape, weight.shape[2:], stride, padding, dilation, rounding)
-    padded = windows.pad(x)
     y = np.zeros((x.shape[0], weight.shape[0], *windows.output))
     for filters, channels in _grouped(weight.shape, groups):
-        for r, s, (rows, columns) in windows.taps():
-            y[:, filters] += np.einsum("nchw,kc->nkhw", padded[:, channels, rows, columns], weight[filters, :, r, s])
+        for r, s, outputs, inputs in windows.meetings():
+            from_x, to_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            y[to_y] += np.einsum("nchw,kc->nkhw", x[from_x], weight[filters, :, r, s])
     if bias is not None:
         y += np.asarray(bias, np.float64)[:, None, None]
     return apply_activation(y, activation)
@@ -56,11 +56,12 @@ def conv2d_backward_data(
     """Every dy goes back to the elements it was computed from, times their weight."""
     dy, weight = np.asarray(dy, np.float64), np.asarray(weight, np.float64)
     windows = Windows(tuple(input_size), weight.shape[2:], stride, padding, dilation, rounding)
-    dx = windows.pad(np.zeros(tuple(input_size)))
+    dx = np.zeros(tuple(input_size))
     for filters, channels in _grouped(weight.shape, groups):
-        for r, s, (rows, columns) in windows.taps():
-            dx[:, channels, rows, columns] += np.einsum("nkhw,kc->nchw", dy[:, filters], weight[filters, :, r, s])
-    return windows.crop(dx)
+        for r, s, outputs, inputs in windows.meetings():
+            to_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            dx[to_x] += np.einsum("nkhw,kc->nchw", dy[from_y], weight[filters, :, r, s])
+    return dx
 
 
 def conv2d_backward_weight(
@@ -77,11 +78,11 @@ def conv2d_backward_weight(
     """The gradient of every position, summed into the one set of weights."""
     dy, x = np.asarray(dy, np.float64), np.asarray(x, np.float64)
     windows = Windows(x.shape, weight_size[2:], stride, padding, dilation, rounding)
-    padded = windows.pad(x)
     dweight = np.zeros(tuple(weight_size))
     for filters, channels in _grouped(weight_size, groups):
-        for r, s, (rows, columns) in windows.taps():
-            dweight[filters, :, r, s] = np.einsum("nkhw,nchw->kc", dy[:, filters], padded[:, channels, rows, columns])
+        for r, s, outputs, inputs in windows.meetings():
+            from_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            dweight[filters, :, r, s] = np.einsum("nkhw,nchw->kc", dy[from_y], x[from_x])
     return dweight
 
 

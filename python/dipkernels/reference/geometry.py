@@ -77,3 +77,20 @@ class Windows:
                     for tap, d, o, step in zip((r, s), self.dilation, self.output, self.stride, strict=True)
                 )
                 yield r, s, (rows, columns)
+
+    def meetings(self) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
+        """For each tap (r, s) the windows in which it meets x, as slices of the output, and where, as slices of x.
+
+        A tap on the padding meets nothing: what it would be multiplied with does not matter, be it infinite or NaN.
+        """
+        for r in range(self.kernel[0]):
+            for s in range(self.kernel[1]):
+                outputs, inputs = [], []
+                for axis, tap in enumerate((r, s)):
+                    step, shift = self.stride[axis], tap * self.dilation[axis] - self.padding[axis][0]
+                    first = max(0, -(shift // step))
+                    last = max(first, min(self.output[axis], (self.size[axis] - 1 - shift) // step + 1))
+                    outputs.append(slice(first, last))
+                    start = first * step + shift
+                    inputs.append(slice(start, max(start + (last - first) * step - step + 1, start), step))
+                yield r, s, (outputs[0], outputs[1]), (inputs[0], inputs[1])
