@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include "core/arguments.h"
 #include "core/check.h"
 #include "core/families.h"
 #include "core/geometry.h"
@@ -34,9 +35,10 @@ py::typing::Dict<py::str, py::str> build_info() {
 }
 
 std::int64_t output_size(const std::string& op, const std::string& axis, std::int64_t input, std::int64_t kernel_size,
-                         std::int64_t stride, dip::Pair padding, std::int64_t dilation, const std::string& rounding) {
+                         std::int64_t stride, dip::Pair padding, std::int64_t dilation, py::object rounding) {
+  const dip::Arguments args(op.c_str());
   return dip::output_size(op.c_str(), axis.c_str(), {input, kernel_size, stride, padding[0], padding[1], dilation, 0},
-                          rounding);
+                          args.text(rounding, "rounding"));
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ every_case = pytest.mark.parametrize("case", ALL, ids=str)
 
 def run(module: Any, case: Case, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The results of a case, as a tuple; for operators that work in place, what they updated."""
-    results = getattr(module, case.op)(*args, **case.kwargs)
+    # Lists are of states, which the operator updates.
+    kwargs = {name: copy.deepcopy(value) if isinstance(value, list) else value for name, value in case.kwargs.items()}
+    results = getattr(module, case.op)(*args, **kwargs)
     if case.in_place:
         assert results is None
         return tuple(args[i] for i in case.in_place)

@@ -93,8 +93,13 @@ class Arguments {
   // A class index or a distribution: whichever of the dtypes the array has.
   Array input_of(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes) const;
 
-  // int64 class indices; int32 ones are widened.
+  // Class indices of any integer dtype, as int64.
   Array labels(py::handle object, const char* name, const char* layout) const;
+  // The same, or an array of float32 as it is.
+  Array labels_or_reals(py::handle object, const char* name, const char* layout) const;
+
+  // int32 indices into planes of `limit` elements; int64 ones are checked, IndexError for one outside, and narrowed.
+  Array indices(py::handle object, const char* name, const char* layout, std::int64_t limit) const;
 
   // `out`, checked (dtype, shape, contiguous, writeable), or a new array where it is None.
   Array output(py::handle out, const char* name, const Shape& shape, DType dtype = DType::float32) const;
@@ -105,12 +110,20 @@ class Arguments {
   // Results must not overlap what they are computed from; element-wise operators allow the very same array.
   void check_apart(Array& out, Array& in, const char* in_name, bool same_allowed = false) const;
 
+  // Scalars, of whatever Python or NumPy type holds one without a loss. TypeError for other objects, ValueError for
+  // numbers that are too large; the operator checks what range they must be in.
+  std::int64_t integer(py::handle object, const char* name) const;
+  std::uint64_t natural(py::handle object, const char* name) const;  // from 0 to 2⁶⁴ − 1
+  double real(py::handle object, const char* name) const;
+  bool flag(py::handle object, const char* name) const;
+  std::string text(py::handle object, const char* name) const;
+
   void check_shape(const Array& array, const char* name, const Shape& expected) const;
 
   // What a product of these arguments takes to be as exact as was asked. Numbers of 16 bits have no more than 11
   // significant ones, so Precision::medium multiplies them without an error.
-  Precision precision(const std::string& name) const {
-    const Precision asked = make_precision(op_, name);
+  Precision precision(py::handle name) const {
+    const Precision asked = make_precision(op_, text(name, "precision"));
     return storage_ == DType::float32 ? asked : Precision::medium;
   }
 
@@ -121,6 +134,9 @@ class Arguments {
   // The array as it is, of one of these dtypes; on the GPU 16 bits for float32 where `may_widen`.
   Array take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
              bool may_widen) const;
+
+  Array as_labels(Array array) const;
+  void check_long_indices(Array& array, const char* name, std::int64_t limit) const;
 
   // Checks the number of dimensions.
   void check_layout(const Shape& shape, const char* name, const char* layout) const;

@@ -234,9 +234,15 @@ Array Arguments::take(py::handle object, const char* name, const char* layout, s
   return array;
 }
 
-Array Arguments::labels(py::handle object, const char* name, const char* layout) const {
-  Array array = input_of(object, name, layout, {DType::int64, DType::int32});
+Array Arguments::as_labels(Array array) const {
   return array.dtype() == DType::int64 ? array : converted(array, DType::int64);
+}
+
+Array Arguments::indices(py::handle object, const char* name, const char* layout, std::int64_t limit) const {
+  Array array = input_of(object, name, layout, {DType::int32, DType::int64});
+  if (array.dtype() == DType::int32) return array;
+  check_long_indices(array, name, limit);
+  return converted(array, DType::int32);
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {

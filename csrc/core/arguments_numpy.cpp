@@ -11,6 +11,12 @@ py::dtype numpy_dtype(DType dtype) {
   switch (dtype) {
     case DType::int32: return py::dtype::of<std::int32_t>();
     case DType::int64: return py::dtype::of<std::int64_t>();
+    case DType::int16: return py::dtype::of<std::int16_t>();
+    case DType::int8: return py::dtype::of<std::int8_t>();
+    case DType::uint8: return py::dtype::of<std::uint8_t>();
+    case DType::uint16: return py::dtype::of<std::uint16_t>();
+    case DType::uint32: return py::dtype::of<std::uint32_t>();
+    case DType::uint64: return py::dtype::of<std::uint64_t>();
     default: return py::dtype::of<float>();
   }
 }
@@ -96,10 +102,16 @@ Array Arguments::take(py::handle object, const char* name, const char* layout, s
                           name_of(*dtypes.begin()), "\")"));
 }
 
-Array Arguments::labels(py::handle object, const char* name, const char* layout) const {
-  Array array = input_of(object, name, layout, {DType::int64, DType::int32});
+Array Arguments::as_labels(Array array) const {
   if (array.dtype() == DType::int64) return array;
   return Array(array.object().attr("astype")(numpy_dtype(DType::int64)), DType::int64, array.shape());
+}
+
+Array Arguments::indices(py::handle object, const char* name, const char* layout, std::int64_t limit) const {
+  Array array = input_of(object, name, layout, {DType::int32, DType::int64});
+  if (array.dtype() == DType::int32) return array;
+  check_long_indices(array, name, limit);
+  return Array(array.object().attr("astype")(numpy_dtype(DType::int32)), DType::int32, array.shape());
 }
 
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {

@@ -33,9 +33,11 @@ __global__ void convert_kernel(std::int64_t count, Reals from, RealResults to) {
       count, [=](std::int64_t i) { return read(from, i); }, [=](std::int64_t i, float value) { write(to, i, value); });
 }
 
-__global__ void widen_kernel(std::int64_t count, const std::int32_t* from, std::int64_t* to) {
+template <class From, class To>
+__global__ void convert_integers_kernel(std::int64_t count, const From* from, To* to) {
   stream_elements(
-      count, [=](std::int64_t i) { return from[i]; }, [=](std::int64_t i, std::int32_t value) { to[i] = value; });
+      count, [=](std::int64_t i) { return from[i]; },
+      [=](std::int64_t i, From value) { to[i] = static_cast<To>(value); });
 }
 
 bool is_real(DType dtype) {
@@ -45,6 +47,25 @@ bool is_real(DType dtype) {
 template <class T>
 void copy_as(const Layout& layout, std::int64_t count, const void* from, void* to) {
   launch_stream(copy_kernel<T>, count, layout, count, static_cast<const T*>(from), static_cast<T*>(to));
+}
+
+template <class From, class To>
+void convert_integers(void* to, const void* from, std::int64_t count) {
+  launch_stream(convert_integers_kernel<From, To>, count, count, static_cast<const From*>(from), static_cast<To*>(to));
+}
+
+// Whether there is such a conversion.
+bool widen(void* to, const void* from, DType from_dtype, std::int64_t count) {
+  switch (from_dtype) {
+    case DType::int8: convert_integers<std::int8_t, std::int64_t>(to, from, count); return true;
+    case DType::int16: convert_integers<std::int16_t, std::int64_t>(to, from, count); return true;
+    case DType::int32: convert_integers<std::int32_t, std::int64_t>(to, from, count); return true;
+    case DType::uint8: convert_integers<std::uint8_t, std::int64_t>(to, from, count); return true;
+    case DType::uint16: convert_integers<std::uint16_t, std::int64_t>(to, from, count); return true;
+    case DType::uint32: convert_integers<std::uint32_t, std::int64_t>(to, from, count); return true;
+    case DType::uint64: convert_integers<std::uint64_t, std::int64_t>(to, from, count); return true;
+    default: return false;
+  }
 }
 
 }  // namespace
@@ -59,6 +80,7 @@ void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t c
     layout.strides[axis] = strides[axis];
   }
   switch (bytes) {
+    case 1: copy_as<std::uint8_t>(layout, count, from, to); break;
     case 2: copy_as<std::uint16_t>(layout, count, from, to); break;
     case 4: copy_as<std::uint32_t>(layout, count, from, to); break;
     default: copy_as<std::uint64_t>(layout, count, from, to); break;
@@ -80,9 +102,9 @@ void in_float32(RealResults y, std::int64_t count, const std::function<void(floa
 }
 
 void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count) {
-  if (from_dtype == DType::int32 && to_dtype == DType::int64) {
-    return launch_stream(widen_kernel, count, count, static_cast<const std::int32_t*>(from),
-                         static_cast<std::int64_t*>(to));
+  if (to_dtype == DType::int64 && widen(to, from, from_dtype, count)) return;
+  if (to_dtype == DType::int32 && from_dtype == DType::int64) {
+    return convert_integers<std::int64_t, std::int32_t>(to, from, count);
   }
   if (!is_real(from_dtype) || !is_real(to_dtype)) throw std::logic_error("a conversion between dtypes that has none");
   launch_stream(convert_kernel, count, count, Reals(from, from_dtype), RealResults(to, to_dtype));

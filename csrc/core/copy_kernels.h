@@ -14,7 +14,7 @@ void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t c
                   const Shape& strides);
 
 // to[i] = from[i], rounded to the nearest number of the other dtype, ties to even. Between the three dtypes of real
-// numbers, and from int32 to int64.
+// numbers, from other integers to int64, and from int64 to int32, whose numbers must fit.
 void convert(void* to, DType to_dtype, const void* from, DType from_dtype, std::int64_t count);
 
 // The numbers of an array in float32: it, or a widened copy.

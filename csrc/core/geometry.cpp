@@ -20,16 +20,19 @@ std::string remedies(const Axis& axis, std::int64_t reach) {
 }  // namespace
 
 std::int64_t output_size(const char* op, const char* axis_name, const Axis& a, const std::string& rounding) {
-  check(rounding == "exact" || rounding == "floor", op, ": rounding must be \"exact\" or \"floor\", got \"", rounding,
-        "\"");
-  check(a.input >= 1 && a.input <= largest, op, ": ", axis_name, " of the input must be at least 1, got ", a.input);
-  check(a.kernel >= 1 && a.kernel <= largest, op, ": kernel_size along ", axis_name, " must be at least 1, got ",
-        a.kernel);
-  check(a.stride >= 1 && a.stride <= largest, op, ": stride along ", axis_name, " must be at least 1, got ", a.stride);
+  check(rounding == "exact" || rounding == "floor" || rounding == "ceil", op,
+        ": rounding must be \"exact\", \"floor\" or, in pooling, \"ceil\", got \"", rounding, "\"");
+  const auto check_size = [&](std::int64_t value, const char* name, const char* of) {
+    if (value >= 1 && value <= largest) return;
+    fail(op, ": ", name, of, axis_name, value < 1 ? " must be at least 1, got " : " must be at most 2^40, got ", value);
+  };
+  check_size(a.input, "the input's size", " along ");
+  check_size(a.kernel, "kernel_size", " along ");
+  check_size(a.stride, "stride", " along ");
   check(a.dilation >= 1 && a.dilation <= largest / a.kernel, op, ": dilation along ", axis_name,
         " must be at least 1 and keep the window below 2^40, got ", a.dilation);
   check(a.pad_start >= 0 && a.pad_end >= 0 && a.pad_start <= largest && a.pad_end <= largest, op, ": padding along ",
-        axis_name, " must be at least 0, got (", a.pad_start, ", ", a.pad_end, ")");
+        axis_name, " must be from 0 to 2^40, got (", a.pad_start, ", ", a.pad_end, ")");
   const std::int64_t span = a.dilation * (a.kernel - 1) + 1;
   const std::int64_t reach = a.input + a.pad_start + a.pad_end - span;
   check(reach >= 0, op, ": a window of ", span, " (kernel_size ", a.kernel, ", dilation ", a.dilation,
@@ -39,7 +42,10 @@ std::int64_t output_size(const char* op, const char* axis_name, const Axis& a, c
          a.pad_start, ", ", a.pad_end, "), dilation ", a.dilation, " give the output size ", reach, "/", a.stride,
          " + 1, which is no whole number; ", remedies(a, reach));
   }
-  return reach / a.stride + 1;
+  const std::int64_t output = reach / a.stride + 1;
+  // One more window for the end of the input, unless it would begin beyond that.
+  const bool one_more = rounding == "ceil" && reach % a.stride != 0 && output * a.stride < a.input + a.pad_start;
+  return output + one_more;
 }
 
 Window2d make_window(const char* op, Pair input, Pair kernel, Pair stride, const Padding& padding, Pair dilation,

@@ -13,7 +13,8 @@ using Pair = std::array<std::int64_t, 2>;  // (height, width)
 using Padding = std::array<Pair, 2>;       // ((top, bottom), (left, right))
 
 // Checks the axis and returns its output size. `rounding` is "exact" (a division with a remainder is an error that
-// names what would fit) or "floor" (the end of the input that no window reaches is left out).
+// names what would fit), "floor" (the end of the input that no window reaches is left out) or "ceil" (one more window
+// takes what there is of it).
 std::int64_t output_size(const char* op, const char* axis_name, const Axis& axis, const std::string& rounding);
 
 Window2d make_window(const char* op, Pair input, Pair kernel, Pair stride, const Padding& padding, Pair dilation,

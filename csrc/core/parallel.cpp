@@ -192,7 +192,7 @@ int num_threads() {
   return get_state().threads;
 }
 
-void set_num_threads(int count) {
+void set_num_threads(std::int64_t count) {
   check(count >= 1 && count <= 256, "set_num_threads: count must be from 1 to 256, got ", count);
   State& s = get_state();
   std::lock_guard<std::mutex> lock(s.busy);

@@ -6,7 +6,7 @@
 namespace dip::cpu {
 
 int num_threads();
-void set_num_threads(int count);  // ValueError outside 1..256
+void set_num_threads(std::int64_t count);  // ValueError outside 1..256
 
 using Task = void (*)(const void* context, std::int64_t index);
 void run_parallel(std::int64_t count, Task task, const void* context);

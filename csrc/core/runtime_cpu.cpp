@@ -1,6 +1,7 @@
 // Threads and instruction sets, for Python.
 #include <pybind11/stl.h>
 
+#include "core/arguments.h"
 #include "core/families.h"
 #include "core/isa.h"
 #include "core/memory.h"
@@ -12,10 +13,13 @@ void bind_runtime(pybind11::module_& m) {
   namespace py = pybind11;
   m.def("isa", cpu::isa_name);
   m.def("available_isas", cpu::available_isas);
-  m.def("set_isa", cpu::set_isa, py::arg("name"));
+  m.def("set_isa", [](py::object name) { cpu::set_isa(Arguments("set_isa").text(name, "name")); }, py::arg("name"));
   m.def("free_memory", cpu::free_kept_memory);
   m.def("num_threads", cpu::num_threads);
-  m.def("set_num_threads", cpu::set_num_threads, py::arg("count"));
+  m.def(
+      "set_num_threads",
+      [](py::object count) { cpu::set_num_threads(Arguments("set_num_threads").integer(count, "count")); },
+      py::arg("count"));
 }
 
 }  // namespace dip

@@ -9,7 +9,7 @@
 
 namespace dip {
 
-enum class DType { float32, float64, float16, bfloat16, int32, int64 };
+enum class DType { float32, float64, float16, bfloat16, int32, int64, int16, int8, uint8, uint16, uint32, uint64 };
 
 const char* name_of(DType dtype);
 std::int64_t size_of(DType dtype);

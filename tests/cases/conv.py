@@ -53,6 +53,10 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "images_dilated": ((21, 6, 8, 9), (13, 6, 3, 2), 1, 2, (2, 3), 1, "exact"),
     "images_groups": ((64, 6, 7, 6), (9, 2, 3, 3), 1, 1, 1, 3, "exact"),
     "images_pixel": ((50, 12, 2, 2), (6, 12, 2, 2), 1, 0, 1, 1, "exact"),
+    "same": ((2, 3, 9, 10), (4, 3, 3, 4), (2, 3), "same", 1, 1, "exact"),
+    "same_dilated": ((2, 16, 9, 8), (17, 16, 4, 3), 1, "same", (2, 3), 1, "exact"),
+    "same_stride_over_kernel": ((2, 3, 9, 10), (4, 3, 2, 1), 3, "same", 1, 1, "exact"),
+    "valid": ((2, 3, 9, 10), (4, 3, 3, 4), 1, "valid", 1, 1, "exact"),
     "empty_batch": ((0, 3, 8, 8), (4, 3, 3, 3), 1, 1, 1, 1, "exact"),
 }
 

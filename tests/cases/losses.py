@@ -42,6 +42,14 @@ def _msle_gradient_bound(expected: Any, x: Any, target: Any, reduction: str) -> 
     return 2 * _logarithm_error(x, target) / (x + 1) / scale + _gradient_bound(expected)
 
 
+def _squared_hinge_gradient_bound(expected: Any, scores: Any, target: Any, *, margin: float, **kwargs: Any) -> Any:
+    # s_j − s_y + margin is rounded twice, by up to u of what is subtracted; the label has the sum of all classes' slopes.
+    error = 2 * UNIT * (2 * np.abs(scores).max() + margin) * 2 * kwargs["weight"].max()
+    scale = 1 / len(scores) if kwargs["reduction"] == "mean" else 1.0
+    terms = np.where(np.arange(scores.shape[1]) == target[:, None], scores.shape[1], 1)
+    return scale * error * terms + _gradient_bound(expected)
+
+
 CASES = []
 for shape in [(4, 5), (3, 2, 7, 5), (1,), (20000,)]:
     x, target = normal(*shape), normal(*shape, seed=1)
@@ -53,10 +61,12 @@ for shape in [(4, 5), (3, 2, 7, 5), (1,), (20000,)]:
         ("smooth_l1_loss", (x, target), {}),
         ("smooth_l1_loss", (x, target), {"beta": 0.25}),
         ("smooth_l1_loss", (x, target), {"beta": 0.0}),
+        ("huber_loss", (x, target), {}),
+        ("huber_loss", (x, target), {"delta": 0.3}),
     ]:
         for reduction in ("mean", "sum", "none"):
             kwargs = {**arguments, "reduction": reduction}
-            label = f"{'x'.join(map(str, shape))}-{reduction}-{arguments.get('beta', '')}"
+            label = f"{'x'.join(map(str, shape))}-{reduction}-{''.join(map(str, arguments.values()))}"
             bounds = (_msle_bound, _msle_gradient_bound) if name == "msle_loss" else (_loss_bound, _gradient_bound)
             CASES += [
                 Case(name, label, arrays, kwargs, bounds[:1]),
@@ -82,6 +92,20 @@ for n, c in [(5, 10), (1, 2), (40, 100)]:
                 (scores, target.astype(np.int32)),
                 kwargs,
                 (_loss_bound, _gradient_bound),
+            ),
+            Case(
+                "hinge_loss",
+                f"{n}x{c}-{reduction}-squared",
+                (scores, target.astype(np.int8)),
+                {**kwargs, "p": 2},
+                (_loss_bound,),
+            ),
+            Case(
+                "hinge_loss_with_grad",
+                f"{n}x{c}-{reduction}-squared-weight",
+                (scores, target.astype(np.uint8)),
+                {**kwargs, "p": 2, "margin": 1.5, "weight": np.abs(normal(c, seed=6))},
+                (_loss_bound, _squared_hinge_gradient_bound),
             ),
             Case("probability_loss", f"{n}x{c}-{reduction}", (probabilities, positions), kwargs, (_loss_bound,)),
             Case(

@@ -10,17 +10,35 @@ from cases.case import UNIT, Case, normal
 
 _shapes = [(3, 4), (1,), (20001,), (0,), (2, 3, 5, 5)]
 _rules: dict[str, tuple[int, list[dict[str, Any]]]] = {
-    "gradient_descent_step": (0, [{"lr": 0.1}, {"lr": 0.1, "weight_decay": 0.01}]),
-    "momentum_step": (1, [{"lr": 0.1}, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01}]),
-    "nesterov_step": (1, [{"lr": 0.1}, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01}]),
-    "adagrad_step": (1, [{}, {"lr": 0.1, "eps": 1e-3, "weight_decay": 0.01}]),
-    "adadelta_step": (2, [{}, {"lr": 0.5, "rho": 0.95, "eps": 1e-4, "weight_decay": 0.01}]),
+    "gradient_descent_step": (
+        0,
+        [
+            {"lr": 0.1},
+            {"lr": 0.1, "weight_decay": 0.01},
+            {"lr": 0.1, "clip_norm": 20.0},
+            {"lr": 0.1, "clip_norm": 1e6},
+            {"lr": [0.1, 0.0, 0.2, 0.3, 0.4], "weight_decay": (0.0, 0.1, 0.0, 0.2, 0.3), "clip_value": 0.7},
+        ],
+    ),
+    "momentum_step": (
+        1,
+        [
+            {"lr": 0.1},
+            {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01},
+            {"lr": 0.1, "clip_norm": 30.0, "clip_value": 0.2},
+        ],
+    ),
+    "nesterov_step": (1, [{"lr": 0.1}, {"lr": 0.05, "momentum": 0.5, "weight_decay": 0.01, "clip_norm": 9.0}]),
+    "adagrad_step": (1, [{}, {"lr": 0.1, "eps": 1e-3, "weight_decay": 0.01, "clip_norm": 9.0}]),
+    "adadelta_step": (2, [{}, {"lr": 0.5, "rho": 0.95, "eps": 1e-4, "weight_decay": 0.01, "clip_norm": 9.0}]),
     "adam_step": (
         2,
         [
             {"step": 1},
             {"step": 7, "lr": 0.01, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.01},
             {"step": 3, "weight_decay": 0.1, "decoupled": True},
+            {"step": 4, "largest_second_moments": [np.abs(normal(*s, seed=70)) for s in _shapes]},
+            {"step": 5, "weight_decay": 0.1, "decoupled": True, "clip_norm": 50.0, "clip_value": 0.4},
         ],
     ),
 }

@@ -162,3 +162,30 @@ def _cross_entropy_cases() -> list[Case]:
 
 
 CASES += _cross_entropy_cases()
+
+
+for shape in [(5, 10), (3, 1000), (2, 11, 5, 9), (1, 1), (0, 3)]:
+    n, c, *inner = shape
+    log_p, target = reference.log_softmax(normal(*shape), 1).astype(np.float32), labels(n, *inner, classes=c)
+    target.ravel()[::3] = 0
+    for reduction in ("mean", "sum", "none"):
+        for name, extra in {"": {}, "-weight": {"weight": np.abs(normal(c, seed=5)), "ignore_index": 0}}.items():
+            label, kwargs = f"{'x'.join(map(str, shape))}-{reduction}{name}", {"reduction": reduction, **extra}
+            # One product, summed in float64, divided.
+            bounds = (lambda expected, *args, **kwargs: 4 * UNIT * np.abs(expected) + TINY,) * 2
+            CASES += [
+                Case("nll_loss", label, (log_p, target), kwargs, bounds[:1]),
+                Case("nll_loss_with_grad", label, (log_p, target.astype(np.uint16)), kwargs, bounds),
+            ]
+# A mask with an axis of channels, and unsigned bytes; every label's weight 0: nothing counts.
+mask_logits, mask = normal(2, 4, 3, 5), labels(2, 1, 3, 5, classes=4).astype(np.uint8)
+CASES += [
+    Case("cross_entropy", "mask", (mask_logits, mask[:, 0]), {}, (_loss_bound(),)),
+    Case(
+        "cross_entropy_with_grad",
+        "no-weight",
+        (normal(3, 3), np.zeros(3, np.int64)),
+        {"weight": np.float32([0, 1, 1]), "label_smoothing": 0.1},
+        (_loss_bound(), _gradient_bound),
+    ),
+]

@@ -38,6 +38,7 @@ for n, c, h, w, scale in [
             ),
         ),
         Case("max_unpool2d_backward", label, (large, repeated)),
+        Case("max_unpool2d_backward", f"{label}-int64", (large, repeated.astype(np.int64))),
         Case("upsample_nearest2d", label, (x, scale)),
         Case(
             "upsample_nearest2d_backward",
@@ -77,3 +78,25 @@ for label, few in {"one": 1, "few": 7, "some": 90}.items():
                 ),
             )
         )
+
+for n, c, size, other in [
+    (2, 3, (4, 5), (7, 11)),
+    (1, 2, (7, 6), (3, 9)),
+    (1, 1, (5, 5), (1, 100)),
+    (2, 2, (3, 4), (6, 12)),
+]:
+    label = f"{n}x{c}x{size}-{other}"
+    CASES += [
+        Case("upsample_nearest2d", label, (normal(n, c, *size),), {"size": other}),
+        Case(
+            "upsample_nearest2d_backward",
+            label,
+            (normal(n, c, *other),),
+            {"input_size": size},
+            (
+                lambda expected, dy, input_size: (
+                    roundings(dy.size) * UNIT * reference.upsample_nearest2d_backward(np.abs(dy), input_size=input_size)
+                ),
+            ),
+        ),
+    ]

@@ -8,9 +8,9 @@
 namespace dip {
 namespace {
 
-py::object forward(py::object x_, const std::string& name, float alpha, py::object out) {
+py::object forward(py::object x_, const std::string& name, py::object alpha, py::object out) {
   const Arguments args(name.c_str());
-  const ActivationSpec activation = make_activation(args.op(), name, alpha);
+  const ActivationSpec activation = make_activation(args, name, alpha);
   Array x = args.input(x_, "x", "*");
   Array y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x", true);
@@ -23,10 +23,10 @@ py::object forward(py::object x_, const std::string& name, float alpha, py::obje
   return y.object();
 }
 
-py::object backward(py::object dy_, py::object y_, const std::string& name, float alpha, py::object out) {
+py::object backward(py::object dy_, py::object y_, const std::string& name, py::object alpha, py::object out) {
   const std::string op = name + "_backward";
   const Arguments args(op.c_str());
-  const ActivationSpec activation = make_activation(args.op(), name, alpha);
+  const ActivationSpec activation = make_activation(args, name, alpha);
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
   args.check_shape(dy, "dy", y.shape());
   Array dx = args.output(out, "out", y.shape());
@@ -52,8 +52,9 @@ void check_pieces(const Arguments& args, std::int64_t pieces) {
   check(pieces >= 1 && pieces <= INT32_MAX, args.op(), ": pieces must be from 1 to 2147483647, got ", pieces);
 }
 
-py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pieces, py::object out) {
+py::typing::Tuple<py::object, py::object> maxout(py::object x_, py::object pieces_, py::object out) {
   const Arguments args("maxout");
+  const std::int64_t pieces = args.integer(pieces_, "pieces");
   Array x = args.input(x_, "x", "*");
   check(x.shape().size() >= 2, args.op(), ": x must have at least the dimensions (N, C), got shape ", x.shape());
   check_pieces(args, pieces);
@@ -73,11 +74,13 @@ py::typing::Tuple<py::object, py::object> maxout(py::object x_, std::int64_t pie
   return py::make_tuple(y.object(), indices.object());
 }
 
-py::object maxout_backward(py::object dy_, py::object indices_, std::int64_t pieces, py::object out) {
+py::object maxout_backward(py::object dy_, py::object indices_, py::object pieces_, py::object out) {
   const Arguments args("maxout_backward");
-  Array dy = args.input(dy_, "dy", "*"), indices = args.input(indices_, "indices", "*", DType::int32);
+  const std::int64_t pieces = args.integer(pieces_, "pieces");
+  Array dy = args.input(dy_, "dy", "*");
   check(dy.shape().size() >= 2, args.op(), ": dy must have at least the dimensions (N, C), got shape ", dy.shape());
   check_pieces(args, pieces);
+  Array indices = args.indices(indices_, "indices", "*", pieces);
   args.check_shape(indices, "indices", dy.shape());
   Shape shape = dy.shape();
   check(!__builtin_mul_overflow(shape[1], pieces, &shape[1]), args.op(), ": pieces is too large, got ", pieces);

@@ -2,19 +2,20 @@
 
 #include <cmath>
 
-#include "core/check.h"
-
 namespace dip {
 
-ActivationSpec make_activation(const char* op, const std::string& name, float alpha) {
+ActivationSpec make_activation(const Arguments& args, const std::string& name, py::handle parameter) {
   static constexpr const char* names[] = {"none", "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu"};
   for (int kind = 0; kind < 7; ++kind) {
     if (name != names[kind]) continue;
-    check(std::isfinite(alpha) && alpha >= 0.0f, op, ": the parameter of activation \"", name,
-          "\" must be finite and at least 0, got ", alpha);
+    // The function of that name has an argument for it, others have it beside the name.
+    const bool own = std::string(args.op()).rfind(name, 0) == 0;
+    const char* label = !own ? "activation[1]" : name == "leaky_relu" ? "negative_slope" : "alpha";
+    const auto alpha = static_cast<float>(args.real(parameter, label));
+    check(std::isfinite(alpha) && alpha >= 0.0f, args.op(), ": ", label, " must be finite and at least 0, got ", alpha);
     return {static_cast<Activation>(kind), alpha};
   }
-  throw ValueError(message(op, ": activation must be None, \"step\", \"sigmoid\", \"tanh\", \"relu\", ",
+  throw ValueError(message(args.op(), ": activation must be None, \"step\", \"sigmoid\", \"tanh\", \"relu\", ",
                            "\"leaky_relu\" or \"elu\", got \"", name, "\""));
 }
 

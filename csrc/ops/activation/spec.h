@@ -3,12 +3,12 @@
 
 #include <string>
 
-#include "core/activation_kind.h"
+#include "core/arguments.h"
 
 namespace dip {
 
-// ValueError, naming `op`, for an unknown name or for an alpha that makes the activation impossible to differentiate
-// from its result (negative, infinite or NaN).
-ActivationSpec make_activation(const char* op, const std::string& name, float alpha);
+// ValueError for an unknown name, or for a parameter that makes the activation impossible to differentiate from its
+// result (negative, infinite or NaN).
+ActivationSpec make_activation(const Arguments& args, const std::string& name, py::handle parameter);
 
 }  // namespace dip

@@ -14,8 +14,15 @@ struct ConvCall {
   Shape y_shape;
 };
 
-// From the shapes of x and weight; ValueError where they do not fit together.
-ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
-                        Pair dilation, std::int64_t groups, const std::string& rounding, const std::string& precision);
+// The arguments of a convolution that are neither arrays nor in the shapes of these, as Python gives them.
+struct ConvOptions {
+  Pair stride;
+  Padding padding;
+  Pair dilation;
+  py::object groups, rounding, precision;
+};
+
+// From the shapes of x and weight; TypeError or ValueError where they and the options do not fit together.
+ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options);
 
 }  // namespace dip

@@ -18,29 +18,28 @@ struct Call {
   Shape y_shape;
 };
 
-Call make_call(const Arguments& args, const Shape& x, const Shape& weight, Pair stride, const Padding& padding,
-               Pair dilation, std::int64_t groups, Pair pool_size, const std::string& rounding,
-               const std::string& precision) {
-  Call call{make_conv_call(args, x, weight, stride, padding, dilation, groups, rounding, precision), {}, {}};
+Call make_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options, Pair pool_size) {
+  Call call{make_conv_call(args, x, weight, options), {}, {}};
   const Shape& shape = call.conv.y_shape;
-  call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1}, rounding);
+  call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1},
+                          args.text(options.rounding, "rounding"));
   check_plane_size(args, shape[2], shape[3]);
   call.y_shape = {shape[0], shape[1], call.pool.h.output, call.pool.w.output};
   return call;
 }
 
 py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weight_, py::object bias_, Pair stride,
-                                                  Padding padding, Pair dilation, std::int64_t groups,
-                                                  const std::string& activation, float alpha, Pair pool_size,
-                                                  const std::string& rounding, const std::string& precision) {
+                                                  Padding padding, Pair dilation, py::object groups,
+                                                  const std::string& activation, py::object alpha, Pair pool_size,
+                                                  py::object rounding, py::object precision) {
   const Arguments args("conv2d_max_pool2d");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
   Array bias = args.optional_input(bias_, "bias", "K");
   Call call =
-      make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, pool_size, rounding, precision);
+      make_call(args, x.shape(), weight.shape(), {stride, padding, dilation, groups, rounding, precision}, pool_size);
   Conv2d& p = call.conv.p;
   if (bias.given()) args.check_shape(bias, "bias", {p.K});
-  p.activation = make_activation(args.op(), activation, alpha);
+  p.activation = make_activation(args, activation, alpha);
   Array y = args.output(py::none(), "y", call.y_shape);
   Array indices = args.output(py::none(), "indices", call.y_shape, DType::int32);
   if (y.count() > 0) {
@@ -64,16 +63,18 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weig
 
 py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, py::object indices_, py::object x_,
                                                                py::object weight_, Pair stride, Padding padding,
-                                                               Pair dilation, std::int64_t groups, Pair pool_size,
-                                                               bool input_gradient, const std::string& rounding,
-                                                               const std::string& precision) {
+                                                               Pair dilation, py::object groups, Pair pool_size,
+                                                               py::object input_gradient_, py::object rounding,
+                                                               py::object precision) {
   const Arguments args("conv2d_max_pool2d_backward");
-  Array dy = args.input(dy_, "dy", "NKHW"), indices = args.input(indices_, "indices", "NKHW", DType::int32);
+  const bool input_gradient = args.flag(input_gradient_, "input_gradient");
+  Array dy = args.input(dy_, "dy", "NKHW");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
   const Call call =
-      make_call(args, x.shape(), weight.shape(), stride, padding, dilation, groups, pool_size, rounding, precision);
+      make_call(args, x.shape(), weight.shape(), {stride, padding, dilation, groups, rounding, precision}, pool_size);
   const Conv2d& p = call.conv.p;
   args.check_shape(dy, "dy", call.y_shape);
+  Array indices = args.indices(indices_, "indices", "NKHW", call.pool.h.input * call.pool.w.input);
   args.check_shape(indices, "indices", call.y_shape);
   Array dx, dweight = args.output(py::none(), "dweight", weight.shape());
   Array dbias = args.output(py::none(), "dbias", {p.K});

@@ -9,15 +9,17 @@
 namespace dip {
 namespace {
 
-py::object run(const std::string& op, const std::string& name, py::object x_, double p, std::uint64_t seed,
-               std::uint64_t offset, py::object out) {
+py::object run(const std::string& op, const std::string& name, py::object x_, py::object p_, py::object seed,
+               py::object offset, py::object out) {
   const Arguments args(op.c_str());
-  check(p >= 0.0 && p < 1.0, args.op(), ": p must be at least 0 and below 1, got ", p);
+  const double p = args.real(p_, "p");
+  check(p >= 0.0 && p <= 1.0, args.op(), ": p must be from 0 to 1, got ", p);
   Array x = args.input(x_, name.c_str(), "*");
   Array y = args.output(out, "out", x.shape());
   args.check_apart(y, x, name.c_str(), true);
-  const Dropout dropout{seed, offset, static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
-                        static_cast<float>(1.0 / (1.0 - p))};
+  const Dropout dropout{args.natural(seed, "seed"), args.natural(offset, "offset"),
+                        static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
+                        p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.0f};
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   {

@@ -7,12 +7,12 @@
 namespace dip {
 namespace {
 
-py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, float alpha,
-                   const std::string& precision, py::object out) {
+py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, py::object alpha,
+                   py::object precision, py::object out) {
   const Arguments args("linear");
   Array x = args.input(x_, "x", "NI"), weight = args.input(weight_, "weight", "OI");
   Array bias = args.optional_input(bias_, "bias", "O");
-  const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args.op(), activation, alpha),
+  const Linear p{x.extent(0), x.extent(1), weight.extent(0), make_activation(args, activation, alpha),
                  args.precision(precision)};
   args.check_shape(weight, "weight", {p.out, p.in});
   if (bias.given()) args.check_shape(bias, "bias", {p.out});
@@ -29,7 +29,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   return y.object();
 }
 
-py::object backward_data(py::object dy_, py::object weight_, const std::string& precision, py::object out) {
+py::object backward_data(py::object dy_, py::object weight_, py::object precision, py::object out) {
   const Arguments args("linear_backward_data");
   Array dy = args.input(dy_, "dy", "NO"), weight = args.input(weight_, "weight", "OI");
   const Linear p{dy.extent(0), weight.extent(1), weight.extent(0), {}, args.precision(precision)};
@@ -46,7 +46,7 @@ py::object backward_data(py::object dy_, py::object weight_, const std::string& 
   return dx.object();
 }
 
-py::object backward_weight(py::object dy_, py::object x_, const std::string& precision, py::object out) {
+py::object backward_weight(py::object dy_, py::object x_, py::object precision, py::object out) {
   const Arguments args("linear_backward_weight");
   Array dy = args.input(dy_, "dy", "NO"), x = args.input(x_, "x", "NI");
   const Linear p{x.extent(0), x.extent(1), dy.extent(1), {}, args.precision(precision)};

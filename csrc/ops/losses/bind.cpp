@@ -2,6 +2,7 @@
 #include "ops/losses/losses.h"
 
 #include <cmath>
+#include <iomanip>
 
 #include "core/arguments.h"
 #include "core/families.h"
@@ -22,18 +23,22 @@ float gradient_scale(double denominator) {
 }
 
 py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, const std::string& kind, py::object x_,
-                                                      py::object target_, double beta, double factor,
-                                                      const std::string& reduction_name, bool want_gradient,
-                                                      py::object out) {
+                                                      py::object target_, py::object beta_, double factor,
+                                                      py::object reduction_, bool want_gradient, py::object out) {
   const Arguments args(op.c_str());
-  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  const bool huber = kind == "huber";
+  const char* width = huber ? "delta" : "beta";
+  const double beta = args.real(beta_, width);
+  check(std::isfinite(beta) && (huber ? beta > 0.0 : beta >= 0.0), args.op(), ": ", width, " must be finite and ",
+        huber ? "above 0" : "at least 0", ", got ", beta);
+  const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   Array x = args.input(x_, "x", "*"), target = args.input(target_, "target", "*");
   args.check_shape(target, "target", x.shape());
-  check(std::isfinite(beta) && beta >= 0.0, args.op(), ": beta must be finite and at least 0, got ", beta);
   const double denominator = denominator_of(reduction, x.count()) / factor;
   const ElementwiseLoss p{kind == "squared"             ? LossKind::squared
                           : kind == "absolute"          ? LossKind::absolute
                           : kind == "squared_logarithm" ? LossKind::squared_logarithm
+                          : kind == "huber"             ? LossKind::huber
                                                         : LossKind::smooth_l1,
                           static_cast<float>(beta), gradient_scale(denominator)};
   Array values, gradient;
@@ -71,14 +76,25 @@ py::object reduce(const Arguments& args, Reduction reduction, Array& values) {
   return value.object();
 }
 
-py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, double margin,
-                                                const std::string& reduction_name, bool want_gradient, py::object out) {
+py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, py::object margin_,
+                                                py::object reduction_, py::object p_, py::object weight_,
+                                                bool want_gradient, py::object out) {
   const Arguments args("hinge_loss");
-  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
+  const double margin = args.real(margin_, "margin");
+  const std::int64_t p = args.integer(p_, "p");
+  check(p == 1 || p == 2, args.op(), ": p must be 1 or 2, got ", p);
   Array scores = args.input(scores_, "scores", "NC"), target = args.labels(target_, "target", "N");
   check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ", scores.shape());
   args.check_shape(target, "target", {scores.extent(0)});
   check(std::isfinite(margin), args.op(), ": margin must be finite, got ", margin);
+  Array weight = args.optional_input(weight_, "weight", "C");
+  if (weight.given()) {
+    args.check_shape(weight, "weight", {scores.extent(1)});
+    backend::check_proper(weight.tensor().f32(), weight.count(), [](std::int64_t position, double got) {
+      return message("hinge_loss: weight[", position, "] must be finite and at least 0, got ", got);
+    });
+  }
   check_labels(args, target.tensor().i64(), target.count(), scores.extent(1));
   Array values = args.output(py::none(), "values", target.shape()), gradient;
   if (want_gradient) {
@@ -86,23 +102,22 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
     args.check_apart(gradient, scores, "scores");
     args.check_apart(gradient, target, "target");
   }
-  const float* scores_data = scores.tensor().f32();
+  const float *scores_data = scores.tensor().f32(), *weight_data = weight.tensor().f32();
   const std::int64_t* target_data = target.tensor().i64();
   float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
   {
     py::gil_scoped_release release;
-    backend::hinge_loss(scores.extent(0), scores.extent(1), static_cast<float>(margin),
-                        gradient_scale(denominator_of(reduction, target.count())), scores_data, target_data,
-                        values_data, gradient_data);
+    backend::hinge_loss({scores.extent(0), scores.extent(1), static_cast<float>(margin), p == 2, weight_data,
+                         gradient_scale(denominator_of(reduction, target.count()))},
+                        scores_data, target_data, values_data, gradient_data);
   }
   return py::make_tuple(reduce(args, reduction, values), want_gradient ? gradient.object() : py::none());
 }
 
 py::typing::Tuple<py::object, py::object> probability(py::object probabilities_, py::object target_,
-                                                      const std::string& reduction_name, bool want_gradient,
-                                                      py::object out) {
+                                                      py::object reduction_, bool want_gradient, py::object out) {
   const Arguments args("probability_loss");
-  const Reduction reduction = make_reduction(args.op(), reduction_name);
+  const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   Array probabilities = args.input(probabilities_, "probabilities", "*");
   Array target = args.labels(target_, "target", "*");
   Shape positions = probabilities.shape();
@@ -116,10 +131,11 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   const float* data = probabilities.tensor().f32();
   const std::int64_t* target_data = target.tensor().i64();
   check_labels(args, target_data, target.count(), classes);
-  backend::check_target_probabilities(
-      outer, classes, inner, data, target_data, [op = std::string(args.op())](auto position, double value) {
-        return message(op, ": the probability of target.flat[", position, "] must be from 0 to 1, got ", value);
-      });
+  backend::check_target_probabilities(outer, classes, inner, data, target_data,
+                                      [op = std::string(args.op())](auto position, double value) {
+                                        return message(op, ": probabilities must be from 0 to 1, got ",
+                                                       std::setprecision(9), value, " for target.flat[", position, "]");
+                                      });
   Array values = args.output(py::none(), "values", positions), gradient;
   if (want_gradient) {
     gradient = args.output(out, "out", probabilities.shape());
@@ -141,8 +157,8 @@ void bind_losses(py::module_& m) {
   using py::arg;
   m.def("elementwise_loss", elementwise, arg("op"), arg("kind"), arg("x"), arg("target"), arg("beta"), arg("factor"),
         arg("reduction"), arg("want_gradient"), arg("out"));
-  m.def("hinge_loss", hinge, arg("scores"), arg("target"), arg("margin"), arg("reduction"), arg("want_gradient"),
-        arg("out"));
+  m.def("hinge_loss", hinge, arg("scores"), arg("target"), arg("margin"), arg("reduction"), arg("p"), arg("weight"),
+        arg("want_gradient"), arg("out"));
   m.def("probability_loss", probability, arg("probabilities"), arg("target"), arg("reduction"), arg("want_gradient"),
         arg("out"));
 }

@@ -25,24 +25,23 @@ void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals ta
   *total = sum / divisor;
 }
 
-void hinge_loss(int64_t N, int64_t C, float margin, float scale, const float* scores, const int64_t* target,
-                float* values, float* gradient) {
-  parallel_ranges(N, (1 << 13) / C + 1, [&](int64_t begin, int64_t end) {
+void hinge_loss(const HingeLoss& p, const float* scores, const int64_t* target, float* values, float* gradient) {
+  parallel_ranges(p.N, (1 << 13) / p.C + 1, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
-      const float* row = scores + n * C;
-      const float own = row[target[n]];
-      double loss = 0.0;
-      int64_t violations = 0;
-      for (int64_t j = 0; j < C; ++j) {
-        const float excess = row[j] - own + margin;
+      const float* row = scores + n * p.C;
+      const float own = row[target[n]], weight = p.weight ? p.weight[target[n]] : 1.0f;
+      double loss = 0.0, slopes = 0.0;
+      for (int64_t j = 0; j < p.C; ++j) {
+        const float excess = row[j] - own + p.margin;
         // Written so that a NaN score makes the loss NaN.
         const bool counts = j != target[n] && !(excess <= 0.0f);
-        loss += counts ? excess : 0.0f;
-        violations += counts;
-        if (gradient) gradient[n * C + j] = counts ? scale : 0.0f;
+        const float slope = !counts ? 0.0f : p.squares ? 2.0f * excess : 1.0f;
+        loss += !counts ? 0.0 : p.squares ? static_cast<double>(excess) * excess : excess;
+        slopes += slope;
+        if (gradient) gradient[n * p.C + j] = p.scale * weight * slope;
       }
-      values[n] = static_cast<float>(loss);
-      if (gradient) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
+      values[n] = static_cast<float>(weight * loss);
+      if (gradient) gradient[n * p.C + target[n]] = -p.scale * weight * static_cast<float>(slopes);
     }
   });
 }

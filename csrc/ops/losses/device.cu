@@ -32,6 +32,10 @@ struct Elementwise {
       const bool near = fabsf(d) < p.beta;
       value = near ? 0.5f * d * d / p.beta : fabsf(d) - 0.5f * p.beta;
       slope = near ? d / p.beta : sign;
+    } else if (p.kind == LossKind::huber) {
+      const bool near = fabsf(d) < p.beta;
+      value = near ? 0.5f * d * d : p.beta * (fabsf(d) - 0.5f * p.beta);
+      slope = near ? d : p.beta * sign;
     }
     if (values) values[i] = value;
     if (gradient.data) write(gradient, i, slope * p.scale);
@@ -51,23 +55,23 @@ struct Improbable {
   __device__ double value(std::int64_t i) const { return at(i); }
 };
 
-__global__ void hinge_kernel(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
-                             const std::int64_t* target, float* values, float* gradient) {
-  for (std::int64_t n = first_element(); n < N; n += element_step()) {
-    const float* row = scores + n * C;
-    const bool known = target[n] >= 0 && target[n] < C;  // else an error is on its way to the host
-    const float own = known ? row[target[n]] : 0.0f;
-    double loss = 0.0;
-    std::int64_t violations = 0;
-    for (std::int64_t j = 0; j < C; ++j) {
-      const float excess = row[j] - own + margin;
+__global__ void hinge_kernel(HingeLoss p, const float* scores, const std::int64_t* target, float* values,
+                             float* gradient) {
+  for (std::int64_t n = first_element(); n < p.N; n += element_step()) {
+    const float* row = scores + n * p.C;
+    const bool known = target[n] >= 0 && target[n] < p.C;  // else an error is on its way to the host
+    const float own = known ? row[target[n]] : 0.0f, weight = known && p.weight ? p.weight[target[n]] : 1.0f;
+    double loss = 0.0, slopes = 0.0;
+    for (std::int64_t j = 0; j < p.C; ++j) {
+      const float excess = row[j] - own + p.margin;
       const bool counts = j != target[n] && !(excess <= 0.0f);  // a NaN score counts, and makes the loss NaN
-      loss += counts ? excess : 0.0f;
-      violations += counts;
-      if (gradient) gradient[n * C + j] = counts ? scale : 0.0f;
+      const float slope = !counts ? 0.0f : p.squares ? 2.0f * excess : 1.0f;
+      loss += !counts ? 0.0 : p.squares ? static_cast<double>(excess) * excess : excess;
+      slopes += slope;
+      if (gradient) gradient[n * p.C + j] = p.scale * weight * slope;
     }
-    values[n] = static_cast<float>(loss);
-    if (gradient && known) gradient[n * C + target[n]] = -scale * static_cast<float>(violations);
+    values[n] = static_cast<float>(weight * loss);
+    if (gradient && known) gradient[n * p.C + target[n]] = -p.scale * weight * static_cast<float>(slopes);
   }
 }
 
@@ -96,9 +100,8 @@ void check_target_probabilities(std::int64_t outer, std::int64_t C, std::int64_t
   check_none<ValueError>(Improbable{C, inner, probabilities, target}, outer * inner, std::move(describe));
 }
 
-void hinge_loss(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
-                const std::int64_t* target, float* values, float* gradient) {
-  launch_elements(hinge_kernel, N, N, C, margin, scale, scores, target, values, gradient);
+void hinge_loss(const HingeLoss& p, const float* scores, const std::int64_t* target, float* values, float* gradient) {
+  launch_elements(hinge_kernel, p.N, p, scores, target, values, gradient);
 }
 
 void probability_loss(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale, const float* probabilities,

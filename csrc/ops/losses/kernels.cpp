@@ -30,6 +30,9 @@ inline ValueAndSlope loss(F x, F target, float beta) {
   }
   const F b = broadcast(beta);
   const I near = abs(d) < b;
+  if (Kind == LossKind::huber) {
+    return {select(near, 0.5f * d * d, b * (abs(d) - 0.5f * b)), select(near, d, b * sign)};
+  }
   // β = 0 leaves no quadratic part; the division is then not taken, but must not divide by zero either.
   const F quadratic = beta > 0.0f ? 0.5f * d * d / b : zero;
   return {select(near, quadratic, abs(d) - 0.5f * b), select(near, beta > 0.0f ? d / b : zero, sign)};
@@ -63,6 +66,7 @@ double elementwise(const ElementwiseLoss& p, std::int64_t count, const float* x,
     case LossKind::absolute: return elementwise_of<LossKind::absolute>(p, count, x, target, values, gradient);
     case LossKind::squared_logarithm:
       return elementwise_of<LossKind::squared_logarithm>(p, count, x, target, values, gradient);
+    case LossKind::huber: return elementwise_of<LossKind::huber>(p, count, x, target, values, gradient);
     default: return elementwise_of<LossKind::smooth_l1>(p, count, x, target, values, gradient);
   }
 }

@@ -12,9 +12,8 @@ namespace dip::DIP_BACKEND {
 void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, float* values,
                       RealResults gradient, double divisor, double* total);
 
-// Multi-class hinge, Σ_{j ≠ y} max(0, s_j − s_y + margin), for scores (N, C): one value a row in `values`.
-void hinge_loss(std::int64_t N, std::int64_t C, float margin, float scale, const float* scores,
-                const std::int64_t* target, float* values, float* gradient);
+// One value a row in `values`.
+void hinge_loss(const HingeLoss& p, const float* scores, const std::int64_t* target, float* values, float* gradient);
 
 // ValueError unless the probability of every target is from 0 to 1. Targets are checked already.
 void check_target_probabilities(std::int64_t outer, std::int64_t C, std::int64_t inner, const float* probabilities,

@@ -22,11 +22,11 @@ void check_windows(const Arguments& args, const Axis& axis) {
 }
 
 py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_size, Pair stride, Padding padding,
-                                                  Pair dilation, const std::string& rounding, py::object out) {
+                                                  Pair dilation, py::object rounding, py::object out) {
   const Arguments args("max_pool2d");
   Array x = args.input(x_, "x", "NCHW");
-  const Window2d window =
-      make_window(args.op(), {x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation, rounding);
+  const Window2d window = make_window(args.op(), {x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation,
+                                      args.text(rounding, "rounding"));
   for (const Axis& axis : {window.h, window.w}) check_windows(args, axis);
   check_plane_size(args, x.extent(2), x.extent(3));
   const Shape shape = {x.extent(0), x.extent(1), window.h.output, window.w.output};

@@ -38,8 +38,7 @@ void check_disjoint(const Arguments& args, const std::vector<UpdateTensor>& tens
   for (const UpdateTensor& t : tensors) {
     if (t.count == 0) continue;
     pieces.push_back({t.gradient, t.gradient + t.count, false});
-    for (const float* written :
-         {static_cast<const float*>(t.w), static_cast<const float*>(t.state1), static_cast<const float*>(t.state2)}) {
+    for (const float* written : {t.w, t.state1, t.state2, t.state3}) {
       if (written) pieces.push_back({written, written + t.count, true});
     }
   }
@@ -54,21 +53,48 @@ void check_disjoint(const Arguments& args, const std::vector<UpdateTensor>& tens
   }
 }
 
-void step(const std::string& name, Arrays weights, Arrays gradients, Arrays states1, Arrays states2,
-          double learning_rate, double weight_decay, double decay1, double decay2, double epsilon, py::object step_) {
+// A number for every weight, or one for all.
+std::vector<float> numbers_of(const Arguments& args, py::handle given, const char* name, std::size_t count) {
+  const auto take = [&](py::handle object, const std::string& label) {
+    const double value = args.real(object, label.c_str());
+    check(std::isfinite(value) && value >= 0.0, args.op(), ": ", label, " must be at least 0 and finite, got ", value);
+    return static_cast<float>(value);
+  };
+  if (!py::isinstance<py::list>(given)) return std::vector<float>(count, take(given, name));
+  const auto list = py::reinterpret_borrow<py::list>(given);
+  check(list.size() == count, args.op(), ": ", name, " must be a number or one for each of the ", count,
+        " weights, got ", list.size());
+  std::vector<float> numbers;
+  for (std::size_t i = 0; i < count; ++i) numbers.push_back(take(list[i], message(name, "[", i, "]")));
+  return numbers;
+}
+
+void step(const std::string& name, Arrays weights, Arrays gradients, Arrays states1, Arrays states2, Arrays states3,
+          py::object lr, py::object weight_decay, py::object decay1_, py::object decay2_, py::object eps,
+          py::object clip_norm, py::object clip_value, py::object step_) {
   const std::string op = name + "_step";
   const Arguments args(op.c_str());
   const Rules* found = std::find_if(std::begin(rules), std::end(rules), [&](const Rules& r) { return name == r.name; });
   check(found != std::end(rules), "optimizer_step: there is no rule \"", name, "\"");
-  const auto check_number = [&](const char* what, double value, double limit) {
+  const auto take_number = [&](const char* what, py::handle object, double limit) {
+    const double value = args.real(object, what);
     check(std::isfinite(value) && value >= 0.0 && value < limit, args.op(), ": ", what, " must be at least 0 and ",
           limit == INFINITY ? "finite" : "below 1", ", got ", value);
+    return value;
   };
-  check_number("lr", learning_rate, INFINITY);
-  check_number("weight_decay", weight_decay, INFINITY);
-  check_number(found->rule == Rule::adadelta ? "rho" : found->state2 ? "betas[0]" : "momentum", decay1, 1.0);
-  check_number("betas[1]", decay2, 1.0);
-  check_number("eps", epsilon, INFINITY);
+  const auto take_limit = [&](const char* what, py::handle object) {
+    if (object.is_none()) return HUGE_VAL;
+    const double value = args.real(object, what);
+    check(value > 0.0, args.op(), ": ", what, " must be None or above 0, got ", value);
+    return value;
+  };
+  const std::vector<float> rates = numbers_of(args, lr, "lr", weights.size());
+  const std::vector<float> decays = numbers_of(args, weight_decay, "weight_decay", weights.size());
+  const double decay1 = take_number(found->rule == Rule::adadelta ? "rho"
+                                    : found->state2               ? "betas[0]"
+                                                                  : "momentum",
+                                    decay1_, 1.0);
+  const double decay2 = take_number("betas[1]", decay2_, 1.0), epsilon = take_number("eps", eps, INFINITY);
   const bool counts_on_device = backend::steps_may_be_arrays && py::hasattr(step_, "shape");
   Array device_step;
   std::int64_t step = 1;
@@ -76,11 +102,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
     device_step = args.in_place(step_, "step", DType::int64);
     args.check_shape(device_step, "step", {1});
   } else {
-    if (!py::isinstance<py::int_>(step_)) {
-      fail<TypeError>(args.op(), ": step must be an int, got ",
-                      static_cast<std::string>(py::str(py::type::of(step_).attr("__name__"))));
-    }
-    step = step_.cast<std::int64_t>();
+    step = args.integer(step_, "step");
   }
   check(step >= 1, args.op(), ": step must be at least 1, got ", step);
   const auto check_length = [&](const char* what, const Arrays& list) {
@@ -90,9 +112,12 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   check_length("gradients", gradients);
   if (found->state1) check_length(found->state1, states1);
   if (found->state2) check_length(found->state2, states2);
+  constexpr const char* state3 = "largest_second_moments";
+  const bool amsgrad = states3.size() > 0;
+  if (amsgrad) check_length(state3, states3);
 
   std::vector<Array> arrays;  // keeps the owners alive
-  arrays.reserve(4 * weights.size());
+  arrays.reserve(5 * weights.size());
   const auto take = [&](const Arrays& list, const char* what, std::size_t i, const Shape* shape,
                         bool written) -> float* {
     const std::string label = std::string(what) + "[" + std::to_string(i) + "]";
@@ -109,14 +134,17 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
     t.gradient = take(gradients, "gradients", i, &shape, false);
     if (found->state1) t.state1 = take(states1, found->state1, i, &shape, true);
     if (found->state2) t.state2 = take(states2, found->state2, i, &shape, true);
+    if (amsgrad) t.state3 = take(states3, state3, i, &shape, true);
+    t.learning_rate = rates[i];
+    t.weight_decay = decays[i];
     tensors.push_back(t);
   }
   check_disjoint(args, tensors);
 
   Update update;
   update.rule = found->rule;
-  update.learning_rate = static_cast<float>(learning_rate);
-  update.weight_decay = static_cast<float>(weight_decay);
+  update.clip_norm = take_limit("clip_norm", clip_norm);
+  update.clip_value = static_cast<float>(take_limit("clip_value", clip_value));
   update.decay1 = static_cast<float>(decay1);
   update.decay2 = static_cast<float>(decay2);
   update.rest1 = static_cast<float>(1.0 - decay1);
@@ -136,7 +164,8 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
 void bind_optimizers(py::module_& m) {
   using py::arg;
   m.def("optimizer_step", step, arg("rule"), arg("weights"), arg("gradients"), arg("states1"), arg("states2"),
-        arg("lr"), arg("weight_decay"), arg("decay1"), arg("decay2"), arg("eps"), arg("step"));
+        arg("states3"), arg("lr"), arg("weight_decay"), arg("decay1"), arg("decay2"), arg("eps"), arg("clip_norm"),
+        arg("clip_value"), arg("step"));
 }
 
 }  // namespace dip

@@ -7,7 +7,8 @@
 namespace dip::cpu {
 
 struct OptimizerKernels {
-  void (*update)(const Update& update, const UpdateTensor& tensor);
+  void (*update)(const Update& update, const UpdateTensor& tensor, float gradient_factor);
+  double (*sum_of_squares)(const float* values, std::int64_t count);
 };
 
 }  // namespace dip::cpu

@@ -8,16 +8,21 @@ namespace dip {
 namespace {
 
 Pool2d make_pool(const Arguments& args, const std::string& kind, const Shape& x, Pair kernel_size, Pair stride,
-                 const Padding& padding, bool count_include_pad, const std::string& rounding) {
+                 const Padding& padding, py::handle count_include_pad, py::handle rounding) {
   Pool2d p;
   p.kind = kind == "avg" ? Pooling::average : kind == "sum" ? Pooling::sum : Pooling::l2;
-  p.count_include_pad = count_include_pad;
-  p.window = make_window(args.op(), {x[2], x[3]}, kernel_size, stride, padding, {1, 1}, rounding);
+  p.count_include_pad = args.flag(count_include_pad, "count_include_pad");
+  p.window =
+      make_window(args.op(), {x[2], x[3]}, kernel_size, stride, padding, {1, 1}, args.text(rounding, "rounding"));
   for (const Axis& axis : {p.window.h, p.window.w}) {
     check(axis.pad_start < axis.kernel && axis.pad_end < axis.kernel, args.op(), ": padding (", axis.pad_start, ", ",
           axis.pad_end, ") leaves a window with no element of the input; it must be smaller than kernel_size (",
           axis.kernel, ")");
   }
+  const auto fits = [](const Axis& a) {
+    return (a.output - 1) * a.stride + a.kernel <= a.input + a.pad_start + a.pad_end;
+  };
+  p.divides_by_all = p.count_include_pad && fits(p.window.h) && fits(p.window.w);
   return p;
 }
 
@@ -26,7 +31,7 @@ Shape output_shape(const Shape& x, const Pool2d& p) {
 }
 
 py::object forward(py::object x_, const std::string& kind, Pair kernel_size, Pair stride, Padding padding,
-                   bool count_include_pad, const std::string& rounding, py::object out) {
+                   py::object count_include_pad, py::object rounding, py::object out) {
   const std::string op = kind + "_pool2d";
   const Arguments args(op.c_str());
   Array x = args.input(x_, "x", "NCHW");
@@ -43,7 +48,7 @@ py::object forward(py::object x_, const std::string& kind, Pair kernel_size, Pai
 }
 
 py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_, const std::string& kind,
-                    Pair kernel_size, Pair stride, Padding padding, bool count_include_pad, const std::string& rounding,
+                    Pair kernel_size, Pair stride, Padding padding, py::object count_include_pad, py::object rounding,
                     py::object out) {
   const std::string op = kind + "_pool2d_backward";
   const Arguments args(op.c_str());

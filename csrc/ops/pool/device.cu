@@ -12,24 +12,34 @@ template <class Index>
 struct Pool {
   WindowOf<Index> window;
   Pooling kind;
+  bool divides_by_all;
+  // Where the places end that count: with the input, or with the padding behind it; and where they begin.
+  Index end_h, end_w;
   bool count_include_pad;
 
-  explicit Pool(const Pool2d& p) : window(p.window), kind(p.kind), count_include_pad(p.count_include_pad) {}
+  explicit Pool(const Pool2d& p)
+      : window(p.window),
+        kind(p.kind),
+        divides_by_all(p.divides_by_all),
+        end_h(static_cast<Index>(p.window.h.input + (p.count_include_pad ? p.window.h.pad_end : 0))),
+        end_w(static_cast<Index>(p.window.w.input + (p.count_include_pad ? p.window.w.pad_end : 0))),
+        count_include_pad(p.count_include_pad) {}
 };
 
-// How many taps of a window lie inside the input.
+// How many places of a window count.
 template <class Index>
-__device__ Index taps_inside(const AxisOf<Index>& axis, Index output) {
+__device__ Index counted(const AxisOf<Index>& axis, Index output, Index limit, bool padding_too) {
   const Index start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
-  return (end < axis.input ? end : axis.input) - (start > 0 ? start : 0);
+  return (end < limit ? end : limit) - (start > 0 || padding_too ? start : 0);
 }
 
 // What one window's sum is divided by.
 template <class Index>
 __device__ float divisor(const Pool<Index>& p, Index oh, Index ow) {
   if (p.kind != Pooling::average) return 1.0f;
-  if (p.count_include_pad) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
-  return static_cast<float>(taps_inside(p.window.h, oh) * taps_inside(p.window.w, ow));
+  if (p.divides_by_all) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
+  return static_cast<float>(counted(p.window.h, oh, p.end_h, p.count_include_pad) *
+                            counted(p.window.w, ow, p.end_w, p.count_include_pad));
 }
 
 // Windows of `size` × `size` taps are read as a whole before the first sum; those of any other size, 0, tap by tap.

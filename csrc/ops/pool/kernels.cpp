@@ -43,11 +43,18 @@ inline Span windows_over(const Axis& axis, std::int64_t position) {
   return {begin, last < axis.output ? last : axis.output};
 }
 
+// How many places of a window count: those in the input, or in the padding too, but never beyond it.
+inline std::int64_t counted(const Pool2d& p, const Axis& axis, std::int64_t output) {
+  if (!p.count_include_pad) return inside(axis, output).size();
+  const std::int64_t start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
+  return (end < axis.input + axis.pad_end ? end : axis.input + axis.pad_end) - start;
+}
+
 // What one window's sum is divided by.
 inline float divisor(const Pool2d& p, std::int64_t oh, std::int64_t ow) {
   if (p.kind != Pooling::average) return 1.0f;
-  if (p.count_include_pad) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
-  return static_cast<float>(inside(p.window.h, oh).size() * inside(p.window.w, ow).size());
+  if (p.divides_by_all) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
+  return static_cast<float>(counted(p, p.window.h, oh) * counted(p, p.window.w, ow));
 }
 
 // Of so many terms a plain sum in float32 is as good as any.

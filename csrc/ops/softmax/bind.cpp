@@ -6,8 +6,10 @@
 namespace dip {
 namespace {
 
-Softmax make_softmax(const Arguments& args, const Shape& shape, std::int64_t dim, bool logarithm) {
-  const std::int64_t rank = static_cast<std::int64_t>(shape.size());
+Softmax make_softmax(const Arguments& args, const Shape& shape, py::handle dim_, bool logarithm) {
+  std::int64_t dim = args.integer(dim_, "dim");
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  check<IndexError>(rank > 0, args.op(), ": an array of no dimensions has no axis for dim, got ", dim);
   check<IndexError>(dim >= -rank && dim < rank, args.op(), ": dim must be from ", -rank, " to ", rank - 1,
                     " for shape ", shape, ", got ", dim);
   if (dim < 0) dim += rank;
@@ -17,7 +19,7 @@ Softmax make_softmax(const Arguments& args, const Shape& shape, std::int64_t dim
   return p;
 }
 
-py::object forward(py::object x_, std::int64_t dim, bool logarithm, py::object out) {
+py::object forward(py::object x_, py::object dim, bool logarithm, py::object out) {
   const Arguments args(logarithm ? "log_softmax" : "softmax");
   Array x = args.input(x_, "x", "*");
   const Softmax p = make_softmax(args, x.shape(), dim, logarithm);
@@ -32,7 +34,7 @@ py::object forward(py::object x_, std::int64_t dim, bool logarithm, py::object o
   return y.object();
 }
 
-py::object backward(py::object dy_, py::object y_, std::int64_t dim, bool logarithm, py::object out) {
+py::object backward(py::object dy_, py::object y_, py::object dim, bool logarithm, py::object out) {
   const Arguments args(logarithm ? "log_softmax_backward" : "softmax_backward");
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
   args.check_shape(dy, "dy", y.shape());

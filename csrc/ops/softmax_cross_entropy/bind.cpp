@@ -11,22 +11,28 @@ namespace dip {
 namespace {
 
 py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object logits_, py::object target_,
-                                              py::object weight_, std::int64_t ignore_index,
-                                              const std::string& reduction_name, double label_smoothing, double gamma,
-                                              bool want_gradient, py::object out) {
+                                              py::object weight_, py::object ignore_index_, py::object reduction_,
+                                              py::object label_smoothing_, py::object gamma_, bool want_gradient,
+                                              py::object out) {
   const Arguments args(op.c_str());
-  const Reduction reduction = make_reduction(args.op(), reduction_name);
-  Array logits = args.input(logits_, "logits", "*");
+  const bool ignores = !ignore_index_.is_none();
+  const std::int64_t ignore_index = ignores ? args.integer(ignore_index_, "ignore_index") : -100;
+  const double label_smoothing = args.real(label_smoothing_, "label_smoothing"), gamma = args.real(gamma_, "gamma");
+  const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
+  const bool takes_logarithms = op == "nll_loss";
+  const char* name = takes_logarithms ? "log_probabilities" : "logits";
+  Array logits = args.input(logits_, name, "*");
   const Shape& shape = logits.shape();
-  check(shape.size() >= 2 && shape[1] >= 1 && shape[1] <= INT32_MAX, args.op(),
-        ": logits must have shape (N, C) or (N, C, ...) with at least one class, got ", shape);
+  check(shape.size() >= 2 && shape[1] >= 1 && shape[1] <= INT32_MAX, args.op(), ": ", name,
+        " must have shape (N, C) or (N, C, ...) with at least one class, got ", shape);
   check(label_smoothing >= 0.0 && label_smoothing <= 1.0, args.op(), ": label_smoothing must be from 0 to 1, got ",
         label_smoothing);
   check(gamma >= 0.0 && std::isfinite(gamma), args.op(), ": gamma must be finite and at least 0, got ", gamma);
-  Array target = args.input_of(target_, "target", "*", {DType::int64, DType::int32, DType::float32});
+  const bool may_be_dense = op == "cross_entropy";
+  Array target = may_be_dense ? args.labels_or_reals(target_, "target", "*") : args.labels(target_, "target", "*");
   const bool labelled = target.dtype() != DType::float32;
-  check<TypeError>(labelled || gamma == 0.0, args.op(), ": target must be int64 class indices, got float32");
-  if (labelled) target = args.labels(target_, "target", "*");
+  check(labelled || !ignores || ignore_index == -100, args.op(),
+        ": ignore_index is for class indices, and target is float32 distributions, got ", ignore_index);
   Array weight = args.optional_input(weight_, "weight", "C");
   if (weight.given()) args.check_shape(weight, "weight", {shape[1]});
 
@@ -45,13 +51,14 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   p.ignore_index = ignore_index;
   p.smoothing = static_cast<float>(label_smoothing);
   p.gamma = static_cast<float>(gamma);
+  p.takes_logarithms = takes_logarithms;
   p.reduction = reduction;
 
   Array losses = args.output(py::none(), "losses", positions);
   Array gradient;
   if (want_gradient) {
     gradient = args.output(out, "out", shape);
-    args.check_apart(gradient, logits, "logits", true);
+    args.check_apart(gradient, logits, name, !takes_logarithms);
     args.check_apart(gradient, target, "target");
     args.check_apart(gradient, weight, "weight");
   }

@@ -63,6 +63,22 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals 
   }
 }
 
+// −w·x of the label's class.
+__global__ void logarithm_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals x, float* losses,
+                                 RealResults gradient) {
+  const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
+  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
+    const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner, label = p.labels[i];
+    // A label that is none has an error on its way to the host.
+    const bool counts = label != p.ignore_index && label >= 0 && label < p.classes;
+    const float weight = counts && p.weight ? p.weight[label] : 1.0f;
+    losses[i] = counts ? -weight * read(x, at + label * p.inner) : 0.0f;
+    for (std::int64_t c = 0; gradient.data && c < p.classes; ++c) {
+      write(gradient, at + c * p.inner, counts && c == label ? -weight * scale : 0.0f);
+    }
+  }
+}
+
 // What the mean divides by: Σ over positions.
 struct LabelWeight {
   SoftmaxCrossEntropy p;
@@ -89,12 +105,16 @@ void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* lo
   DeviceScratch<double> divisor(1);
   const bool mean = p.reduction == Reduction::mean;
   if (mean) sum_elements(positions, LabelWeight{p}, 1.0, nullptr, divisor.data());
-  plan_classes(p.classes, p.inner, [&](auto plan) {
-    launch_positions(plan, loss_kernel<decltype(plan)>, positions, p, mean ? divisor.data() : nullptr, logits, losses,
-                     gradient);
-  });
+  const double* mean_divisor = mean ? divisor.data() : nullptr;
+  if (p.takes_logarithms) {
+    launch_elements(logarithm_kernel, positions, p, mean_divisor, logits, losses, gradient);
+  } else {
+    plan_classes(p.classes, p.inner, [&](auto plan) {
+      launch_positions(plan, loss_kernel<decltype(plan)>, positions, p, mean_divisor, logits, losses, gradient);
+    });
+  }
   if (p.reduction == Reduction::none) return;
-  sum_elements(positions, Loss{losses}, 1.0, mean ? divisor.data() : nullptr, value);
+  sum_elements(positions, Loss{losses}, 1.0, mean_divisor, value);
 }
 
 }  // namespace dip::cuda

@@ -164,8 +164,25 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
   }
 }
 
+// −w·x of the label's class; classes lie `inner` apart.
+void of_logarithms(const SoftmaxCrossEntropy& p, float scale, const float* x, std::int64_t position, float* loss,
+                   float* gradient) {
+  const std::int64_t label = p.labels[position];
+  for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[c * p.inner] = 0.0f;
+  *loss = 0.0f;
+  if (label == p.ignore_index) return;
+  const float weight = p.weight ? p.weight[label] : 1.0f;
+  *loss = -weight * x[label * p.inner];
+  if (gradient) gradient[label * p.inner] = -weight * scale;
+}
+
 void positions(const SoftmaxCrossEntropy& p, float scale, const float* logits, float* losses, float* gradient,
                std::int64_t begin, std::int64_t end) {
+  for (std::int64_t i = begin; p.takes_logarithms && i < end; ++i) {
+    const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
+    of_logarithms(p, scale, logits + at, i, losses + i, gradient ? gradient + at : nullptr);
+  }
+  if (p.takes_logarithms) return;
   if (p.inner == 1) {
     for (std::int64_t i = begin; i < end; ++i) {
       row(p, scale, logits + i * p.classes, i, losses + i, gradient ? gradient + i * p.classes : nullptr);

@@ -18,6 +18,7 @@ struct SoftmaxCrossEntropy {
   const float* weight = nullptr;         // of the classes; null for all 1
   std::int64_t ignore_index = -100;      // positions with this label add nothing
   float smoothing = 0.0f;
+  bool takes_logarithms = false;  // −Σ w·t·x of x that are logarithms of probabilities: nothing is normalised
   float gamma = 0.0f;
   Reduction reduction = Reduction::mean;
 };

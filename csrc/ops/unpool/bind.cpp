@@ -45,15 +45,6 @@ void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x
 
 namespace {
 
-// Its gradient is the sum of every block.
-void upsample_nearest2d_backward(const backend::Upsampling& p, std::int64_t planes, backend::Reals dy,
-                                 backend::RealResults dx) {
-  const auto axis = [](std::int64_t small, std::int64_t scale) {
-    return Axis{small * scale, scale, scale, 0, 0, 1, small};
-  };
-  backend::pool2d_forward({{axis(p.height, p.scale_h), axis(p.width, p.scale_w)}, Pooling::sum}, planes, dy, dx);
-}
-
 void check_plane(const Arguments& args, Pair size) {
   check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
         args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
@@ -63,9 +54,10 @@ void check_plane(const Arguments& args, Pair size) {
 py::object scatter(py::object x_, py::object indices_, Pair size, const std::string& op, const std::string& name,
                    py::object out) {
   const Arguments args(op.c_str());
-  Array x = args.input(x_, name.c_str(), "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
-  args.check_shape(indices, "indices", x.shape());
+  Array x = args.input(x_, name.c_str(), "NCHW");
   check_plane(args, size);
+  Array indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+  args.check_shape(indices, "indices", x.shape());
   Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
   args.check_apart(y, x, name.c_str());
   args.check_apart(y, indices, "indices");
@@ -81,11 +73,12 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
 
 py::object gather(py::object dy_, py::object indices_, py::object out) {
   const Arguments args("max_unpool2d_backward");
-  Array dy = args.input(dy_, "dy", "NCHW"), indices = args.input(indices_, "indices", "NCHW", DType::int32);
-  check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
-        ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
+  Array dy = args.input(dy_, "dy", "NCHW");
   const Pair size = {dy.extent(2), dy.extent(3)};
   check_plane(args, size);
+  Array indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+  check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
+        ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
   const std::int64_t planes = dy.extent(0) * dy.extent(1);
   Array dx = args.output(out, "out", indices.shape());
   args.check_apart(dx, dy, "dy");
@@ -102,41 +95,72 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   return dx.object();
 }
 
-using Upsample = void (*)(const backend::Upsampling&, std::int64_t, backend::Reals, backend::RealResults);
-
-// Both upsamplings and their gradients: `grow` tells the direction.
-py::object upsample(const char* op, Upsample run, bool grow, py::object x_, Pair scale, Pair offset, py::object out) {
-  const Arguments args(op);
-  const char* name = grow ? "x" : "dy";
+// From planes of x's size to planes of `size`, or backward from planes of dy's size to planes of `size`.
+py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
+  const Arguments args(backward ? "upsample_nearest2d_backward" : "upsample_nearest2d");
+  const char* name = backward ? "dy" : "x";
   Array x = args.input(x_, name, "NCHW");
+  const Pair given = {x.extent(2), x.extent(3)};
+  constexpr std::int64_t largest = std::int64_t{1} << 31;  // products of two of them stay in 64 bits
   for (int axis = 0; axis < 2; ++axis) {
-    check(scale[axis] >= 1 && scale[axis] <= INT32_MAX, args.op(), ": scale_factor must be at least 1, got (", scale[0],
-          ", ", scale[1], ")");
+    check(given[axis] >= 1, args.op(), ": ", name, " must have at least one row and column, got shape ", x.shape());
+    check(size[axis] >= 1 && size[axis] < largest && given[axis] < largest, args.op(), ": ",
+          backward ? "input_size" : "the result's size", " must be from 1 to 2147483647 along each axis, got (",
+          size[0], ", ", size[1], ")");
+  }
+  Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
+  args.check_apart(y, x, name);
+  const Pair small = backward ? size : given, large = backward ? given : size;
+  const std::int64_t planes = x.extent(0) * x.extent(1);
+  const backend::Nearest p{small[0], small[1], large[0], large[1]};
+  const backend::Reals x_data = x.reals();
+  const backend::RealResults y_data = y.results();
+  if (y.count() == 0) return y.object();
+  py::gil_scoped_release release;
+  const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
+  if (backward && whole) {  // the sum of every block
+    const auto axis = [&](int a) {
+      const std::int64_t scale = large[a] / small[a];
+      return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
+    };
+    backend::pool2d_forward({{axis(0), axis(1)}, Pooling::sum}, planes, x_data, y_data);
+  } else {
+    (backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d)(p, planes, x_data, y_data);
+  }
+  return y.object();
+}
+
+// Bed of nails and its gradient.
+py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::object out) {
+  const Arguments args(backward ? "bed_of_nails2d_backward" : "bed_of_nails2d");
+  const char* name = backward ? "dy" : "x";
+  Array x = args.input(x_, name, "NCHW");
+  Shape shape = x.shape();
+  for (int axis = 0; axis < 2; ++axis) {
+    check(scale[axis] >= 1 && scale[axis] <= INT32_MAX, args.op(), ": scale_factor must be from 1 to 2147483647, got (",
+          scale[0], ", ", scale[1], ")");
     check(offset[axis] >= 0 && offset[axis] < scale[axis], args.op(),
           ": offset must be from 0 to scale_factor - 1, got (", offset[0], ", ", offset[1], ")");
     check(x.extent(2 + axis) >= 1, args.op(), ": ", name, " must have at least one row and column, got shape ",
           x.shape());
-    check(grow || x.extent(2 + axis) % scale[axis] == 0, args.op(), ": scale_factor (", scale[0], ", ", scale[1],
-          ") must divide height and width of dy, got shape ", x.shape());
-  }
-  Shape shape = x.shape();
-  for (int axis = 0; axis < 2; ++axis) {
-    if (!grow) {
-      shape[2 + axis] /= scale[axis];
-    } else {
+    if (!backward) {
       check(!__builtin_mul_overflow(shape[2 + axis], scale[axis], &shape[2 + axis]), args.op(),
             ": scale_factor is too large, got (", scale[0], ", ", scale[1], ")");
+      continue;
     }
+    check(x.extent(2 + axis) % scale[axis] == 0, args.op(), ": scale_factor (", scale[0], ", ", scale[1],
+          ") must divide height and width of dy, got shape ", x.shape());
+    shape[2 + axis] /= scale[axis];
   }
   Array y = args.output(out, "out", shape);
   args.check_apart(y, x, name);
-  const Shape& small = grow ? x.shape() : shape;
-  const backend::Upsampling p{small[2], small[3], scale[0], scale[1], offset[0], offset[1]};
+  const Shape& small = backward ? shape : x.shape();
+  const backend::Nails p{small[2], small[3], scale[0], scale[1], offset[0], offset[1]};
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
     py::gil_scoped_release release;
-    run(p, shape[0] * shape[1], x_data, y_data);
+    (backward ? backend::bed_of_nails2d_backward : backend::bed_of_nails2d)(p, shape[0] * shape[1], x_data, y_data);
   }
   return y.object();
 }
@@ -147,30 +171,8 @@ void bind_unpool(py::module_& m) {
   using py::arg;
   m.def("scatter", scatter, arg("x"), arg("indices"), arg("size"), arg("op"), arg("name"), arg("out"));
   m.def("gather", gather, arg("dy"), arg("indices"), arg("out"));
-  m.def(
-      "upsample_nearest2d",
-      [](py::object x, Pair scale, py::object out) {
-        return upsample("upsample_nearest2d", backend::upsample_nearest2d, true, x, scale, {0, 0}, out);
-      },
-      arg("x"), arg("scale_factor"), arg("out"));
-  m.def(
-      "upsample_nearest2d_backward",
-      [](py::object dy, Pair scale, py::object out) {
-        return upsample("upsample_nearest2d_backward", upsample_nearest2d_backward, false, dy, scale, {0, 0}, out);
-      },
-      arg("dy"), arg("scale_factor"), arg("out"));
-  m.def(
-      "bed_of_nails2d",
-      [](py::object x, Pair scale, Pair offset, py::object out) {
-        return upsample("bed_of_nails2d", backend::bed_of_nails2d, true, x, scale, offset, out);
-      },
-      arg("x"), arg("scale_factor"), arg("offset"), arg("out"));
-  m.def(
-      "bed_of_nails2d_backward",
-      [](py::object dy, Pair scale, Pair offset, py::object out) {
-        return upsample("bed_of_nails2d_backward", backend::bed_of_nails2d_backward, false, dy, scale, offset, out);
-      },
-      arg("dy"), arg("scale_factor"), arg("offset"), arg("out"));
+  m.def("upsample_nearest2d", nearest, arg("backward"), arg("x"), arg("size"), arg("out"));
+  m.def("bed_of_nails2d", nails, arg("backward"), arg("x"), arg("scale_factor"), arg("offset"), arg("out"));
 }
 
 }  // namespace dip

@@ -68,19 +68,50 @@ bool gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, con
   return inside;
 }
 
-void upsample_nearest2d(const Upsampling& p, int64_t planes, const float* x, float* y) {
-  const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
+namespace {
+
+// The first of the large elements that are the small one's at `i`.
+int64_t first_copy(int64_t i, int64_t small, int64_t large) {
+  return divide_up(i * large, small);
+}
+
+}  // namespace
+
+void upsample_nearest2d(const Nearest& p, int64_t planes, const float* x, float* y) {
+  const int64_t in = p.height * p.width, out = p.large_height * p.large_width, width = p.large_width;
   parallel_planes(planes, out, [&](int64_t plane) {
     for (int64_t h = 0; h < p.height; ++h) {
       const float* from = x + plane * in + h * p.width;
-      float* to = y + plane * out + h * p.scale_h * width;
-      for (int64_t w = 0; w < p.width; ++w) std::fill_n(to + w * p.scale_w, p.scale_w, from[w]);
-      for (int64_t r = 1; r < p.scale_h; ++r) std::memcpy(to + r * width, to, width * sizeof(float));
+      const int64_t first = first_copy(h, p.height, p.large_height), end = first_copy(h + 1, p.height, p.large_height);
+      if (first == end) continue;
+      float* to = y + plane * out + first * width;
+      for (int64_t w = 0, at = 0; w < p.width; ++w) {
+        const int64_t next = first_copy(w + 1, p.width, width);
+        std::fill(to + at, to + next, from[w]);
+        at = next;
+      }
+      for (int64_t r = 1; r < end - first; ++r) std::memcpy(to + r * width, to, width * sizeof(float));
     }
   });
 }
 
-void bed_of_nails2d(const Upsampling& p, int64_t planes, const float* x, float* y) {
+void upsample_nearest2d_backward(const Nearest& p, int64_t planes, const float* dy, float* dx) {
+  const int64_t in = p.height * p.width, out = p.large_height * p.large_width, width = p.large_width;
+  parallel_planes(planes, out, [&](int64_t plane) {
+    for (int64_t i = 0; i < in; ++i) {
+      const int64_t h = i / p.width, w = i % p.width;
+      const int64_t bottom = first_copy(h + 1, p.height, p.large_height), right = first_copy(w + 1, p.width, width);
+      double sum = 0.0;
+      for (int64_t row = first_copy(h, p.height, p.large_height); row < bottom; ++row) {
+        const float* from = dy + plane * out + row * width;
+        for (int64_t column = first_copy(w, p.width, width); column < right; ++column) sum += from[column];
+      }
+      dx[plane * in + i] = static_cast<float>(sum);
+    }
+  });
+}
+
+void bed_of_nails2d(const Nails& p, int64_t planes, const float* x, float* y) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
   parallel_planes(planes, out, [&](int64_t plane) {
     std::memset(y + plane * out, 0, out * sizeof(float));
@@ -92,7 +123,7 @@ void bed_of_nails2d(const Upsampling& p, int64_t planes, const float* x, float* 
   });
 }
 
-void bed_of_nails2d_backward(const Upsampling& p, int64_t planes, const float* dy, float* dx) {
+void bed_of_nails2d_backward(const Nails& p, int64_t planes, const float* dy, float* dx) {
   const int64_t in = p.height * p.width, width = p.width * p.scale_w, out = p.height * p.scale_h * width;
   parallel_planes(planes, out, [&](int64_t plane) {
     for (int64_t h = 0; h < p.height; ++h) {

@@ -1,6 +1,7 @@
 // Unpooling and upsampling on the GPU: one result a thread, but for the scattering, where a block fills part of a
 // plane.
 #include "core/check.h"
+#include "core/device_long_sum.h"
 #include "core/device_window.h"
 #include "core/half.h"
 #include "ops/unpool/unpool.h"
@@ -80,16 +81,36 @@ __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t 
   }
 }
 
-__global__ void nearest_kernel(Upsampling p, std::int64_t count, Reals x, RealResults y) {
-  const std::int64_t width = p.width * p.scale_w, height = p.height * p.scale_h;
+__global__ void nearest_kernel(Nearest p, std::int64_t count, Reals x, RealResults y) {
   const auto at = [&](std::int64_t i) {
-    const std::int64_t column = i % width, row = i / width % height, plane = i / width / height;
-    return read(x, (plane * p.height + row / p.scale_h) * p.width + column / p.scale_w);
+    const std::int64_t column = i % p.large_width, row = i / p.large_width % p.large_height;
+    const std::int64_t plane = i / p.large_width / p.large_height;
+    return read(x, (plane * p.height + row * p.height / p.large_height) * p.width + column * p.width / p.large_width);
   };
   stream_elements(count, at, [=](std::int64_t i, float value) { write(y, i, value); });
 }
 
-__global__ void nails_kernel(Upsampling p, std::int64_t count, Reals x, RealResults y) {
+// The first of the large elements that are the small one's at `i`.
+__device__ std::int64_t first_copy(std::int64_t i, std::int64_t small, std::int64_t large) {
+  return (i * large + small - 1) / small;
+}
+
+__global__ void nearest_backward_kernel(Nearest p, std::int64_t count, Reals dy, RealResults dx) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const std::int64_t w = i % p.width, h = i / p.width % p.height, plane = i / p.width / p.height;
+    const std::int64_t bottom = first_copy(h + 1, p.height, p.large_height);
+    const std::int64_t right = first_copy(w + 1, p.width, p.large_width);
+    LongSum sum;
+    for (std::int64_t row = first_copy(h, p.height, p.large_height); row < bottom; ++row) {
+      for (std::int64_t column = first_copy(w, p.width, p.large_width); column < right; ++column) {
+        sum.add(read(dy, (plane * p.large_height + row) * p.large_width + column));
+      }
+    }
+    write(dx, i, sum.total());
+  }
+}
+
+__global__ void nails_kernel(Nails p, std::int64_t count, Reals x, RealResults y) {
   const std::int64_t width = p.width * p.scale_w;
   const auto at = [&](std::int64_t i) {
     const std::int64_t column = i % width, row = i / width;
@@ -99,7 +120,7 @@ __global__ void nails_kernel(Upsampling p, std::int64_t count, Reals x, RealResu
   stream_elements(count, at, [=](std::int64_t i, float value) { write(y, i, value); });
 }
 
-__global__ void nails_backward_kernel(Upsampling p, std::int64_t count, Reals dy, RealResults dx) {
+__global__ void nails_backward_kernel(Nails p, std::int64_t count, Reals dy, RealResults dx) {
   const std::int64_t width = p.width * p.scale_w;
   const auto at = [&](std::int64_t i) {
     const std::int64_t column = i % p.width, row = i / p.width;
@@ -108,10 +129,10 @@ __global__ void nails_backward_kernel(Upsampling p, std::int64_t count, Reals dy
   stream_elements(count, at, [=](std::int64_t i, float value) { write(dx, i, value); });
 }
 
-std::int64_t small_count(const Upsampling& p, std::int64_t planes) {
+std::int64_t small_count(const Nails& p, std::int64_t planes) {
   return planes * p.height * p.width;
 }
-std::int64_t large_count(const Upsampling& p, std::int64_t planes) {
+std::int64_t large_count(const Nails& p, std::int64_t planes) {
   return small_count(p, planes) * p.scale_h * p.scale_w;
 }
 
@@ -133,15 +154,21 @@ bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals
   return false;
 }
 
-void upsample_nearest2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {
-  launch_stream(nearest_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
+void upsample_nearest2d(const Nearest& p, std::int64_t planes, Reals x, RealResults y) {
+  const std::int64_t count = planes * p.large_height * p.large_width;
+  launch_stream(nearest_kernel, count, p, count, x, y);
 }
 
-void bed_of_nails2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y) {
+void upsample_nearest2d_backward(const Nearest& p, std::int64_t planes, Reals dy, RealResults dx) {
+  const std::int64_t count = planes * p.height * p.width;
+  launch_elements(nearest_backward_kernel, count, p, count, dy, dx);
+}
+
+void bed_of_nails2d(const Nails& p, std::int64_t planes, Reals x, RealResults y) {
   launch_stream(nails_kernel, large_count(p, planes), p, large_count(p, planes), x, y);
 }
 
-void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx) {
+void bed_of_nails2d_backward(const Nails& p, std::int64_t planes, Reals dy, RealResults dx) {
   launch_stream(nails_backward_kernel, small_count(p, planes), p, small_count(p, planes), dy, dx);
 }
 

@@ -14,15 +14,21 @@ bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Real
 bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
                    RealResults dx);
 
-struct Upsampling {
-  std::int64_t height, width;     // of the small plane
-  std::int64_t scale_h, scale_w;  // the large plane is height·scale_h × width·scale_w
-  std::int64_t row, column;       // bed of nails: where in its block the value stands
+// Element (h, w) of a large plane is that of the small one at (⌊h·height/large_height⌋, ⌊w·width/large_width⌋).
+struct Nearest {
+  std::int64_t height, width, large_height, large_width;
 };
 
-void upsample_nearest2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y);
-void upsample_nearest2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx);
-void bed_of_nails2d(const Upsampling& p, std::int64_t planes, Reals x, RealResults y);
-void bed_of_nails2d_backward(const Upsampling& p, std::int64_t planes, Reals dy, RealResults dx);
+void upsample_nearest2d(const Nearest& p, std::int64_t planes, Reals x, RealResults y);
+void upsample_nearest2d_backward(const Nearest& p, std::int64_t planes, Reals dy, RealResults dx);
+
+struct Nails {
+  std::int64_t height, width;     // of the small plane
+  std::int64_t scale_h, scale_w;  // the large plane is height·scale_h × width·scale_w
+  std::int64_t row, column;       // where in its block the value stands
+};
+
+void bed_of_nails2d(const Nails& p, std::int64_t planes, Reals x, RealResults y);
+void bed_of_nails2d_backward(const Nails& p, std::int64_t planes, Reals dy, RealResults dx);
 
 }  // namespace dip::DIP_BACKEND

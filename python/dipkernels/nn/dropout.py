@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+
 from dipkernels import ops
 from dipkernels.nn.layer import Layer, Shape
+from dipkernels.ops.arguments import integer, number
 from dipkernels.ops.backend import FloatArray
 
 
 class Dropout(Layer):
     """In training sets elements to zero with probability p and scales the others by 1/(1 − p); otherwise y = x.
 
-    Every forward in training takes the next mask of `seed`; layers of one network need different seeds.
+    p is from 0 to 1. Every forward in training takes the next mask of `seed`. Without one it is the number of the
+    layer's node in its graph, so that the layers of a network differ and every run is the same.
     """
 
-    def __init__(self, p: float = 0.5, *, seed: int = 0) -> None:
+    _made = itertools.count()
+
+    def __init__(self, p: float = 0.5, *, seed: int | None = None) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p must be at least 0 and below 1, got {p}")
-        self.p, self.seed, self.step = p, seed, 0
+        self.p = number("Dropout", "p", p)
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"Dropout: p must be from 0 to 1, got {p}")
+        self._seed_is_given = seed is not None
+        self.seed = next(self._made) if seed is None else integer("Dropout", "seed", seed)
+        self.step = 0
         self._training = False
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
@@ -34,6 +43,10 @@ class Dropout(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return shapes[0]
+
+    def place(self, number: int) -> None:
+        if not self._seed_is_given:
+            self.seed = number
 
     def counters(self) -> dict[str, int]:
         return {"step": self.step}

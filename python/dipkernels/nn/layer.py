@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -23,9 +24,16 @@ class Layer:
     _remembered: tuple[str, ...] = ()
     """The attributes in which `forward` keeps arrays for `backward`."""
 
+    reads: tuple[Layer, ...] = ()
+    """Layers besides the predecessors whose last `forward` this one reads; a graph computes them first."""
+
     def __init__(self) -> None:
         self.parameters: dict[str, FloatArray] = {}
         self.gradients: dict[str, FloatArray] = {}
+
+    def __call__(self, *inputs: FloatArray) -> FloatArray:
+        """`forward`."""
+        return self.forward(*inputs)
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         """y from the inputs (batch first). `training` is True for layers that act otherwise then, like dropout."""
@@ -65,6 +73,15 @@ class Layer:
                 assign(values, np.zeros(values.shape, np.float32))
             else:
                 assign(values, INITIALIZERS[initializer](rng, values.shape, *self.fans()))
+
+    def place(self, number: int) -> None:
+        """Called by a graph with the number of the node that this layer is, from 1."""
+
+    def twin(self) -> Layer:
+        """A layer with the same weights, whose `forward` and `backward` do not disturb this one's."""
+        other = copy.copy(self)
+        other.gradients = {}
+        return other
 
     def counters(self) -> dict[str, int]:
         """What else must be saved to go on exactly where training stopped."""

@@ -6,21 +6,27 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.activation import Activation, apply_activation_backward
+from dipkernels.ops.activation import Activation, apply_activation_backward, check_activation
+from dipkernels.ops.arguments import integer
 from dipkernels.ops.backend import FloatArray
 
 
 class Linear(Layer):
-    """y = activation(x·weightᵀ + bias), x (N, in_features), y (N, out_features)."""
+    """y = activation(x·weightᵀ + bias), x (N, in_features), y (N, out_features).
+
+    ValueError for sizes below 1 and for an unknown activation.
+    """
 
     _remembered = ("_x", "_y")
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, activation: Activation = None) -> None:
         super().__init__()
+        size = integer("Linear", "out_features", out_features, 1), integer("Linear", "in_features", in_features, 1)
+        check_activation("Linear", activation)
         self.activation = activation
-        self.parameters["weight"] = np.zeros((out_features, in_features), np.float32)
+        self.parameters["weight"] = np.zeros(size, np.float32)
         if bias:
-            self.parameters["bias"] = np.zeros(out_features, np.float32)
+            self.parameters["bias"] = np.zeros(size[0], np.float32)
         self.initialize(np.random.default_rng(0))
         self._x: FloatArray | None = None
         self._y: FloatArray | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from dipkernels.ops.arguments import choice, described, limited, number
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
 
 Activation: TypeAlias = str | tuple[str, float] | None
@@ -27,9 +28,16 @@ def activation_arguments(op: str, activation: Activation) -> tuple[str, float]:
         return "none", 0.0
     if isinstance(activation, str):
         return activation, _default_parameter.get(activation, 0.0)
-    if isinstance(activation, tuple) and len(activation) == 2 and isinstance(activation[0], str):
-        return activation[0], float(activation[1])
-    raise TypeError(f"{op}: activation must be None, a name, or (name, parameter), got {activation!r}")
+    if isinstance(activation, (tuple, list)) and len(activation) == 2 and isinstance(activation[0], str):
+        return activation[0], number(op, "activation[1]", activation[1])
+    raise TypeError(f"{op}: activation must be None, a name, or (name, parameter), got {described(activation)}")
+
+
+def check_activation(op: str, activation: Activation) -> None:
+    """TypeError or ValueError, in the name of `op`, for an activation that is none of those."""
+    name, parameter = activation_arguments(op, activation)
+    choice(op, "activation", name, ("none", "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu"))
+    limited(op, "activation[1]", parameter)
 
 
 def apply_activation(x: FloatArray, activation: Activation) -> FloatArray:
@@ -45,12 +53,12 @@ def apply_activation_backward(dy: FloatArray, y: FloatArray, activation: Activat
 
 
 def _forward(name: str, x: FloatArray, alpha: float, out: FloatArray | None) -> FloatArray:
-    return backend_of(name, x).activation(x, name, float(alpha), out)
+    return backend_of(name, x).activation(x, name, alpha, out)
 
 
 def _backward(name: str, dy: FloatArray, y: FloatArray, alpha: float, out: FloatArray | None) -> FloatArray:
     op = f"{name}_backward"
-    return backend_of(op, dy, y).activation_backward(dy, y, name, float(alpha), out)
+    return backend_of(op, dy, y).activation_backward(dy, y, name, alpha, out)
 
 
 def step(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from dipkernels.ops.activation import Activation, activation_arguments
+from dipkernels.ops.arguments import size
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
 from dipkernels.ops.precision import Precision, precision_or_current
+from dipkernels.ops.single_images import single_images
 
 
 def convolution_options(
@@ -23,18 +25,25 @@ def convolution_options(
     groups: int,
     rounding: Rounding,
     precision: Precision | None,
+    x_size: Sequence[int],
+    weight_size: Sequence[int],
 ) -> dict[str, Any]:
     """What every convolution's geometry and precision are to the compiled modules."""
+    strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
+    if isinstance(padding, str):
+        sizes = x_size[-2:], weight_size[-2:]
+        padding, rounding = resolved_padding(op, padding, rounding, *sizes, strides, dilations)
     return {
-        "stride": pair(op, "stride", stride),
+        "stride": strides,
         "padding": padding_pairs(op, padding),
-        "dilation": pair(op, "dilation", dilation),
+        "dilation": dilations,
         "groups": groups,
         "rounding": rounding,
         "precision": precision_or_current(precision),
     }
 
 
+@single_images("x")
 def conv2d(
     x: FloatArray,
     weight: FloatArray,
@@ -53,13 +62,14 @@ def conv2d(
 
     Parameters
     ----------
-    x : float32 (N, C, H, W)
+    x : float32 (N, C, H, W), or (C, H, W) for one image
     weight : float32 (K, C/groups, F_h, F_w)
     bias : float32 (K,), optional
     stride, dilation
         One int, or (height, width).
     padding
-        Zeros around x: one int, (height, width), or ((top, bottom), (left, right)).
+        Zeros around x: one int, (height, width), or ((top, bottom), (left, right)); "same" for a result of
+        ⌈input/stride⌉, "valid" for none.
     groups
         Channels and filters are split into this many independent groups; C and K must be multiples of it.
     activation
@@ -99,10 +109,21 @@ def conv2d(
         activation=name,
         alpha=alpha,
         out=out,
-        **convolution_options("conv2d", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options(
+            "conv2d",
+            stride,
+            padding,
+            dilation,
+            groups,
+            rounding,
+            precision,
+            shape_of("conv2d", "x", x),
+            shape_of("conv2d", "weight", weight),
+        ),
     )
 
 
+@single_images("dy", size="input_size")
 def conv2d_backward_data(
     dy: FloatArray,
     weight: FloatArray,
@@ -130,15 +151,18 @@ def conv2d_backward_data(
     >>> conv2d_backward_data(np.float32([[[[1, 0]]]]), np.float32([[[[1, 2]]]]), (1, 1, 1, 3))
     array([[[[1., 2., 0.]]]], dtype=float32)
     """
-    return backend_of("conv2d_backward_data", dy, weight).conv2d_backward_data(
+    op = "conv2d_backward_data"
+    sizes = size(op, "input_size", input_size, "NCHW"), shape_of(op, "weight", weight)
+    return backend_of(op, dy, weight).conv2d_backward_data(
         dy,
         weight,
-        list(input_size),
+        list(sizes[0]),
         out=out,
-        **convolution_options("conv2d_backward_data", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options(op, stride, padding, dilation, groups, rounding, precision, *sizes),
     )
 
 
+@single_images("dy", "x", results=())
 def conv2d_backward_weight(
     dy: FloatArray,
     x: FloatArray,
@@ -166,15 +190,18 @@ def conv2d_backward_weight(
     >>> conv2d_backward_weight(np.float32([[[[1, 1]]]]), np.float32([[[[1, 2, 3]]]]), (1, 1, 1, 2))
     array([[[[3., 5.]]]], dtype=float32)
     """
-    return backend_of("conv2d_backward_weight", dy, x).conv2d_backward_weight(
+    op = "conv2d_backward_weight"
+    sizes = shape_of(op, "x", x), size(op, "weight_size", weight_size, "KCHW")
+    return backend_of(op, dy, x).conv2d_backward_weight(
         dy,
         x,
-        list(weight_size),
+        list(sizes[1]),
         out=out,
-        **convolution_options("conv2d_backward_weight", stride, padding, dilation, groups, rounding, precision),
+        **convolution_options(op, stride, padding, dilation, groups, rounding, precision, *sizes),
     )
 
 
+@single_images("dy", results=())
 def conv2d_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """dbias (K,): the sum of dy (N, K, O_h, O_w) over images and positions, accumulated in float64.
 
@@ -184,6 +211,7 @@ def conv2d_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> Fl
     return backend_of("conv2d_backward_bias", dy).conv2d_backward_bias(dy, out)
 
 
+@single_images("dy", "x")
 def conv2d_backward(
     dy: FloatArray,
     x: FloatArray,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dipkernels.ops.activation import Activation, activation_arguments
-from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
+from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.conv import convolution_options
 from dipkernels.ops.geometry import Padding, Pair, Rounding, pair
 from dipkernels.ops.precision import Precision
+from dipkernels.ops.single_images import single_images
 
 
+@single_images("x", results=(0, 1))
 def conv2d_max_pool2d(
     x: FloatArray,
     weight: FloatArray,
@@ -24,6 +26,9 @@ def conv2d_max_pool2d(
     precision: Precision | None = None,
 ) -> tuple[FloatArray, IndexArray]:
     """`max_pool2d_with_indices(conv2d(...), pool_size)`, of which the large result in between need not be written.
+
+    With precision "high" or "medium" the two may differ by what that precision allows: a convolution alone may go
+    another way, and of results that are nearly equal another may be the largest.
 
     Parameters
     ----------
@@ -57,10 +62,21 @@ def conv2d_max_pool2d(
         activation=name,
         alpha=alpha,
         pool_size=pair(op, "pool_size", pool_size),
-        **convolution_options(op, stride, padding, dilation, groups, rounding, precision),
+        **convolution_options(
+            op,
+            stride,
+            padding,
+            dilation,
+            groups,
+            rounding,
+            precision,
+            shape_of(op, "x", x),
+            shape_of(op, "weight", weight),
+        ),
     )
 
 
+@single_images("dy", "indices", "x")
 def conv2d_max_pool2d_backward(
     dy: FloatArray,
     indices: IndexArray,
@@ -83,7 +99,7 @@ def conv2d_max_pool2d_backward(
     Parameters
     ----------
     dy : float32 (N, K, P_h, P_w)
-    indices : int32 (N, K, P_h, P_w), from `conv2d_max_pool2d`
+    indices : int32 or int64 (N, K, P_h, P_w), from `conv2d_max_pool2d`
     x : float32 (N, C, H, W)
     weight : float32 (K, C/groups, F_h, F_w)
     input_gradient
@@ -110,5 +126,15 @@ def conv2d_max_pool2d_backward(
         weight,
         pool_size=pair(op, "pool_size", pool_size),
         input_gradient=input_gradient,
-        **convolution_options(op, stride, padding, dilation, groups, rounding, precision),
+        **convolution_options(
+            op,
+            stride,
+            padding,
+            dilation,
+            groups,
+            rounding,
+            precision,
+            shape_of(op, "x", x),
+            shape_of(op, "weight", weight),
+        ),
     )

@@ -12,7 +12,7 @@ def dropout(x: FloatArray, p: float = 0.5, *, seed: int, offset: int = 0, out: F
     ----------
     x : float32, any shape
     p
-        At least 0 and below 1.
+        From 0 to 1; with 1 everything is zero.
     seed, offset
         From 0 to 2⁶⁴ − 1. The same pair gives the same mask on every machine; take another offset for every layer and
         step.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from dipkernels import _cpu, cuda
+from dipkernels.ops.arguments import choice, size
 from dipkernels.ops.conv import convolution_options
 from dipkernels.ops.geometry import Padding, Pair, Rounding
 
@@ -50,10 +51,9 @@ def explain(
     >>> explain("conv2d", (64, 1, 32, 32), (6, 1, 5, 5)).partition(":")[0]
     'images'
     """
-    if op not in _OPERATORS:
-        raise ValueError(f"explain: op must be one of {', '.join(_OPERATORS)}, got {op!r}")
-    options = convolution_options(op, stride, padding, dilation, groups, rounding, None)
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f'explain: device must be "cpu" or "cuda", got {device!r}')
+    choice("explain", "op", op, _OPERATORS)
+    sizes = size("explain", "x_size", x_size, "NCHW"), size("explain", "weight_size", weight_size, "KCHW")
+    options = convolution_options(op, stride, padding, dilation, groups, rounding, None, *sizes)
+    choice("explain", "device", device, ("cpu", "cuda"))
     module = _cpu if device == "cpu" else cuda.backend("explain")
-    return str(module.conv2d_choice(op, list(x_size), list(weight_size), **options))
+    return str(module.conv2d_choice(op, list(sizes[0]), list(sizes[1]), **options))

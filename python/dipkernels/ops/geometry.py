@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from dipkernels import _cpu
+from dipkernels.ops.arguments import integer
 
 Pair: TypeAlias = int | Sequence[int]
 """One number for both axes, or (height, width)."""
 
-Padding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]]
-"""One number for all sides, (height, width), or ((top, bottom), (left, right))."""
+Padding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | Literal["same", "valid"]
+"""One number for all sides, (height, width), or ((top, bottom), (left, right)); "valid" is none, "same" as many as make
+the result ⌈input/stride⌉ large, an odd one at the end."""
 
-Rounding: TypeAlias = Literal["exact", "floor"]
+Rounding: TypeAlias = Literal["exact", "floor", "ceil"]
+"""What becomes of an output size that is no whole number: an error, or rounded. Convolutions do not take "ceil"."""
 
 
 def _is_sequence(value: Any) -> bool:
     # The usual types first: asking for the abstract one takes longer than a small kernel.
-    return type(value) in (tuple, list) or (isinstance(value, Sequence) and not isinstance(value, str))
+    return type(value) in (tuple, list) or (isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str))
 
 
 def _integer(op: str, name: str, value: Any) -> int:
-    if type(value) is int and -(2**62) < value < 2**62:
-        return value
-    if not isinstance(value, bool):
-        try:
-            number = operator.index(value)
-        except TypeError:
-            pass
-        else:
-            if abs(number) < 2**62:
-                return number
-            raise ValueError(f"{op}: {name} must be below 2^62, got {value!r}")
-    raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
+    return integer(op, name, value, wanted="an int or a pair of ints")
 
 
 def pair(op: str, name: str, value: Any) -> tuple[int, int]:
@@ -59,8 +52,35 @@ def padding_pairs(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]
     """
     if _is_sequence(value) and len(value) == 2 and _is_sequence(value[0]) and _is_sequence(value[1]):
         return pair(op, "padding", value[0]), pair(op, "padding", value[1])
+    if isinstance(value, str):
+        raise ValueError(f'{op}: padding must be ints, "same" or "valid", got {value!r}')
     vertical, horizontal = pair(op, "padding", value)
     return (vertical, vertical), (horizontal, horizontal)
+
+
+def resolved_padding(
+    op: str,
+    padding: Any,
+    rounding: Any,
+    input_size: Sequence[int],
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> tuple[tuple[tuple[int, int], tuple[int, int]], Any]:
+    """What "same" and "valid" mean for these sizes (height, width), and the rounding that goes with it.
+
+    "same" makes the result ⌈input/stride⌉ large, by as few zeros as that takes, an odd one at the end; "valid" is none.
+
+    >>> resolved_padding("conv2d", "same", "exact", (8, 7), (3, 2), (2, 1), (1, 1))
+    (((0, 1), (0, 1)), 'floor')
+    """
+    if padding != "same":
+        return (((0, 0), (0, 0)) if padding == "valid" else padding_pairs(op, padding)), rounding
+    pads = []
+    for n, f, s, d in zip(input_size, kernel_size, stride, dilation, strict=True):
+        missing = 0 if s < 1 else max(((n + s - 1) // s - 1) * s + d * (f - 1) + 1 - n, 0)
+        pads.append((missing // 2, missing - missing // 2))
+    return (pads[0], pads[1]), "floor"
 
 
 def output_size(
@@ -82,7 +102,7 @@ def output_size(
         Zeros on both sides, or (start, end).
     rounding
         "exact": a division with a remainder is an error; "floor": it is rounded down, and the end of the input that
-        no window reaches is left out.
+        no window reaches is left out; "ceil": one more window takes what there is of it.
 
     Raises
     ------
@@ -103,10 +123,10 @@ def output_size(
     return _cpu.output_size(
         op,
         "size",
-        _integer(op, "input_size", input_size),
-        _integer(op, "kernel_size", kernel_size),
-        _integer(op, "stride", stride),
+        integer(op, "input_size", input_size),
+        integer(op, "kernel_size", kernel_size),
+        integer(op, "stride", stride),
         pair(op, "padding", padding),
-        _integer(op, "dilation", dilation),
+        integer(op, "dilation", dilation),
         rounding,
     )

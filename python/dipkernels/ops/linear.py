@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 from dipkernels.ops.activation import Activation, activation_arguments
 from dipkernels.ops.backend import FloatArray, backend_of
 from dipkernels.ops.precision import Precision, precision_or_current
+
+
+def _rows(array: FloatArray) -> FloatArray:
+    """(…, features) as (rows, features): all axes but the last are positions."""
+    shape = tuple(getattr(array, "shape", (0, 0)))
+    return array if len(shape) in (0, 2) else array.reshape((math.prod(shape[:-1]), shape[-1]))
+
+
+def _like(array: FloatArray, result: FloatArray, out: FloatArray | None) -> FloatArray:
+    """`result` (rows, features) with the positions that `array` has; `out` itself where it was given."""
+    shape = tuple(array.shape)
+    if out is not None:
+        return out
+    return result if len(shape) == 2 else result.reshape((*shape[:-1], result.shape[-1]))
 
 
 def linear(
@@ -20,7 +36,7 @@ def linear(
 
     Parameters
     ----------
-    x : float32 (N, I)
+    x : float32 (N, I), or (…, I) with any axes before the last; y has the same
     weight : float32 (O, I)
     bias : float32 (O,), optional
     activation
@@ -38,9 +54,10 @@ def linear(
     array([[11.5]], dtype=float32)
     """
     name, alpha = activation_arguments("linear", activation)
-    return backend_of("linear", x, weight, bias).linear(
-        x, weight, bias, name, alpha, precision_or_current(precision), out
+    y = backend_of("linear", x, weight, bias).linear(
+        _rows(x), weight, bias, name, alpha, precision_or_current(precision), out if out is None else _rows(out)
     )
+    return _like(x, y, out)
 
 
 def linear_backward_data(
@@ -51,9 +68,10 @@ def linear_backward_data(
     >>> linear_backward_data(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
     """
-    return backend_of("linear_backward_data", dy, weight).linear_backward_data(
-        dy, weight, precision_or_current(precision), out
+    dx = backend_of("linear_backward_data", dy, weight).linear_backward_data(
+        _rows(dy), weight, precision_or_current(precision), out if out is None else _rows(out)
     )
+    return _like(dy, dx, out)
 
 
 def linear_backward_weight(
@@ -65,7 +83,7 @@ def linear_backward_weight(
     array([[6., 8.]], dtype=float32)
     """
     return backend_of("linear_backward_weight", dy, x).linear_backward_weight(
-        dy, x, precision_or_current(precision), out
+        _rows(dy), _rows(x), precision_or_current(precision), out
     )
 
 
@@ -75,7 +93,7 @@ def linear_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> Fl
     >>> linear_backward_bias(np.float32([[1, 2], [3, 4]]))
     array([4., 6.], dtype=float32)
     """
-    return backend_of("linear_backward_bias", dy).linear_backward_bias(dy, out)
+    return backend_of("linear_backward_bias", dy).linear_backward_bias(_rows(dy), out)
 
 
 def linear_backward(

@@ -117,16 +117,46 @@ def smooth_l1_loss_with_grad(
     return _elementwise("smooth_l1_loss", "smooth_l1", x, target, reduction, True, out, beta=beta)
 
 
-def hinge_loss(scores: FloatArray, target: LabelArray, margin: float = 1.0, reduction: Reduction = "mean") -> Any:
-    """Multi-class hinge, Σ_{j ≠ y} max(0, s_j − s_y + margin), for scores (N, C) and class indices (N,).
+def huber_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
+    """d²/2 for |d| < δ and δ·(|d| − δ/2) beyond, d = x − target; δ > 0. Source: Huber 1964.
 
-    The mean is over N. (torch.nn.functional.multi_margin_loss divides by C as well.) Raises IndexError for a class
-    index outside 0 … C − 1. Source: lecture; Weston, Watkins 1999.
+    >>> huber_loss(np.float32([0.5, 3]), np.float32([0, 0]), "none", delta=2.0)
+    array([0.125, 4.   ], dtype=float32)
+    """
+    return _elementwise("huber_loss", "huber", x, target, reduction, False, beta=delta)[0]
+
+
+def huber_loss_with_grad(
+    x: FloatArray,
+    target: FloatArray,
+    reduction: Reduction = "mean",
+    delta: float = 1.0,
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """`huber_loss` and its gradient, d or δ times the sign of d."""
+    return _elementwise("huber_loss", "huber", x, target, reduction, True, out, beta=delta)
+
+
+def hinge_loss(
+    scores: FloatArray,
+    target: LabelArray,
+    margin: float = 1.0,
+    reduction: Reduction = "mean",
+    p: int = 1,
+    weight: FloatArray | None = None,
+) -> Any:
+    """Multi-class hinge, w_y·Σ_{j ≠ y} max(0, s_j − s_y + margin)^p, for scores (N, C) and class indices (N,).
+
+    `p` is 1 or 2, `weight` float32 (C,) with those of the classes, at least 0. The mean is over N.
+    (torch.nn.functional.multi_margin_loss divides by C as well.) Raises IndexError for a class index outside 0 … C − 1.
+    Source: lecture; Weston, Watkins 1999.
 
     >>> hinge_loss(np.float32([[1, 2, 0]]), np.array([1]), margin=1.5)
     0.5
     """
-    return backend_of("hinge_loss", scores, target).hinge_loss(scores, target, margin, reduction, False, None)[0]
+    module = backend_of("hinge_loss", scores, target, weight)
+    return module.hinge_loss(scores, target, margin, reduction, p, weight, False, None)[0]
 
 
 def hinge_loss_with_grad(
@@ -134,11 +164,14 @@ def hinge_loss_with_grad(
     target: LabelArray,
     margin: float = 1.0,
     reduction: Reduction = "mean",
+    p: int = 1,
+    weight: FloatArray | None = None,
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """`hinge_loss` and its gradient: 1 for every class within the margin, minus their number for the label."""
-    return backend_of("hinge_loss", scores, target).hinge_loss(scores, target, margin, reduction, True, out)
+    """`hinge_loss` and its gradient: for every class within the margin, minus their sum for the label."""
+    module = backend_of("hinge_loss", scores, target, weight)
+    return module.hinge_loss(scores, target, margin, reduction, p, weight, True, out)
 
 
 def probability_loss(probabilities: FloatArray, target: LabelArray, reduction: Reduction = "mean") -> Any:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+import numpy as np
+
+from dipkernels.ops.arguments import size
+from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
+from dipkernels.ops.geometry import Padding, Pair, Rounding, pair
+from dipkernels.ops.pool import window
+from dipkernels.ops.single_images import single_images
 
 
+@single_images("x", results=(0, 1))
 def max_pool2d_with_indices(
     x: FloatArray,
     kernel_size: Pair,
@@ -26,9 +32,11 @@ def max_pool2d_with_indices(
     kernel_size, stride, dilation
         One int, or (height, width). `stride=None` means kernel_size; a smaller one makes windows overlap.
     padding
-        One int, (height, width), or ((top, bottom), (left, right)); smaller than the window. Padding never wins.
+        One int, (height, width), or ((top, bottom), (left, right)), smaller than the window; "same" or "valid". Padding
+        never wins.
     rounding
-        "exact" refuses an output size that is no whole number; "floor" rounds it down.
+        "exact" refuses an output size that is no whole number; "floor" rounds it down; "ceil" up, where the last window
+        has what there is of the input.
 
     Returns
     -------
@@ -45,17 +53,12 @@ def max_pool2d_with_indices(
     (array([[[[4.]]]], dtype=float32), array([[[[2]]]], dtype=int32))
     """
     op = "max_pool2d"
-    return backend_of(op, x).max_pool2d(
-        x,
-        pair(op, "kernel_size", kernel_size),
-        pair(op, "stride", kernel_size if stride is None else stride),
-        padding_pairs(op, padding),
-        pair(op, "dilation", dilation),
-        rounding,
-        out,
-    )
+    kernel, strides, pads, rounding = window(op, x, kernel_size, stride, padding, dilation, rounding)
+    dilations = pair(op, "dilation", dilation)
+    return backend_of(op, x).max_pool2d(x, kernel, strides, pads, dilations, rounding, out)
 
 
+@single_images("x")
 def max_pool2d(
     x: FloatArray,
     kernel_size: Pair,
@@ -74,6 +77,7 @@ def max_pool2d(
     return max_pool2d_with_indices(x, kernel_size, stride, padding, dilation, rounding=rounding, out=out)[0]
 
 
+@single_images("dy", "indices", size="input_size")
 def max_pool2d_backward(
     dy: FloatArray, indices: IndexArray, input_size: Sequence[int], *, out: FloatArray | None = None
 ) -> FloatArray:
@@ -82,7 +86,7 @@ def max_pool2d_backward(
     Parameters
     ----------
     dy : float32 (N, C, O_h, O_w)
-    indices : int32 (N, C, O_h, O_w), from `max_pool2d_with_indices`
+    indices : int32 or int64 (N, C, O_h, O_w), from `max_pool2d_with_indices`
     input_size
         The shape (N, C, H, W) of x, or (H, W).
 
@@ -97,5 +101,7 @@ def max_pool2d_backward(
              [5., 0.]]]], dtype=float32)
     """
     op = "max_pool2d_backward"
-    size = pair(op, "input_size", tuple(input_size)[-2:])
-    return backend_of(op, dy, indices).scatter(dy, indices, size, op, "dy", out)
+    shape = size(op, "input_size", input_size, "HW" if np.shape(input_size) == (2,) else "NCHW")
+    if len(shape) == 4 and shape[:2] != shape_of(op, "dy", dy)[:2]:
+        raise ValueError(f"{op}: input_size must have dy's N and C, {shape_of(op, 'dy', dy)[:2]}, got {shape}")
+    return backend_of(op, dy, indices).scatter(dy, indices, shape[-2:], op, "dy", out)

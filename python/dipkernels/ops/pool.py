@@ -1,9 +1,10 @@
 """Average, sum and L2 pooling, and their gradients.
 
-Common parameters: `x` float32 (N, C, H, W); `kernel_size` and `stride` an int or (height, width), `stride=None` meaning
-kernel_size; `padding` an int, (height, width) or ((top, bottom), (left, right)) zeros, smaller than the window;
-`rounding` "exact" or "floor". Results are float32 (N, C, O_h, O_w) with O = (I − F + P_start + P_end)/S + 1.
-TypeError for other dtypes, ValueError for a geometry that does not fit. Source: lecture, pooling.
+Common parameters: `x` float32 (N, C, H, W), or (C, H, W) for one image; `kernel_size` and `stride` an int or (height,
+width), `stride=None` meaning kernel_size; `padding` an int, (height, width) or ((top, bottom), (left, right)) zeros,
+smaller than the window, "same" or "valid"; `rounding` "exact", "floor" or "ceil", where the last window has what there
+is of input and padding. Results are float32 (N, C, O_h, O_w) with O = (I − F + P_start + P_end)/S + 1. TypeError for
+other dtypes, ValueError for a geometry that does not fit. Source: lecture, pooling.
 """
 
 from __future__ import annotations
@@ -11,19 +12,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dipkernels.ops.arguments import size
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
+from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
+from dipkernels.ops.single_images import single_images
 
 
-def _geometry(op: str, kernel_size: Pair, stride: Pair | None, padding: Padding, rounding: Rounding) -> dict[str, Any]:
-    return {
-        "kernel_size": pair(op, "kernel_size", kernel_size),
-        "stride": pair(op, "stride", kernel_size if stride is None else stride),
-        "padding": padding_pairs(op, padding),
-        "rounding": rounding,
-    }
+def window(
+    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, rounding: Rounding
+) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[int, int], tuple[int, int]], Rounding]:
+    """kernel_size, stride, padding and rounding as the compiled modules take them, for x or its shape."""
+    kernel = pair(op, "kernel_size", kernel_size)
+    strides = kernel if stride is None else pair(op, "stride", stride)
+    if isinstance(padding, str):
+        shape = x if isinstance(x, tuple) else shape_of(op, "x", x)
+        dilations = pair(op, "dilation", dilation)
+        padding, rounding = resolved_padding(op, padding, rounding, shape[-2:], kernel, strides, dilations)
+    return kernel, strides, padding_pairs(op, padding), rounding
 
 
+def _geometry(
+    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Padding, rounding: Rounding
+) -> dict[str, Any]:
+    kernel, strides, pads, rounding = window(op, x, kernel_size, stride, padding, 1, rounding)
+    return {"kernel_size": kernel, "stride": strides, "padding": pads, "rounding": rounding}
+
+
+@single_images("x")
 def avg_pool2d(
     x: FloatArray,
     kernel_size: Pair,
@@ -39,10 +54,11 @@ def avg_pool2d(
     >>> avg_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[3.]]]], dtype=float32)
     """
-    geometry = _geometry("avg_pool2d", kernel_size, stride, padding, rounding)
+    geometry = _geometry("avg_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("avg_pool2d", x).pool2d(x, kind="avg", count_include_pad=count_include_pad, out=out, **geometry)
 
 
+@single_images("dy", size="input_size")
 def avg_pool2d_backward(
     dy: FloatArray,
     input_size: Sequence[int],
@@ -61,18 +77,20 @@ def avg_pool2d_backward(
              [1., 1.]]]], dtype=float32)
     """
     op = "avg_pool2d_backward"
+    shape = size(op, "input_size", input_size, "NCHW")
     return backend_of(op, dy).pool2d_backward(
         dy,
-        list(input_size),
+        list(shape),
         None,
         None,
         kind="avg",
         count_include_pad=count_include_pad,
         out=out,
-        **_geometry(op, kernel_size, stride, padding, rounding),
+        **_geometry(op, shape, kernel_size, stride, padding, rounding),
     )
 
 
+@single_images("x")
 def sum_pool2d(
     x: FloatArray,
     kernel_size: Pair,
@@ -87,10 +105,11 @@ def sum_pool2d(
     >>> sum_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[12.]]]], dtype=float32)
     """
-    geometry = _geometry("sum_pool2d", kernel_size, stride, padding, rounding)
+    geometry = _geometry("sum_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("sum_pool2d", x).pool2d(x, kind="sum", count_include_pad=True, out=out, **geometry)
 
 
+@single_images("dy", size="input_size")
 def sum_pool2d_backward(
     dy: FloatArray,
     input_size: Sequence[int],
@@ -107,18 +126,20 @@ def sum_pool2d_backward(
     array([[[[4., 4.]]]], dtype=float32)
     """
     op = "sum_pool2d_backward"
+    shape = size(op, "input_size", input_size, "NCHW")
     return backend_of(op, dy).pool2d_backward(
         dy,
-        list(input_size),
+        list(shape),
         None,
         None,
         kind="sum",
         count_include_pad=True,
         out=out,
-        **_geometry(op, kernel_size, stride, padding, rounding),
+        **_geometry(op, shape, kernel_size, stride, padding, rounding),
     )
 
 
+@single_images("x")
 def l2_pool2d(
     x: FloatArray,
     kernel_size: Pair,
@@ -133,10 +154,11 @@ def l2_pool2d(
     >>> l2_pool2d(np.float32([[[[3, 4]]]]), (1, 2))
     array([[[[5.]]]], dtype=float32)
     """
-    geometry = _geometry("l2_pool2d", kernel_size, stride, padding, rounding)
+    geometry = _geometry("l2_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("l2_pool2d", x).pool2d(x, kind="l2", count_include_pad=True, out=out, **geometry)
 
 
+@single_images("dy", "x", "y")
 def l2_pool2d_backward(
     dy: FloatArray,
     x: FloatArray,
@@ -154,13 +176,14 @@ def l2_pool2d_backward(
     array([[[[3., 4.]]]], dtype=float32)
     """
     op = "l2_pool2d_backward"
+    shape = shape_of(op, "x", x)
     return backend_of(op, dy, x, y).pool2d_backward(
         dy,
-        list(shape_of(op, "x", x)),
+        list(shape),
         x,
         y,
         kind="l2",
         count_include_pad=True,
         out=out,
-        **_geometry(op, kernel_size, stride, padding, rounding),
+        **_geometry(op, shape, kernel_size, stride, padding, rounding),
     )

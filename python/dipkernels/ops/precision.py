@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Literal, TypeAlias
 
+from dipkernels.ops.arguments import choice
+
 Precision: TypeAlias = Literal["highest", "high", "medium"]
 """The least precision that will do; a backend may be more precise where that is no slower.
 
@@ -44,8 +46,7 @@ def precision(name: Precision) -> Iterator[None]:
     ...     precision_or_current(None)
     'high'
     """
-    if name not in ("highest", "high", "medium"):
-        raise ValueError(f'precision: name must be "highest", "high" or "medium", got {name!r}')
+    choice("precision", "name", name, ("highest", "high", "medium"))
     token = _current.set(name)
     try:
         yield

@@ -21,6 +21,10 @@ def _run(
     with_grad: bool,
     out: FloatArray | None,
 ) -> tuple[Any, Any]:
+    shape: tuple[int, ...] = getattr(target, "shape", ())
+    classes: tuple[int, ...] = getattr(logits, "shape", ())
+    if len(shape) == len(classes) > 2 and shape[1] == 1 and "float" not in str(target.dtype):
+        target = target.reshape((shape[0], *shape[2:]))  # a mask that has an axis of channels
     module = backend_of(op, logits, target, weight)
     return module.softmax_cross_entropy(
         op,
@@ -50,11 +54,12 @@ def cross_entropy(
     ----------
     logits : float32 (N, C) or (N, C, ...)
     target
-        int64 or int32 class indices (N, ...), or float32 distributions over the classes, shaped as logits.
+        Class indices (N, ...) of any integer dtype, for images also (N, 1, ...), or float32 distributions over the
+        classes, shaped as logits.
     weight : float32 (C,), optional
         Of the classes, at least 0.
     ignore_index
-        Positions with this class index add nothing.
+        Positions with this class index add nothing. For distributions there is none: ValueError for another than -100.
     reduction
         "mean": a float, divided by the sum of the weights of the labels that count (for distributions by the number
         of positions), NaN where that is zero; "sum": a float; "none": float32, one loss a position.
@@ -132,3 +137,34 @@ def focal_loss_with_grad(
 ) -> tuple[Any, FloatArray]:
     """(loss, dloss/dlogits) of `focal_loss`, in one pass. `out` may be logits itself."""
     return _run("focal_loss", logits, target, weight, ignore_index, reduction, 0.0, gamma, True, out)
+
+
+def nll_loss(
+    log_probabilities: FloatArray,
+    target: LabelArray,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Any:
+    """−w_y·x_y for logarithms of probabilities x (N, C) or (N, C, ...), as `log_softmax` gives them.
+
+    Parameters as in `cross_entropy`, targets class indices. Prefer `cross_entropy` on logits: one pass, no rounding in
+    between. Source: lecture, −1/N Σ log p_i.
+
+    >>> round(nll_loss(np.float32([[-0.5, -2]]), np.array([1])), 6)
+    2.0
+    """
+    return _run("nll_loss", log_probabilities, target, weight, ignore_index, reduction, 0.0, 0.0, False, None)[0]
+
+
+def nll_loss_with_grad(
+    log_probabilities: FloatArray,
+    target: LabelArray,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """(loss, dloss/dx) of `nll_loss`."""
+    return _run("nll_loss", log_probabilities, target, weight, ignore_index, reduction, 0.0, 0.0, True, out)

@@ -1,18 +1,25 @@
 """Max unpooling, nearest-neighbour and bed-of-nails upsampling, and their gradients.
 
-TypeError for arrays that are not float32 (int32 for indices), ValueError for shapes that do not fit.
+TypeError for arrays that are not float32 (int32 or int64 for indices), ValueError for shapes that do not fit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from dipkernels.ops import arguments
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
+from dipkernels.ops.single_images import single_images
 
 
 def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None, padding: Padding) -> tuple[int, int]:
     op = "max_unpool2d"
+    shape = shape_of(op, "y", y)
+    if len(shape) != 4:
+        raise ValueError(f"{op}: y must have 4 dimensions (N, C, H, W), got shape {shape}")
     if kernel_size is None:
         raise ValueError(f"{op}: give output_size, or kernel_size to compute it from")
     kernel = pair(op, "kernel_size", kernel_size)
@@ -20,11 +27,12 @@ def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None,
     (top, bottom), (left, right) = padding_pairs(op, padding)
     height, width = (
         (extent - 1) * s + f - p
-        for extent, s, f, p in zip(shape_of(op, "y", y)[-2:], steps, kernel, (top + bottom, left + right), strict=True)
+        for extent, s, f, p in zip(shape[2:], steps, kernel, (top + bottom, left + right), strict=True)
     )
     return height, width
 
 
+@single_images("y", "indices", size="output_size")
 def max_unpool2d(
     y: FloatArray,
     indices: IndexArray,
@@ -42,7 +50,7 @@ def max_unpool2d(
     Parameters
     ----------
     y : float32 (N, C, O_h, O_w)
-    indices : int32 (N, C, O_h, O_w)
+    indices : int32 or int64 (N, C, O_h, O_w)
         Flat positions h·W + w in the large plane, from `max_pool2d_with_indices`.
     kernel_size, stride, padding
         Of the pooling, to compute the size of the large plane where no window was rounded away: (O − 1)·S + F − P.
@@ -66,16 +74,16 @@ def max_unpool2d(
     """
     op = "max_unpool2d"
     if output_size is None:
-        size = _unpooled_size(y, kernel_size, stride, padding)
-    elif len(output_size) == 2:
-        size = pair(op, "output_size", tuple(output_size))
-    elif len(output_size) == 4 and tuple(output_size[:2]) == shape_of(op, "y", y)[:2]:
-        size = pair(op, "output_size", tuple(output_size[2:]))
+        plane = _unpooled_size(y, kernel_size, stride, padding)
     else:
-        raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
-    return backend_of(op, y, indices).scatter(y, indices, size, op, "y", out)
+        shape = arguments.size(op, "output_size", output_size, "NCHW" if np.shape(output_size) == (4,) else "HW")
+        if len(shape) == 4 and shape[:2] != shape_of(op, "y", y)[:2]:
+            raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
+        plane = shape[-2], shape[-1]
+    return backend_of(op, y, indices).scatter(y, indices, plane, op, "y", out)
 
 
+@single_images("dy", "indices")
 def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArray | None = None) -> FloatArray:
     """The gradient of max_unpool2d: dy (N, C, H, W) at the stored positions, (N, C, O_h, O_w) as `indices`.
 
@@ -85,30 +93,79 @@ def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArra
     return backend_of("max_unpool2d_backward", dy, indices).gather(dy, indices, out)
 
 
-def upsample_nearest2d(x: FloatArray, scale_factor: Pair, *, out: FloatArray | None = None) -> FloatArray:
-    """Repeats every element of x (N, C, H, W) in a block of scale_factor, an int or (height, width).
+def _other_size(
+    op: str, shape: Sequence[int], scale_factor: Pair | None, name: str, given: Sequence[int] | None, grow: bool
+) -> tuple[int, int]:
+    """The size of the large plane from that of the small one, or the other way, from whichever argument is given."""
+    if len(shape) != 4:
+        raise ValueError(f"{op}: {'x' if grow else 'dy'} must have 4 dimensions (N, C, H, W), got shape {tuple(shape)}")
+    if (scale_factor is None) == (given is None):
+        raise ValueError(f"{op}: give one of scale_factor and {name}, got {scale_factor!r} and {given!r}")
+    if given is not None:
+        height, width = arguments.size(op, name, given, "HW")
+        return height, width
+    scale = pair(op, "scale_factor", scale_factor)
+    if min(scale) < 1:
+        raise ValueError(f"{op}: scale_factor must be at least 1, got {scale}")
+    if not grow and (shape[-2] % scale[0] or shape[-1] % scale[1]):
+        raise ValueError(f"{op}: scale_factor {scale} must divide height and width of dy, got shape {tuple(shape)}")
+    height, width = (n * s if grow else n // s for n, s in zip(shape[-2:], scale, strict=True))
+    if max(height, width) >= 2**31:
+        raise ValueError(f"{op}: scale_factor is too large, got {scale}")
+    return height, width
+
+
+@single_images("x")
+def upsample_nearest2d(
+    x: FloatArray,
+    scale_factor: Pair | None = None,
+    *,
+    size: Sequence[int] | None = None,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """Makes planes larger, or smaller, by taking for every element the nearest one of x (N, C, H, W).
+
+    Parameters
+    ----------
+    scale_factor
+        Repeats every element in a block of this size, an int or (height, width).
+    size
+        Or the size (H', W') of the result: its element (h, w) is x's at (⌊h·H/H'⌋, ⌊w·W/W'⌋).
 
     Source: lecture, upsampling by nearest neighbour.
 
     >>> upsample_nearest2d(np.float32([[[[1, 2]]]]), 2)
     array([[[[1., 1., 2., 2.],
              [1., 1., 2., 2.]]]], dtype=float32)
+    >>> upsample_nearest2d(np.float32([[[[1, 2]]]]), size=(1, 3))
+    array([[[[1., 1., 2.]]]], dtype=float32)
     """
     op = "upsample_nearest2d"
-    return backend_of(op, x).upsample_nearest2d(x, pair(op, "scale_factor", scale_factor), out)
+    plane = _other_size(op, shape_of(op, "x", x), scale_factor, "size", size, True)
+    return backend_of(op, x).upsample_nearest2d(False, x, plane, out)
 
 
-def upsample_nearest2d_backward(dy: FloatArray, scale_factor: Pair, *, out: FloatArray | None = None) -> FloatArray:
-    """The sum of dy (N, C, H·scale, W·scale) over every block, (N, C, H, W).
+@single_images("dy")
+def upsample_nearest2d_backward(
+    dy: FloatArray,
+    scale_factor: Pair | None = None,
+    *,
+    input_size: Sequence[int] | None = None,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """The sum of dy (N, C, H', W') over all places that an element of x went to, (N, C, H, W).
+
+    With `size` instead of `scale_factor` in the forward pass, `input_size` is (H, W).
 
     >>> upsample_nearest2d_backward(np.float32([[[[1, 2], [3, 4]]]]), 2)
     array([[[[10.]]]], dtype=float32)
     """
     op = "upsample_nearest2d_backward"
-    scale = pair(op, "scale_factor", scale_factor)
-    return backend_of(op, dy).upsample_nearest2d_backward(dy, scale, out)
+    plane = _other_size(op, shape_of(op, "dy", dy), scale_factor, "input_size", input_size, False)
+    return backend_of(op, dy).upsample_nearest2d(True, dy, plane, out)
 
 
+@single_images("x")
 def bed_of_nails2d(x: FloatArray, scale_factor: Pair, offset: Pair = 0, *, out: FloatArray | None = None) -> FloatArray:
     """Every element of x (N, C, H, W) at one place of a block of scale_factor, zeros elsewhere.
 
@@ -122,9 +179,10 @@ def bed_of_nails2d(x: FloatArray, scale_factor: Pair, offset: Pair = 0, *, out: 
     """
     op = "bed_of_nails2d"
     scale, place = pair(op, "scale_factor", scale_factor), pair(op, "offset", offset)
-    return backend_of(op, x).bed_of_nails2d(x, scale, place, out)
+    return backend_of(op, x).bed_of_nails2d(False, x, scale, place, out)
 
 
+@single_images("dy")
 def bed_of_nails2d_backward(
     dy: FloatArray, scale_factor: Pair, offset: Pair = 0, *, out: FloatArray | None = None
 ) -> FloatArray:
@@ -135,4 +193,4 @@ def bed_of_nails2d_backward(
     """
     op = "bed_of_nails2d_backward"
     scale, place = pair(op, "scale_factor", scale_factor), pair(op, "offset", offset)
-    return backend_of(op, dy).bed_of_nails2d_backward(dy, scale, place, out)
+    return backend_of(op, dy).bed_of_nails2d(True, dy, scale, place, out)

@@ -27,7 +27,7 @@ def dropout(x: Any, p: float = 0.5, *, seed: int, offset: int = 0) -> Float64:
     x = np.asarray(x, np.float64)
     blocks = [philox4x32(seed, offset, i) for i in range(-(-x.size // 4))]
     words = np.array(blocks, np.float64).reshape(-1)[: x.size].reshape(x.shape)
-    return np.where(words >= p * _WORD, x / (1 - p), 0.0)
+    return np.where(words >= p * _WORD, x / (1 - p if p < 1 else 1.0), 0.0)
 
 
 def dropout_backward(dy: Any, p: float = 0.5, *, seed: int, offset: int = 0) -> Float64:

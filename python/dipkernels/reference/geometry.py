@@ -36,7 +36,14 @@ def output_size(
     steps, rest = divmod(input_size + start + end - dilation * (kernel_size - 1) - 1, stride)
     if steps < 0 or (rest and rounding == "exact"):
         raise ValueError("the window does not fit")
-    return steps + 1
+    one_more = rest and rounding == "ceil" and (steps + 1) * stride < input_size + start
+    return steps + 1 + bool(one_more)
+
+
+def same_padding(input_size: int, kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
+    """(start, end) for a result of ⌈input/stride⌉."""
+    missing = (-(-input_size // stride) - 1) * stride + dilation * (kernel_size - 1) + 1 - input_size
+    return max(missing, 0) // 2, max(missing, 0) - max(missing, 0) // 2
 
 
 class Windows:
@@ -52,16 +59,28 @@ class Windows:
         rounding: str = "exact",
     ) -> None:
         self.kernel, self.stride, self.dilation = pair(kernel_size), pair(stride), pair(dilation)
-        self.padding, self.size = padding_pairs(padding), size[-2:]
+        self.size = size[-2:]
+        if padding == "same":
+            axes = zip(self.size, self.kernel, self.stride, self.dilation, strict=True)
+            padding, rounding = tuple(same_padding(*axis) for axis in axes), "floor"
+        self.padding = padding_pairs(0 if padding == "valid" else padding)
         height, width = (
             output_size(n, f, s, p, d, rounding=rounding)
             for n, f, s, p, d in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         )
         self.output = (height, width)
+        # How far the last windows reach beyond the padding, where the output size is rounded up.
+        self.beyond = tuple(
+            max((o - 1) * step + d * (f - 1) + 1 - n - sum(p), 0)
+            for o, step, d, f, n, p in zip(
+                self.output, self.stride, self.dilation, self.kernel, self.size, self.padding, strict=True
+            )
+        )
 
     def pad(self, x: Float64, value: float = 0.0) -> Float64:
-        """x with its padding."""
-        return np.pad(x, ((0, 0), (0, 0), *self.padding), constant_values=value)
+        """x with its padding, and zeros as far as windows reach."""
+        padded = np.pad(x, ((0, 0), (0, 0), *self.padding), constant_values=value)
+        return np.pad(padded, ((0, 0), (0, 0), *((0, more) for more in self.beyond)))
 
     def crop(self, padded: Float64) -> Float64:
         """A padded array without its padding."""

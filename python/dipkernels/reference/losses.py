@@ -74,20 +74,38 @@ def half_sum_of_squares(x: Any, target: Any) -> Any:
     return half_sum_of_squares_with_grad(x, target)[0]
 
 
-def hinge_loss_with_grad(scores: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> tuple[Any, Float64]:
+def huber_loss_with_grad(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> tuple[Any, Float64]:
+    """`huber_loss` and its gradient."""
+    d = np.asarray(x, np.float64) - np.asarray(target, np.float64)
+    near = np.abs(d) < delta
+    values = np.where(near, d * d / 2, delta * (np.abs(d) - delta / 2))
+    return _reduced(values, np.where(near, d, delta * np.sign(d)), reduction)
+
+
+def huber_loss(x: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """d²/2 for |d| < δ, δ·(|d| − δ/2) beyond."""
+    return huber_loss_with_grad(x, target, reduction, delta)[0]
+
+
+def hinge_loss_with_grad(
+    scores: Any, target: Any, margin: float = 1.0, reduction: str = "mean", p: int = 1, weight: Any = None
+) -> tuple[Any, Float64]:
     """`hinge_loss` and its gradient."""
     scores, target = np.asarray(scores, np.float64), np.asarray(target)
     rows = np.arange(len(target))
+    w = np.ones(len(target)) if weight is None else np.asarray(weight, np.float64)[target]
     excess = scores - scores[rows, target][:, None] + margin
     excess[rows, target] = 0.0
-    slopes = (excess > 0).astype(np.float64)
+    slopes = w[:, None] * (excess > 0) * p * np.maximum(excess, 0) ** (p - 1)
     slopes[rows, target] = -slopes.sum(1)
-    return _reduced(np.maximum(excess, 0).sum(1), slopes, reduction)
+    return _reduced(w * (np.maximum(excess, 0) ** p).sum(1), slopes, reduction)
 
 
-def hinge_loss(scores: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """Σ_{j ≠ y} max(0, s_j − s_y + margin), a row."""
-    return hinge_loss_with_grad(scores, target, margin, reduction)[0]
+def hinge_loss(
+    scores: Any, target: Any, margin: float = 1.0, reduction: str = "mean", p: int = 1, weight: Any = None
+) -> Any:
+    """w_y·Σ_{j ≠ y} max(0, s_j − s_y + margin)^p, a row."""
+    return hinge_loss_with_grad(scores, target, margin, reduction, p, weight)[0]
 
 
 def probability_loss_with_grad(probabilities: Any, target: Any, reduction: str = "mean") -> tuple[Any, Float64]:

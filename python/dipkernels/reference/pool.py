@@ -14,8 +14,8 @@ def _windows(size: Sequence[int], kernel_size: Any, stride: Any, padding: Any, r
     return Windows(tuple(size), kernel_size, kernel_size if stride is None else stride, padding, 1, rounding)
 
 
-def _sum(x: Float64, windows: Windows) -> Float64:
-    padded = windows.pad(x)
+def _sum(x: Float64, windows: Windows, padding: float = 0.0) -> Float64:
+    padded = windows.pad(x, padding)
     y = np.zeros((*x.shape[:2], *windows.output))
     for _, _, (rows, columns) in windows.taps():
         y += padded[:, :, rows, columns]
@@ -30,9 +30,8 @@ def _spread(dy: Float64, size: Sequence[int], windows: Windows) -> Float64:
 
 
 def _divisor(windows: Windows, count_include_pad: bool) -> Any:
-    if count_include_pad:
-        return windows.kernel[0] * windows.kernel[1]
-    return _sum(np.ones((1, 1, *windows.size)), windows)
+    """How many places of each window lie in x, or in x and its padding."""
+    return _sum(np.ones((1, 1, *windows.size)), windows, 1.0 if count_include_pad else 0.0)
 
 
 def sum_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, *, rounding: str = "exact") -> Float64:

@@ -94,3 +94,28 @@ def focal_loss(
 ) -> Any:
     """−w·(1 − p)^γ·log p."""
     return focal_loss_with_grad(logits, target, gamma, weight, ignore_index, reduction)[0]
+
+
+def nll_loss_with_grad(
+    log_probabilities: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> tuple[Any, Float64]:
+    """−w_y·x_y, and −w_y at the label."""
+    x = np.asarray(log_probabilities, np.float64)
+    t, denominator = _targets(x, target, weight, ignore_index, 0.0)
+    loss, scale = reduce_loss(-np.where(t == 0, 0.0, t * x).sum(1), reduction, denominator)
+    return loss, -scale * t
+
+
+def nll_loss(
+    log_probabilities: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """−w_y·x_y."""
+    return nll_loss_with_grad(log_probabilities, target, weight, ignore_index, reduction)[0]

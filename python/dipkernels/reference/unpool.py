@@ -41,17 +41,26 @@ def max_unpool2d_backward(dy: Any, indices: Any) -> Float64:
     return np.take_along_axis(flat, places, 2).reshape(indices.shape)
 
 
-def upsample_nearest2d(x: Any, scale_factor: Any) -> Float64:
-    """Every element repeated in a block."""
-    height, width = pair(scale_factor)
-    return np.asarray(x, np.float64).repeat(height, 2).repeat(width, 3)
+def _places(small: int, large: int) -> Any:
+    """For each element of the large axis the one of the small axis that it is."""
+    return np.arange(large) * small // large
 
 
-def upsample_nearest2d_backward(dy: Any, scale_factor: Any) -> Float64:
-    """Σ dy over every block."""
-    dy, (height, width) = np.asarray(dy, np.float64), pair(scale_factor)
-    n, c, h, w = dy.shape
-    return dy.reshape(n, c, h // height, height, w // width, width).sum((3, 5))
+def upsample_nearest2d(x: Any, scale_factor: Any = None, *, size: Any = None) -> Float64:
+    """Every element repeated in a block, or where the nearest one of the large plane is it."""
+    x = np.asarray(x, np.float64)
+    height, width = size or (n * s for n, s in zip(x.shape[2:], pair(scale_factor), strict=True))
+    return x[:, :, _places(x.shape[2], height)][:, :, :, _places(x.shape[3], width)]
+
+
+def upsample_nearest2d_backward(dy: Any, scale_factor: Any = None, *, input_size: Any = None) -> Float64:
+    """Σ dy over all places that an element went to."""
+    dy = np.asarray(dy, np.float64)
+    height, width = input_size or (n // s for n, s in zip(dy.shape[2:], pair(scale_factor), strict=True))
+    dx = np.zeros((height, width, *dy.shape[:2]))
+    rows, columns = np.meshgrid(_places(height, dy.shape[2]), _places(width, dy.shape[3]), indexing="ij")
+    np.add.at(dx, (rows, columns), np.moveaxis(dy, (2, 3), (0, 1)))
+    return np.moveaxis(dx, (0, 1), (2, 3))
 
 
 def bed_of_nails2d(x: Any, scale_factor: Any, offset: Any = 0) -> Float64:
