@@ -41,7 +41,8 @@ class CudaView:
     """An array in GPU memory as other libraries show theirs: any dtype, any strides."""
 
     def __init__(self, array: np.ndarray[Any, Any], memory: Any, offset: int) -> None:
-        self.shape, self.memory, self.array = array.shape, memory, array
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+        self.memory, self.array, self.offset = memory, array, offset
         self.__cuda_array_interface__ = {
             "shape": array.shape,
             "typestr": array.dtype.str,
@@ -49,6 +50,9 @@ class CudaView:
             "strides": array.strides,
             "version": 3,
         }
+
+    def reshape(self, shape: tuple[int, ...]) -> CudaView:
+        return CudaView(self.array.reshape(shape), self.memory, self.offset)
 
 
 class Upload:

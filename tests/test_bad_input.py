@@ -23,6 +23,9 @@ for _case in ALL:
         GOOD[_case.op] = _case
 
 
+_ANY_AXES = {("linear", "x"), ("linear_backward_data", "dy")}
+
+
 def _spoiled() -> list[Any]:
     """Every array argument of every operator, as everything it must not be."""
     wrong: dict[str, Callable[[Any], Any]] = {
@@ -48,7 +51,7 @@ def _spoiled() -> list[Any]:
             if not isinstance(argument, np.ndarray):
                 continue
             for label, change in wrong.items():
-                if label == "more_dimensions" and arrays == 1:
+                if label == "more_dimensions" and (arrays == 1 or (op, names[i]) in _ANY_AXES):
                     continue  # any shape is right for a function of one array
                 if label == "float16" and DEVICE != "cpu" and (reals == 1 or op.endswith("_step")):
                     continue  # right on the GPU, where no other array is of another dtype
@@ -128,10 +131,10 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ],
     ("linear_activation", lambda: ops.linear(zeros(2, 3), zeros(1, 3), activation="swish"), ValueError, "activation"),
     ("data_input_size", lambda: ops.conv2d_backward_data(zeros(1, 3, 6, 6), FILTER, (1, 2, 9, 9)), ValueError, "dy must have shape"),
-    ("data_short_size", lambda: ops.conv2d_backward_data(zeros(1, 3, 6, 6), FILTER, (8, 8)), ValueError, "x_shape"),
+    ("data_short_size", lambda: ops.conv2d_backward_data(zeros(1, 3, 6, 6), FILTER, (8, 8)), ValueError, r"input_size must be \(N, C, H, W\), got \(8, 8\)"),
     ("data_negative_size", lambda: ops.conv2d_backward_data(zeros(1, 3, 6, 6), FILTER, (-1, 2, 8, 8)), ValueError, "negative"),
     ("weight_size", lambda: ops.conv2d_backward_weight(zeros(1, 3, 6, 6), IMAGE, (3, 2, 4, 4)), ValueError, "dy must have shape"),
-    ("weight_short_size", lambda: ops.conv2d_backward_weight(zeros(1, 3, 6, 6), IMAGE, (3, 3)), ValueError, "weight_shape"),
+    ("weight_short_size", lambda: ops.conv2d_backward_weight(zeros(1, 3, 6, 6), IMAGE, (3, 3)), ValueError, r"weight_size must be \(K, C, H, W\), got \(3, 3\)"),
     # Pooling.
     *[
         (f"{op}_{name}_{value}", lambda o=op, n=name, v=value: getattr(ops, o)(IMAGE, **{"kernel_size": 2, n: v}), error, name)
@@ -159,7 +162,12 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("pooled_conv_bias", lambda: ops.conv2d_max_pool2d(IMAGE, FILTER, zeros(4)), ValueError, r"bias must have shape \(3,\)"),
     ("pool_backward_index", lambda: ops.max_pool2d_backward(zeros(1, 1, 1, 1), np.int32([[[[9]]]]), (3, 3)), IndexError, "from 0 to 8"),
     ("gather_index", lambda: ops.max_unpool2d_backward(zeros(1, 1, 2, 2), np.int32([[[[4]]]])), IndexError, "from 0 to 3"),
-    ("index_int64", lambda: ops.max_unpool2d(zeros(1, 1, 1, 1), zeros(1, 1, 1, 1, dtype=np.int64), 2), TypeError, "indices must be int32, got int64"),
+    ("index_int16", lambda: ops.max_unpool2d(zeros(1, 1, 1, 1), zeros(1, 1, 1, 1, dtype=np.int16), 2), TypeError, "indices must be int32 or int64, got int16"),
+    *[
+        (f"unpool_long_index_{i}", lambda i=i: ops.max_unpool2d(zeros(1, 2, 1, 2), np.int64([[[[0, 1]], [[2, i]]]]), output_size=(2, 2)), IndexError, rf"indices\(0, 1, 0, 1\) is {i}: it must be from 0 to 3")
+        for i in (-1, 4, 2**32, 2**40)
+    ],
+    ("pool_backward_other_planes", lambda: ops.max_pool2d_backward(zeros(1, 2, 1, 1), zeros(1, 2, 1, 1, dtype=np.int32), (1, 3, 2, 2)), ValueError, r"input_size must have dy's N and C, \(1, 2\), got \(1, 3, 2, 2\)"),
     ("index_shape", lambda: ops.max_unpool2d(zeros(1, 1, 1, 1), zeros(1, 1, 1, 2, dtype=np.int32), 2), ValueError, "indices must have shape"),
     ("unpool_no_size", lambda: ops.max_unpool2d(zeros(1, 1, 1, 1), zeros(1, 1, 1, 1, dtype=np.int32)), ValueError, "give output_size"),
     *[
@@ -180,7 +188,7 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("probability_label", lambda: ops.probability_loss(np.full((3, 4), 0.25, "f4"), np.array([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("int32_label", lambda: ops.cross_entropy(zeros(3, 4), np.int32([0, 4, 1])), IndexError, r"target.flat\[1\] is 4"),
     ("nan_label", lambda: ops.cross_entropy(zeros(3, 4), np.float32([0, NAN, 1])), ValueError, "distributions"),
-    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64, int32(,| or) float32"),
+    ("float64_label", lambda: ops.cross_entropy(zeros(3, 4), np.array([0.0, NAN, 1])), TypeError, "target must be int64, int32, .*, got float64"),
     *[
         (f"distribution_{v}", lambda v=v: ops.cross_entropy(zeros(2, 2), np.float32([[0.5, 0.5], [v, 0.5]])), ValueError, r"target.flat\[2\] must be a finite probability")
         for v in (NAN, INF, -INF, -0.1)
@@ -197,15 +205,27 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("logits_rank", lambda: ops.cross_entropy(zeros(4), np.array(1)), ValueError, "logits must have shape"),
     ("no_classes", lambda: ops.cross_entropy(zeros(2, 0), np.array([0, 0])), ValueError, "at least one class"),
     *[(f"softmax_dim_{d}", lambda d=d: ops.softmax(zeros(2, 3), d), IndexError, "dim must be from -2 to 1") for d in (2, -3, 2**40)],
-    ("softmax_scalar", lambda: ops.softmax(zeros()), IndexError, "dim"),
+    ("softmax_scalar", lambda: ops.softmax(zeros()), IndexError, "softmax: an array of no dimensions has no axis for dim, got -1"),
+    ("ignored_distribution", lambda: ops.cross_entropy(zeros(2, 3), zeros(2, 3), None, 1), ValueError, "ignore_index is for class indices, and target is float32 distributions, got 1"),
+    ("probability_above_1", lambda: ops.probability_loss(np.float32([[1.0000001, 0.5]]), np.array([0])), ValueError, "probabilities must be from 0 to 1, got 1.0000001"),
+    ("stride_2e61", lambda: ops.conv2d(IMAGE, FILTER, stride=2**61), ValueError, "stride along height must be at most 2.40, got 2305843009213693952"),
+    ("conv_ceil", lambda: ops.conv2d(IMAGE, FILTER, rounding="ceil"), ValueError, 'rounding must be "exact" or "floor", got "ceil"'),
+    ("padding_word", lambda: ops.conv2d(IMAGE, FILTER, padding="full"), TypeError, "padding must be ints, \"same\" or \"valid\", got 'full'"),
+    ("betas_of_three", lambda: ops.adam_step([zeros(2)], [zeros(2)], [zeros(2)], [zeros(2)], 1, betas=(0.9, 0.99, 0.999)), ValueError, "betas must be 2 numbers, got"),
+    ("rates_of_three", lambda: ops.gradient_descent_step([zeros(2)], [zeros(2)], [0.1, 0.2]), ValueError, "lr must be a number or one for each of the 1 weights, got 2"),
+    ("rate_in_a_list", lambda: ops.gradient_descent_step([zeros(2)], [zeros(2)], [-0.1]), ValueError, r"lr\[0\] must be at least 0"),
+    *[(f"{n}_{v}", lambda n=n, v=v: ops.gradient_descent_step([zeros(2)], [zeros(2)], 0.1, **{n: v}), ValueError, n) for n in ("clip_norm", "clip_value") for v in (0, -1.0, NAN)],
+    ("upsample_both", lambda: ops.upsample_nearest2d(IMAGE, 2, size=(16, 16)), ValueError, "give one of scale_factor and size"),
+    ("linear_weight_axes", lambda: ops.linear_backward_weight(zeros(2, 3, 4), zeros(3, 2, 5)), ValueError, "same axes before the last"),
     # Activations.
-    *[(f"slope_{v}", lambda v=v: ops.leaky_relu(zeros(2), v), ValueError, "parameter") for v in (-0.1, NAN, INF)],
+    *[(f"slope_{v}", lambda v=v: ops.leaky_relu(zeros(2), v), ValueError, "leaky_relu: negative_slope must be finite and at least 0, got") for v in (-0.1, NAN, INF)],
+    ("activation_parameter", lambda: ops.linear(zeros(2, 2), zeros(2, 2), activation=("elu", -1.0)), ValueError, r"linear: activation\[1\] must be finite and at least 0, got -1"),
     *[(f"pieces_{v}", lambda v=v: ops.maxout(zeros(2, 6), v), ValueError, "pieces") for v in (0, -1, 4, 2**40)],
     ("maxout_rank", lambda: ops.maxout(zeros(6), 2), ValueError, "at least the dimensions"),
     *[(f"maxout_index_{v}", lambda v=v: ops.maxout_backward(zeros(1, 1), np.int32([[v]]), 2), IndexError, r"indices.flat\[0\]") for v in (-1, 2)],
     # Dropout.
-    *[(f"p_{v}", lambda v=v: ops.dropout(zeros(2), v, seed=0), ValueError, "p must be") for v in (-0.1, 1.0, 1.5, NAN)],
-    *[(f"seed_{v}", lambda v=v: ops.dropout(zeros(2), 0.5, seed=v), TypeError, "seed") for v in (-1, 2**64, "1", 0.5)],
+    *[(f"p_{v}", lambda v=v: ops.dropout(zeros(2), v, seed=0), ValueError, "p must be") for v in (-0.1, 1.00001, 1.5, NAN)],
+    *[(f"seed_{v}", lambda v=v: ops.dropout(zeros(2), 0.5, seed=v), error, f"seed must be .*, got {v!r}") for v, error in [(-1, ValueError), (2**64, ValueError), ("1", TypeError), (0.5, TypeError)]],
     # Optimizers.
     *[(f"lr_{v}", lambda v=v: ops.gradient_descent_step([zeros(2)], [zeros(2)], v), ValueError, "lr") for v in (-1.0, NAN, INF)],
     *[(f"decay_{v}", lambda v=v: ops.gradient_descent_step([zeros(2)], [zeros(2)], 1.0, weight_decay=v), ValueError, "weight_decay") for v in (-1.0, NAN)],
@@ -246,6 +266,127 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
 def test_bad_input(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# What a scalar argument is, by its name, and what it is not: everything that must be refused.
+NO_NUMBERS: list[Any] = ["text", b"1", 1j, (1, 2, 3), [], {}, object(), int, np.zeros(3), np.zeros((1, 1)), [[1]]]
+WRONG: dict[str, list[Any]] = {
+    "integer": [*NO_NUMBERS, None, 1.5, np.float32(1.7), np.float32(2.0), "2", True, np.True_, 10**400, -(10**400)],
+    "number": [*NO_NUMBERS, None, "0.5", True, np.True_, 10**400, NAN, -INF],
+    "optional number": [*NO_NUMBERS, "0.5", True, 10**400, NAN, -1.0, 0],
+    "numbers": [v for v in NO_NUMBERS if not isinstance(v, (tuple, list, np.ndarray))] + [None, True, "0.5", NAN, -1.0],
+    "pair": [*NO_NUMBERS, None, 1.5, np.float32(1.7), True, "2", (1.0, 2), (1,), 10**400, (1, "2"), (1, None)],
+    "flag": [*NO_NUMBERS, None, 0, 1, 1.0, "yes"],
+    "word": [*NO_NUMBERS, None, 1, "other", True],
+    "activation": [*NO_NUMBERS, 1, "gelu", ("relu",), ("elu", "x"), ("elu", None), True],
+    "size": [*NO_NUMBERS, 3, 1.5, "44", True, (1.0, 1, 1, 1), (1, 2, 3, 4, 5), (1, 1, 1, None), (-1, -1, -1, -1)],
+    "two numbers": [*NO_NUMBERS, None, 0.9, (0.9,), (0.9, "x"), (0.9, None), (0.9, 1.5), "ab"],
+}
+KINDS = {
+    **dict.fromkeys(
+        ["groups", "pieces", "dim", "ignore_index", "seed", "offset of dropout", "p of hinge", "step"], "integer"
+    ),
+    **dict.fromkeys(["p", "negative_slope", "alpha", "label_smoothing", "gamma", "margin", "beta", "delta"], "number"),
+    **dict.fromkeys(["momentum", "rho", "eps"], "number"),
+    **dict.fromkeys(["clip_norm", "clip_value"], "optional number"),
+    **dict.fromkeys(["lr", "weight_decay"], "numbers"),
+    **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
+    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient"], "flag"),
+    **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
+    **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
+    "activation": "activation",
+    "betas": "two numbers",
+}
+NO_SCALARS = [
+    "x",
+    "dy",
+    "y",
+    "weight",
+    "bias",
+    "out",
+    "indices",
+    "logits",
+    "target",
+    "scores",
+    "probabilities",
+    "log_probabilities",
+]
+STATES = [
+    "weights",
+    "gradients",
+    "velocities",
+    "square_sums",
+    "square_averages",
+    "step_averages",
+    "first_moments",
+    "second_moments",
+    "largest_second_moments",
+]
+
+
+def _kind(op: str, name: str) -> str:
+    if name == "offset" and op.startswith("dropout"):
+        return "integer"
+    return "integer" if name == "p" and op.startswith("hinge") else KINDS[name]
+
+
+def _wrong_scalars() -> list[Any]:
+    cases = []
+    for op in GOOD:
+        for parameter in inspect.signature(getattr(ops, op)).parameters.values():
+            if parameter.name in NO_SCALARS + STATES:
+                continue
+            for number, value in enumerate(WRONG[_kind(op, parameter.name)]):
+                if value is None and parameter.default is None:
+                    continue
+                if parameter.name == "dim" and isinstance(value, int) and abs(value) > 2**70 and op == "maxout":
+                    continue
+                cases.append(pytest.param(op, parameter.name, value, id=f"{op}-{parameter.name}-{number}"))
+    return cases
+
+
+def shown(value: Any) -> list[str]:
+    """How a message may show a value: as Python writes it, cut short, or as an array's shape, or only what is wrong in
+    a tuple.
+    """
+    parts = list(value) if isinstance(value, (tuple, list)) else []
+    one = f"an array of shape {value.shape}" if getattr(value, "ndim", 0) else repr(value)[:57]
+    number = [f"{value:g}"] if isinstance(value, (int, float)) and abs(value) < 1e300 else []
+    return [one, one.replace("'", '"'), *number, *(text for part in parts for text in shown(part))]
+
+
+@pytest.mark.parametrize(("op", "name", "value"), _wrong_scalars())
+def test_wrong_scalar(op: str, name: str, value: Any) -> None:
+    case = GOOD[op]
+    signature = inspect.signature(getattr(ops, op))
+    given = dict(signature.bind(*case.args, **case.kwargs).arguments)
+    if name in ("input_size", "size") and "scale_factor" in signature.parameters:
+        given.pop("scale_factor", None)
+    given[name] = value
+    with pytest.raises((TypeError, ValueError, IndexError)) as caught:
+        getattr(ops, op)(**given)
+    text = str(caught.value)
+    family = op.removesuffix("_with_grad").removesuffix("_with_indices")
+    assert re.match(rf"{family}\w*: ", text) or text.startswith("adamw_step: "), text
+    assert name in text, text
+    # On the GPU steps may be counted by an array there, of another dtype than these.
+    assert any(each in text for each in shown(value)) or (name == "step" and "must be int64, got float64" in text), text
+
+
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [(op, name) for op in GOOD for name in inspect.signature(getattr(ops, op)).parameters if name in STATES],
+)
+def test_wrong_list_of_arrays(op: str, name: str) -> None:
+    case = GOOD[op]
+    given = dict(inspect.signature(getattr(ops, op)).bind(*case.args, **case.kwargs).arguments)
+    for value in [5, None, "ab", np.zeros((3, 4), np.float32), [1, 2], [None], {"a": 1}]:
+        if value is None and name == "largest_second_moments":
+            continue
+        with pytest.raises((TypeError, ValueError)) as caught:
+            getattr(ops, op)(**{**given, name: value})
+        assert str(caught.value).startswith(op.removesuffix("_step")), caught.value
+        assert name in str(caught.value), caught.value
 
 
 def test_there_are_at_least_300_cases() -> None:

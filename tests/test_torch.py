@@ -15,6 +15,7 @@ from cases.case import labels, normal
 from device_ops import ops
 from dipkernels import reference
 from dipkernels.ops.geometry import padding_pairs
+from dipkernels.reference.geometry import Windows
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -35,7 +36,8 @@ def test_conv2d(label: str) -> None:
     x, weight, bias = normal(*x_shape), normal(*w_shape, seed=1), normal(w_shape[0], seed=2)
     geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
     tx, tw, tb = (tensor(a, grad=True) for a in (x, weight, bias))
-    (top, bottom), (left, right) = padding_pairs("", padding)
+    windows = Windows(x_shape, w_shape[2:], stride, padding, dilation, rounding)
+    (top, bottom), (left, right) = windows.padding
     ty = F.conv2d(F.pad(tx, (left, right, top, bottom)), tw, tb, stride, 0, dilation, groups)
     close(ops.conv2d(x, weight, bias, **geometry), ty, 10)
     dy = normal(*ty.shape, seed=3)
@@ -80,7 +82,7 @@ def test_max_pool2d(label: str) -> None:
     x = np.random.default_rng(0).integers(0, 4, shape).astype("f4")  # ties
     y, indices = ops.max_pool2d_with_indices(x, kernel_size, stride, padding, dilation, rounding=rounding)
     tx = tensor(x, grad=True)
-    ty, ti = F.max_pool2d(tx, kernel_size, stride, padding, dilation, return_indices=True)
+    ty, ti = F.max_pool2d(tx, kernel_size, stride, padding, dilation, rounding == "ceil", return_indices=True)
     np.testing.assert_array_equal(y, ty.detach().numpy())
     np.testing.assert_array_equal(indices, ti.numpy())
     dy = normal(*y.shape)
@@ -103,7 +105,7 @@ def test_avg_pool2d(label: str, include: bool) -> None:
     shape, kernel_size, stride, padding, rounding = pool.GEOMETRIES[label]
     x = normal(*shape)
     tx = tensor(x, grad=True)
-    ty = F.avg_pool2d(tx, kernel_size, stride, padding, count_include_pad=include)
+    ty = F.avg_pool2d(tx, kernel_size, stride, padding, rounding == "ceil", include)
     close(ops.avg_pool2d(x, kernel_size, stride, padding, include, rounding=rounding), ty)
     dy = normal(*ty.shape)
     ty.backward(tensor(dy))
@@ -258,3 +260,85 @@ def test_optimizers(rule: str, decay: float) -> None:
             ops.adam_step(weights, gradients, *states, step, 0.1, weight_decay=decay, decoupled=rule == "adamw")
     for w, p in zip(weights, parameters, strict=True):
         close(w, p)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # an even kernel, PyTorch warns, is padded by a copy
+@pytest.mark.parametrize("stride", [1, 2, (1, 3)])
+def test_same_and_valid_padding(stride: Any) -> None:
+    """PyTorch knows "same" for stride 1 only; the size of the result is what TensorFlow documents."""
+    x, weight = normal(2, 3, 9, 10), normal(4, 3, 4, 3, seed=1)
+    close(ops.conv2d(x, weight, padding="valid"), F.conv2d(tensor(x), tensor(weight), padding="valid"), 10)
+    y = ops.conv2d(x, weight, stride=stride, padding="same")
+    rows, columns = (stride, stride) if isinstance(stride, int) else stride
+    assert y.shape == (2, 4, -(-9 // rows), -(-10 // columns))
+    if stride == 1:
+        close(y, F.conv2d(tensor(x), tensor(weight), padding="same"), 10)
+
+
+def test_single_images() -> None:
+    x, weight = normal(3, 9, 10), normal(4, 3, 3, 3, seed=1)
+    close(ops.conv2d(x, weight, padding=1), F.conv2d(tensor(x), tensor(weight), padding=1), 10)
+    y, indices = ops.max_pool2d_with_indices(x, (3, 2))
+    ty, ti = F.max_pool2d(tensor(x), (3, 2), return_indices=True)
+    close(y, ty)
+    np.testing.assert_array_equal(indices, ti.numpy())
+    close(ops.max_unpool2d(y, indices, (3, 2)), F.max_unpool2d(ty, ti, (3, 2)))
+    close(ops.avg_pool2d(x, (3, 2)), F.avg_pool2d(tensor(x), (3, 2)))
+    for op, args in {
+        "conv2d_backward_data": (normal(4, 9, 10), weight, (3, 9, 10), 1, 1),
+        "avg_pool2d_backward": (normal(3, 3, 5), (3, 9, 10), (3, 2)),
+        "max_pool2d_backward": (y, indices, (3, 9, 10)),
+        "upsample_nearest2d": (x, 2),
+        "bed_of_nails2d": (x, 2),
+    }.items():
+        assert getattr(ops, op)(*args).ndim == 3, op
+
+
+def test_linear_of_many_axes() -> None:
+    x, weight, bias = normal(2, 3, 5, 7), normal(4, 7, seed=1), normal(4)
+    close(ops.linear(x, weight, bias), F.linear(tensor(x), tensor(weight), tensor(bias)))
+    close(ops.linear(x[0, 0, 0], weight), F.linear(tensor(x[0, 0, 0]), tensor(weight)))
+    dy = normal(2, 3, 5, 4, seed=3)
+    tx, tw = tensor(x, grad=True), tensor(weight, grad=True)
+    F.linear(tx, tw).backward(tensor(dy))
+    for got, expected in zip(ops.linear_backward(dy, x, weight), (tx.grad, tw.grad), strict=False):
+        close(got, expected, 10)
+
+
+def test_nearest_upsampling_to_any_size() -> None:
+    x = normal(2, 3, 4, 5)
+    for size in [(7, 9), (3, 2), (8, 10)]:
+        tx = tensor(x, grad=True)
+        ty = F.interpolate(tx, size, mode="nearest")
+        close(ops.upsample_nearest2d(x, size=size), ty)
+        dy = normal(*ty.shape)
+        ty.backward(tensor(dy))
+        close(ops.upsample_nearest2d_backward(dy, input_size=(4, 5)), tx.grad, 10)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_nll_huber_and_squared_hinge(reduction: Any) -> None:
+    x, t, weight = normal(6, 5), labels(6, classes=5), np.abs(normal(5, seed=2))
+    log_p = ops.log_softmax(x, 1)
+    expected = F.nll_loss(tensor(log_p), tensor(t), tensor(weight), ignore_index=1, reduction=reduction)
+    close(ops.nll_loss(log_p, t, weight, 1, reduction), expected)
+    expected = F.huber_loss(tensor(x), tensor(x[::-1]), reduction=reduction, delta=0.4)
+    close(ops.huber_loss(x, x[::-1], reduction, 0.4), expected)
+    expected = F.multi_margin_loss(tensor(x), tensor(t), 2, 0.7, tensor(weight), reduction=reduction)
+    close(ops.hinge_loss(x, t, 0.7, reduction, 2, weight) / 5, expected)
+
+
+def test_amsgrad_and_clipping() -> None:
+    weights, gradients = [normal(4, 3), normal(7, seed=1)], [normal(4, 3, seed=2), normal(7, seed=3)]
+    parameters = [torch.nn.Parameter(tensor(w)) for w in weights]
+    optimizer = torch.optim.Adam(parameters, 0.1, amsgrad=True)
+    states = [[np.zeros_like(w) for w in weights] for _ in range(3)]
+    for step in range(1, 5):
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = tensor(gradient / np.float32(step))
+        torch.nn.utils.clip_grad_norm_(parameters, 1.5)
+        optimizer.step()
+        now = [g / np.float32(step) for g in gradients]
+        ops.adam_step(weights, now, *states[:2], step, 0.1, largest_second_moments=states[2], clip_norm=1.5)
+    for got, parameter in zip(weights, parameters, strict=True):
+        close(got, parameter)

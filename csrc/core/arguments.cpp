@@ -86,9 +86,14 @@ std::string described(py::handle object) {
   fail<TypeError>(op, ": ", name, " must be ", wanted, ", got ", described(object));
 }
 
+// A truth value is no number, though Python would take it for one.
+bool is_truth(py::handle object) {
+  return PyBool_Check(object.ptr()) || std::string_view(Py_TYPE(object.ptr())->tp_name).substr(0, 10) == "numpy.bool";
+}
+
 // A Python int; null for what is none.
 py::object as_index(py::handle object) {
-  if (PyBool_Check(object.ptr()) || !PyIndex_Check(object.ptr())) return {};
+  if (is_truth(object) || !PyIndex_Check(object.ptr())) return {};
   py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
   if (!index) PyErr_Clear();
   return index;
@@ -117,8 +122,8 @@ std::uint64_t Arguments::natural(py::handle object, const char* name) const {
 }
 
 double Arguments::real(py::handle object, const char* name) const {
-  const bool plain = PyFloat_Check(object.ptr()) || (PyLong_Check(object.ptr()) && !PyBool_Check(object.ptr()));
-  if (!plain && !has_no_axes(object)) refuse(op_, name, "a number", object);
+  const bool plain = PyFloat_Check(object.ptr()) || PyLong_Check(object.ptr());
+  if (is_truth(object) || (!plain && !has_no_axes(object))) refuse(op_, name, "a number", object);
   const double value = PyFloat_AsDouble(object.ptr());
   if (PyErr_Occurred()) {
     const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError);
@@ -130,9 +135,7 @@ double Arguments::real(py::handle object, const char* name) const {
 }
 
 bool Arguments::flag(py::handle object, const char* name) const {
-  if (PyBool_Check(object.ptr())) return object.is(py::bool_(true));
-  const bool is_numpy = std::string_view(Py_TYPE(object.ptr())->tp_name).substr(0, 10) == "numpy.bool";
-  if (!is_numpy) refuse(op_, name, "True or False", object);
+  if (!is_truth(object)) refuse(op_, name, "True or False", object);
   return PyObject_IsTrue(object.ptr()) == 1;
 }
 

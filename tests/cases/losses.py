@@ -43,7 +43,7 @@ def _msle_gradient_bound(expected: Any, x: Any, target: Any, reduction: str) -> 
 
 
 def _squared_hinge_gradient_bound(expected: Any, scores: Any, target: Any, *, margin: float, **kwargs: Any) -> Any:
-    # s_j − s_y + margin is rounded twice, by up to u of what is subtracted; the label has the sum of all classes' slopes.
+    # s_j − s_y + margin is rounded twice, by up to u of what is subtracted; the label has the sum of all slopes.
     error = 2 * UNIT * (2 * np.abs(scores).max() + margin) * 2 * kwargs["weight"].max()
     scale = 1 / len(scores) if kwargs["reduction"] == "mean" else 1.0
     terms = np.where(np.arange(scores.shape[1]) == target[:, None], scores.shape[1], 1)

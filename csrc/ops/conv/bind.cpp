@@ -83,6 +83,9 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   const Arguments args("conv2d_backward_weight");
   Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
   check(weight_shape.size() == 4, args.op(), ": weight_size must be (K, C, H, W), got ", weight_shape);
+  for (std::int64_t extent : weight_shape) {
+    check(extent >= 1, args.op(), ": weight_size must be at least 1 along every axis, got ", weight_shape);
+  }
   const ConvCall call =
       make_conv_call(args, x.shape(), weight_shape, {stride, padding, dilation, groups, rounding, precision});
   args.check_shape(dy, "dy", call.y_shape);

@@ -95,7 +95,8 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
                                                                   : "momentum",
                                     decay1_, 1.0);
   const double decay2 = take_number("betas[1]", decay2_, 1.0), epsilon = take_number("eps", eps, INFINITY);
-  const bool counts_on_device = backend::steps_may_be_arrays && py::hasattr(step_, "shape");
+  const bool counts_on_device =
+      backend::steps_may_be_arrays && py::hasattr(step_, "shape") && py::len(step_.attr("shape")) > 0;
   Array device_step;
   std::int64_t step = 1;
   if (counts_on_device) {

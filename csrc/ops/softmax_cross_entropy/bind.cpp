@@ -15,8 +15,7 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
                                               py::object label_smoothing_, py::object gamma_, bool want_gradient,
                                               py::object out) {
   const Arguments args(op.c_str());
-  const bool ignores = !ignore_index_.is_none();
-  const std::int64_t ignore_index = ignores ? args.integer(ignore_index_, "ignore_index") : -100;
+  const std::int64_t ignore_index = args.integer(ignore_index_, "ignore_index");
   const double label_smoothing = args.real(label_smoothing_, "label_smoothing"), gamma = args.real(gamma_, "gamma");
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   const bool takes_logarithms = op == "nll_loss";
@@ -31,7 +30,7 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   const bool may_be_dense = op == "cross_entropy";
   Array target = may_be_dense ? args.labels_or_reals(target_, "target", "*") : args.labels(target_, "target", "*");
   const bool labelled = target.dtype() != DType::float32;
-  check(labelled || !ignores || ignore_index == -100, args.op(),
+  check(labelled || ignore_index == -100, args.op(),
         ": ignore_index is for class indices, and target is float32 distributions, got ", ignore_index);
   Array weight = args.optional_input(weight_, "weight", "C");
   if (weight.given()) args.check_shape(weight, "weight", {shape[1]});

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from dipkernels import _cpu
-from dipkernels.ops.arguments import integer
+from dipkernels.ops.arguments import described, integer
 
 Pair: TypeAlias = int | Sequence[int]
 """One number for both axes, or (height, width)."""
@@ -38,7 +38,7 @@ def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     """
     if _is_sequence(value):
         if len(value) != 2:
-            raise ValueError(f"{op}: {name} must be an int or a pair (height, width), got {value!r}")
+            raise ValueError(f"{op}: {name} must be an int or a pair (height, width), got {described(value)}")
         return _integer(op, name, value[0]), _integer(op, name, value[1])
     number = _integer(op, name, value)
     return number, number
@@ -53,7 +53,7 @@ def padding_pairs(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]
     if _is_sequence(value) and len(value) == 2 and _is_sequence(value[0]) and _is_sequence(value[1]):
         return pair(op, "padding", value[0]), pair(op, "padding", value[1])
     if isinstance(value, str):
-        raise ValueError(f'{op}: padding must be ints, "same" or "valid", got {value!r}')
+        raise TypeError(f'{op}: padding must be ints, "same" or "valid", got {described(value)}')
     vertical, horizontal = pair(op, "padding", value)
     return (vertical, vertical), (horizontal, horizontal)
 

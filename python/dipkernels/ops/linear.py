@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dipkernels.ops.activation import Activation, activation_arguments
-from dipkernels.ops.backend import FloatArray, backend_of
+from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.precision import Precision, precision_or_current
 
 
@@ -82,6 +82,11 @@ def linear_backward_weight(
     >>> linear_backward_weight(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
     """
+    if shape_of("linear_backward_weight", "dy", dy)[:-1] != shape_of("linear_backward_weight", "x", x)[:-1]:
+        raise ValueError(
+            "linear_backward_weight: dy and x must have the same axes before the last, "
+            f"got {tuple(dy.shape)} and {tuple(x.shape)}"
+        )
     return backend_of("linear_backward_weight", dy, x).linear_backward_weight(
         _rows(dy), _rows(x), precision_or_current(precision), out
     )
