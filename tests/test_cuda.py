@@ -98,7 +98,7 @@ def test_what_an_array_refuses() -> None:
         array[::2]
     with pytest.raises(TypeError, match=r"must be a numpy\.ndarray, got list"):
         cuda.to_device([1.0])  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="float32, float64, float16, int32 or int64, got complex64"):
+    with pytest.raises(TypeError, match="float32, float64, float16 or of integers, got complex64"):
         cuda.to_device(np.zeros(3, np.complex64))
     with pytest.raises(ValueError, match="device must be from 0"):
         cuda.to_device(normal(3), 99)

@@ -50,11 +50,11 @@ def test_a_gpu_explains_itself() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(ValueError, match=r"explain: op must be one of conv2d, .*, got 'relu'"):
+    with pytest.raises(ValueError, match=r"explain: op must be \"conv2d\", .*, got 'relu'"):
         dipkernels.explain("relu", (1, 1, 8, 8), (1, 1, 3, 3))
-    with pytest.raises(ValueError, match=r"conv2d: x_size must be \(N, C, H, W\), got \(8, 8\)"):
+    with pytest.raises(ValueError, match=r"explain: x_size must be \(N, C, H, W\), got \(8, 8\)"):
         dipkernels.explain("conv2d", (8, 8), (1, 1, 3, 3))
-    with pytest.raises(ValueError, match=r"conv2d: weight_size must be \(K, C, H, W\), got \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"explain: weight_size must be \(K, C, H, W\), got \(3, 3\)"):
         dipkernels.explain("conv2d", (1, 1, 8, 8), (3, 3))
     with pytest.raises(ValueError, match='explain: device must be "cpu" or "cuda", got \'gpu\''):
         dipkernels.explain("conv2d", (1, 1, 8, 8), (1, 1, 3, 3), device="gpu")  # type: ignore[arg-type]

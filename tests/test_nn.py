@@ -137,7 +137,7 @@ def test_wrong_use() -> None:
     with pytest.raises(ValueError, match="groups must divide"):
         nn.Conv2d(3, 4, 3, groups=2)
     with pytest.raises(ValueError, match="p must be"):
-        nn.Dropout(1.0)
+        nn.Dropout(1.5)
     with pytest.raises(ValueError, match="initializer must be one of"):
         nn.Sequential((2,), nn.Linear(2, 2), initializer="ones")
 

@@ -111,10 +111,25 @@ def test_divergence_is_an_error_that_says_where() -> None:
         train.fit(model, x, loss=ops.mse_loss_with_grad, optimizer=nn.SGD(1.0), epochs=2, progress=False)
 
 
-@pytest.mark.parametrize("options", [{"epochs": 0}, {"batch_size": 0}, {"batch_size": "image"}, {"patience": 0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"epochs": value} for value in (0, -1, 1.5, "3", None, True)),
+        *({"batch_size": value} for value in (0, "image", 1.5, None)),
+        *({"patience": value} for value in (0, 2.5, "3")),
+        *({"seed": value} for value in (-1, 1.5, "3")),
+        *({"device": value} for value in ("gpu", None)),
+        *({"loss": value} for value in ("entropy", 3)),
+        *({"optimizer": value} for value in ("rmsprop", 0.1, nn.Adam)),
+        *({name: 3} for name in ("augment", "schedule")),
+        *({"sample_weight": value} for value in ([1.0], np.full(240, -1.0), np.full(240, np.nan))),
+    ],
+    ids=str,
+)
 def test_impossible_settings(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="fit: batch_size must be"):
-        train.fit(small_model(), blobs(), optimizer=nn.SGD(0.1), progress=False, **options)
+    (name,) = options
+    with pytest.raises((TypeError, ValueError), match=f"fit: {name} must be .*, got"):
+        train.fit(small_model(), blobs(), **{"optimizer": nn.SGD(0.1), "progress": False, **options})
 
 
 def test_empty_data() -> None:

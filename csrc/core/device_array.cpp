@@ -27,6 +27,9 @@ constexpr Storage storages[] = {
     {DType::float32, "<f4", {dlpack::code_float, 32, 1}}, {DType::float64, "<f8", {dlpack::code_float, 64, 1}},
     {DType::float16, "<f2", {dlpack::code_float, 16, 1}}, {DType::bfloat16, nullptr, {dlpack::code_bfloat, 16, 1}},
     {DType::int32, "<i4", {dlpack::code_int, 32, 1}},     {DType::int64, "<i8", {dlpack::code_int, 64, 1}},
+    {DType::int16, "<i2", {dlpack::code_int, 16, 1}},     {DType::int8, "|i1", {dlpack::code_int, 8, 1}},
+    {DType::uint8, "|u1", {dlpack::code_uint, 8, 1}},     {DType::uint16, "<u2", {dlpack::code_uint, 16, 1}},
+    {DType::uint32, "<u4", {dlpack::code_uint, 32, 1}},   {DType::uint64, "<u8", {dlpack::code_uint, 64, 1}},
 };
 
 const Storage& storage_of(DType dtype) {
@@ -69,7 +72,7 @@ void upload(const DeviceArray& to, py::array from) {
 DeviceArray to_device(py::handle object, int device) {
   const py::array array = as_array("to_device", object);
   const Storage* storage = storage_of(array);
-  check<TypeError>(storage, "to_device: array must be float32, float64, float16, int32 or int64, got ",
+  check<TypeError>(storage, "to_device: array must be float32, float64, float16 or of integers, got ",
                    static_cast<std::string>(py::str(array.dtype())));
   const int before = current_device();
   set_device(device);

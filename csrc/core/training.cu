@@ -15,9 +15,13 @@ __global__ void gather_kernel(const std::uint32_t* source, std::int64_t source_r
   }
 }
 
-__global__ void finish_kernel(const double* loss, std::int64_t rows, std::int64_t classes, const float* logits,
-                              const std::int64_t* labels, double* totals, std::int64_t* position,
+__global__ void finish_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
+                              const float* logits, const std::int64_t* labels, double* totals, std::int64_t* position,
                               std::int64_t* update) {
+  DIP_SHARED_ARRAY(double, count_of_thread, threads_per_block);
+  double count = 0.0;
+  for (std::int64_t row = threadIdx.x; counts && row < rows; row += threads_per_block) count += counts[row];
+  count_of_thread[threadIdx.x] = count;
   double right = 0.0;
   for (std::int64_t row = threadIdx.x; logits && row < rows; row += threads_per_block) {
     const float* z = logits + row * classes;
@@ -27,7 +31,9 @@ __global__ void finish_kernel(const double* loss, std::int64_t rows, std::int64_
   }
   right = block_sum(right);
   if (threadIdx.x != 0) return;
-  totals[0] += *loss * static_cast<double>(rows);
+  count = counts ? 0.0 : 1.0;
+  for (int i = 0; counts && i < threads_per_block; ++i) count += count_of_thread[i];
+  if (count > 0.0) totals[0] += *loss * count;  // the mean of nothing is NaN
   totals[1] += right;
   *position += rows;
   *update += 1;
@@ -45,9 +51,9 @@ void gather_batch(const void* source, std::int64_t source_rows, const std::int64
                   order_count, position, rows, bytes / 4, static_cast<std::uint32_t*>(out));
 }
 
-void finish_step(const double* loss, std::int64_t rows, std::int64_t classes, const float* logits,
+void finish_step(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes, const float* logits,
                  const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update) {
-  launch(finish_kernel, 1u, threads_per_block, loss, rows, classes, logits, labels, totals, position, update);
+  launch(finish_kernel, 1u, threads_per_block, loss, counts, rows, classes, logits, labels, totals, position, update);
 }
 
 void add(std::int64_t count, const float* a, const float* b, float* y) {

@@ -10,9 +10,10 @@ namespace dip::cuda {
 void gather_batch(const void* source, std::int64_t source_rows, const std::int64_t* order, std::int64_t order_count,
                   const std::int64_t* position, std::int64_t rows, std::int64_t bytes, void* out);
 
-// totals[0] += rows · loss; totals[1] += the number of rows of logits (rows, classes) that are largest at their label,
-// where there are logits. Then *position moves on by `rows` and *update by one.
-void finish_step(const double* loss, std::int64_t rows, std::int64_t classes, const float* logits,
+// totals[0] += loss, a mean over Σ counts, times that; counts may be null where the loss is a sum. totals[1] += the
+// number of rows of logits (rows, classes) that are largest at their label, where there are logits. Then *position
+// moves on by `rows` and *update by one.
+void finish_step(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes, const float* logits,
                  const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update);
 
 // y = a + b.

@@ -31,10 +31,12 @@ void bind_gather_batch(py::object source_, py::object order_, py::object positio
                rows, out.bytes() / rows, out.tensor().data);
 }
 
-void bind_finish_step(py::object loss_, py::object logits_, py::object labels_, std::int64_t rows, py::object totals_,
-                      py::object position_, py::object update_) {
+void bind_finish_step(py::object loss_, py::object counts_, py::object logits_, py::object labels_, std::int64_t rows,
+                      py::object totals_, py::object position_, py::object update_) {
   const Arguments args("finish_step");
   Array loss = args.input(loss_, "loss", "", DType::float64);
+  Array counts = args.optional_input(counts_, "counts", "N");
+  if (counts.given()) args.check_shape(counts, "counts", {rows});
   Array logits = args.optional_input(logits_, "logits", "NC");
   Array labels = args.optional_input(labels_, "labels", "N", DType::int64);
   Array totals = args.in_place(totals_, "totals", DType::float64);
@@ -49,9 +51,9 @@ void bind_finish_step(py::object loss_, py::object logits_, py::object labels_, 
     args.check_shape(logits, "logits", {rows, logits.extent(1)});
     args.check_shape(labels, "labels", {rows});
   }
-  finish_step(static_cast<const double*>(loss.tensor().data), rows, logits.given() ? logits.extent(1) : 0,
-              logits.tensor().f32(), labels.tensor().i64(), static_cast<double*>(totals.tensor().data),
-              position.tensor().i64(), update.tensor().i64());
+  finish_step(static_cast<const double*>(loss.tensor().data), counts.tensor().f32(), rows,
+              logits.given() ? logits.extent(1) : 0, logits.tensor().f32(), labels.tensor().i64(),
+              static_cast<double*>(totals.tensor().data), position.tensor().i64(), update.tensor().i64());
 }
 
 }  // namespace
@@ -60,8 +62,8 @@ void bind_training(py::module_& m) {
   using py::arg;
   m.def("add", bind_add, arg("a"), arg("b"));
   m.def("gather_batch", bind_gather_batch, arg("source"), arg("order"), arg("position"), arg("out"));
-  m.def("finish_step", bind_finish_step, arg("loss"), arg("logits"), arg("labels"), arg("rows"), arg("totals"),
-        arg("position"), arg("update"));
+  m.def("finish_step", bind_finish_step, arg("loss"), arg("counts"), arg("logits"), arg("labels"), arg("rows"),
+        arg("totals"), arg("position"), arg("update"));
 }
 
 }  // namespace dip::cuda

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.arguments import integer
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -147,7 +149,7 @@ def to_device(array: npt.NDArray[Any], device: int | None = None) -> DeviceArray
 
     Parameters
     ----------
-    array : float32, float64, float16, int32 or int64, of any shape
+    array : float32, float64, float16 or of integers, of any shape
     device
         The number of the GPU; None for the current one.
 
@@ -161,6 +163,7 @@ def to_device(array: npt.NDArray[Any], device: int | None = None) -> DeviceArray
         No CUDA backend, no GPU or no driver.
     """
     module = backend("to_device")
+    device = None if device is None else integer("to_device", "device", device)
     module.check_device(0 if device is None else device)
     return module.to_device(array, module.current_device() if device is None else device)
 

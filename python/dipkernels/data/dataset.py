@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.arguments import described
 from dipkernels.ops.backend import FloatArray
 
 
@@ -15,14 +16,22 @@ from dipkernels.ops.backend import FloatArray
 class Dataset:
     """Inputs with their targets.
 
-    x : float32 (N, ...), images as (N, C, H, W) from 0 to 1
-    t : class indices int64 (N,), or float32 targets (N, ...)
+    x : float32 (N, ...), images as (N, C, H, W) from 0 to 1; lists and other floats are converted
+    t : class indices of any integer dtype (N,), or float32 targets (N, ...)
+
+    TypeError for x of integers or of no numbers, ValueError where the lengths differ.
     """
 
     x: FloatArray
     t: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "x", _inputs(self.x))
+        object.__setattr__(self, "t", _targets(self.t))
+        if not (self.x.ndim and self.t.ndim):
+            raise ValueError(
+                f"Dataset: x and t must have an axis of examples, got shapes {self.x.shape}, {self.t.shape}"
+            )
         if len(self.x) != len(self.t):
             raise ValueError(f"Dataset: {len(self.x)} inputs, but {len(self.t)} targets")
 
@@ -32,6 +41,41 @@ class Dataset:
     def subset(self, indices: Any) -> Dataset:
         """The examples with these indices, copied."""
         return Dataset(self.x[indices], self.t[indices])
+
+
+def _inputs(x: Any) -> FloatArray:
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind != "f":
+            raise TypeError(
+                f"Dataset: x must be float32, got {x.dtype}; images of bytes become so by x.astype(np.float32) / 255"
+            )
+        return x.astype(np.float32, copy=False)
+    return _array("x", x, np.float32)
+
+
+def _targets(t: Any) -> npt.NDArray[Any]:
+    array = t if isinstance(t, np.ndarray) else _array("t", t, None)
+    if array.dtype.kind in "iu":
+        return array
+    if array.dtype.kind != "f":
+        raise TypeError(f"Dataset: t must be class indices or float32 targets, got {array.dtype}")
+    return array.astype(np.float32, copy=False)
+
+
+def _array(name: str, values: Any, dtype: Any) -> npt.NDArray[Any]:
+    try:
+        return np.array(values, dtype)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"Dataset: {name} must be an array or a list of numbers, got {described(values)}") from error
+
+
+def as_dataset(op: str, data: Any, t: Any) -> Dataset:
+    """A data set as it is, or from inputs and targets; TypeError, in the name of `op`, for anything else."""
+    if isinstance(data, Dataset) and t is None:
+        return data
+    if isinstance(data, (np.ndarray, list, tuple)) and t is not None:
+        return Dataset(data, t)  # type: ignore[arg-type]
+    raise TypeError(f"{op}: data must be a Dataset, or arrays x and t, got {described(data)} and {described(t)}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dipkernels.nn.initializers import INITIALIZERS
 from dipkernels.nn.layer import Layer
 from dipkernels.nn.linear import Linear
 from dipkernels.nn.merge import Add, Concatenate
-from dipkernels.nn.optimizers import SGD, AdaDelta, AdaGrad, Adam, Optimizer
+from dipkernels.nn.optimizers import OPTIMIZERS, SGD, AdaDelta, AdaGrad, Adam, Optimizer
 from dipkernels.nn.pooling import AvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
 from dipkernels.nn.reshape import Flatten
 from dipkernels.nn.serialization import load_state, read_metadata, save_state
@@ -17,6 +17,7 @@ from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleNearest2
 
 __all__ = [
     "INITIALIZERS",
+    "OPTIMIZERS",
     "SGD",
     "Activation",
     "AdaDelta",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dipkernels import ops
+from dipkernels.arguments import integer
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.activation import apply_activation, apply_activation_backward
+from dipkernels.ops.activation import apply_activation, apply_activation_backward, check_activation
 from dipkernels.ops.backend import FloatArray, IndexArray
 
 
@@ -20,9 +19,9 @@ class Activation(Layer):
 
     def __init__(self, activation: str | tuple[str, float]) -> None:
         super().__init__()
+        check_activation("Activation", activation)
         self.activation = activation
         self._y: FloatArray | None = None
-        apply_activation(np.zeros(1, np.float32), activation)  # refuses an unknown name now, not in training
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         self._y = apply_activation(inputs[0], self.activation)
@@ -42,7 +41,7 @@ class Maxout(Layer):
 
     def __init__(self, pieces: int) -> None:
         super().__init__()
-        self.pieces = pieces
+        self.pieces = integer("Maxout", "pieces", pieces, 1)
         self._indices: IndexArray | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:

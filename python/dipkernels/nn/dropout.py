@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from dipkernels import ops
+from dipkernels.arguments import integer, number
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.ops.arguments import integer, number
 from dipkernels.ops.backend import FloatArray
 
 

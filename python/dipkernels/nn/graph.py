@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from dipkernels import cuda
+from dipkernels.arguments import size_of_one
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.pooled_convolution import PooledConv2d, can_pool
@@ -41,8 +42,12 @@ class Graph:
 
     Raises
     ------
+    TypeError
+        A node that is no layer.
     ValueError
         A name that is missing or given twice, a cycle, a node that leads to no output, or shapes that do not fit.
+
+    A layer that is several nodes has one set of weights, under the name of the first; their gradients are added.
 
     In training a `Conv2d` and the `MaxPool2d` that alone follows it are computed by one kernel, with the same results.
 
@@ -70,14 +75,18 @@ class Graph:
         seed: int = 0,
         initializer: str = "he_normal",
     ) -> None:
-        self.inputs = {name: tuple(shape) for name, shape in inputs.items()}
-        self.outputs = list(outputs)
-        self.layers = {name: layer for name, (layer, _) in nodes.items()}
+        self.inputs = {
+            name: size_of_one("Graph", f"the shape of input {name!r}", shape) for name, shape in inputs.items()
+        }
+        self.outputs = [outputs] if isinstance(outputs, str) else list(outputs)
         self.on_device = False
         self.predecessors = {name: list(before) for name, (_, before) in nodes.items()}
+        self.layers: dict[str, Layer] = {}
+        self.twins: dict[str, str] = {}
+        self._set_layers({name: layer for name, (layer, _) in nodes.items()})
         self._check_names()
         try:
-            order = TopologicalSorter(self.predecessors).static_order()
+            order = TopologicalSorter(self._needs()).static_order()
             self.order = [name for name in order if name in self.layers]
         except CycleError as error:
             raise ValueError(f"Graph: the nodes {' → '.join(error.args[1])} form a cycle") from None
@@ -88,6 +97,8 @@ class Graph:
                 self.shapes[name] = self.layers[name].output_shape(*shapes)
             except ValueError as error:
                 raise ValueError(f"Graph: node {name!r}: {error}") from None
+        for number, name in enumerate(self.order, 1):
+            self.layers[name].place(number)
         self._values: dict[str, FloatArray] = {}
         self._single_steps = [_Step(name, self.layers[name], self.predecessors[name]) for name in self.order]
         self._training_steps = self._fused_steps()
@@ -97,6 +108,29 @@ class Graph:
             if self.layers[name].parameters or not self._trained.isdisjoint(self.predecessors[name]):
                 self._trained.add(name)
         self.initialize(seed, initializer)
+
+    def _set_layers(self, layers: Mapping[str, Any]) -> None:
+        """A layer that is several nodes has one set of weights, which all of them train: siamese networks want that."""
+        first: dict[int, str] = {}
+        for name, layer in layers.items():
+            if not isinstance(layer, Layer):
+                kind = "the class" if isinstance(layer, type) else "an object of type"
+                what = layer.__name__ if isinstance(layer, type) else type(layer).__name__
+                raise TypeError(f"Graph: node {name!r} must be a layer, such as Linear(784, 10), got {kind} {what}")
+            if id(layer) in first:
+                self.twins[name] = first[id(layer)]
+                self.layers[name] = layer.twin()
+            else:
+                first[id(layer)] = name
+                self.layers[name] = layer
+
+    def _needs(self) -> dict[str, list[str]]:
+        """What must be computed before each node: its predecessors, and layers whose results it reads besides."""
+        names = {id(layer): name for name, layer in self.layers.items()}
+        return {
+            name: before + [names[id(read)] for read in self.layers[name].reads if id(read) in names]
+            for name, before in self.predecessors.items()
+        }
 
     def _check_names(self) -> None:
         both = self.inputs.keys() & self.layers.keys()
@@ -131,7 +165,8 @@ class Graph:
         """Draws all weights anew."""
         rng = np.random.default_rng(seed)
         for name in self.order:
-            self.layers[name].initialize(rng, initializer)
+            if name not in self.twins:
+                self.layers[name].initialize(rng, initializer)
 
     def to_device(self, device: int | None = None) -> None:
         """Moves all weights to the GPU; inputs must then be arrays there. RuntimeError without a GPU."""
@@ -144,18 +179,24 @@ class Graph:
         """Moves all weights back to NumPy arrays."""
         self.on_device = False
         for layer in self.layers.values():
-            layer.parameters = {name: to_host(value) for name, value in layer.parameters.items()}
+            layer.parameters.update({name: to_host(value) for name, value in layer.parameters.items()})
             layer.gradients = {}
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
         """The weights of all layers, named "node.parameter", in topological order."""
-        return {f"{n}.{key}": value for n in self.order for key, value in self.layers[n].parameters.items()}
+        own = [name for name in self.order if name not in self.twins]
+        return {f"{n}.{key}": value for n in own for key, value in self.layers[n].parameters.items()}
 
     @property
     def gradients(self) -> dict[str, FloatArray]:
-        """What the last `backward` set, under the names of `parameters`."""
-        return {f"{n}.{key}": value for n in self.order for key, value in self.layers[n].gradients.items()}
+        """What the last `backward` set, under the names of `parameters`; of a layer that is several nodes the sum."""
+        sums: dict[str, FloatArray] = {}
+        for node in self.order:
+            for key, value in self.layers[node].gradients.items():
+                name = f"{self.twins.get(node, node)}.{key}"
+                sums[name] = sums[name] + value if name in sums else value
+        return sums
 
     @property
     def parameter_count(self) -> int:
@@ -183,6 +224,16 @@ class Graph:
             self._values[step.name] = step.layer.forward(*arguments, training=training)
         results = tuple(self._values[name] for name in self.outputs)
         return results[0] if len(results) == 1 else results
+
+    def __call__(self, *inputs: FloatArray) -> Any:
+        """`forward`."""
+        return self.forward(*inputs)
+
+    def summary(self) -> None:
+        """Prints the table of `nn.summary`."""
+        from dipkernels.nn.summary import summary
+
+        print(summary(self))
 
     def value(self, name: str) -> FloatArray:
         """What node or input `name` held in the last `forward`.
@@ -234,13 +285,20 @@ class Sequential(Graph):
         seed: int = 0,
         initializer: str = "he_normal",
     ) -> None:
+        if isinstance(input_shape, (Layer, type, Mapping)):
+            raise TypeError(
+                "Sequential: the input's shape without the batch axis comes first, as in "
+                f"Sequential((784,), Linear(784, 10)), got {type(input_shape).__name__}"
+            )
         named: dict[str, Layer] = {}
         for layer in layers:
-            if isinstance(layer, Layer):
+            if isinstance(layer, Mapping):
+                named.update(layer)
+            else:
                 number = 1 + sum(type(other) is type(layer) for other in named.values())
                 named[f"{type(layer).__name__.lower()}{number}"] = layer
-            else:
-                named.update(layer)
+        if not named:
+            raise ValueError("Sequential: give at least one layer")
         names = ["input", *named]
         nodes = {name: (layer, [names[i]]) for i, (name, layer) in enumerate(named.items())}
         super().__init__({"input": input_shape}, nodes, [names[-1]], seed=seed, initializer=initializer)

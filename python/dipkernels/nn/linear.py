@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from dipkernels import ops
+from dipkernels.arguments import integer
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.activation import Activation, apply_activation_backward, check_activation
-from dipkernels.ops.arguments import integer
 from dipkernels.ops.backend import FloatArray
 
 

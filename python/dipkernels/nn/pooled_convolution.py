@@ -8,6 +8,7 @@ from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.ops.activation import apply_activation_backward
 from dipkernels.ops.backend import FloatArray, IndexArray
+from dipkernels.ops.geometry import Rounding
 
 
 def can_pool(conv: Layer, pool: Layer) -> bool:
@@ -16,7 +17,9 @@ def can_pool(conv: Layer, pool: Layer) -> bool:
         type(conv) is Conv2d
         and type(pool) is MaxPool2d
         and pool.stride == pool.kernel_size
-        and pool.padding == ((0, 0), (0, 0))
+        and pool.padding in (((0, 0), (0, 0)), "valid")
+        and pool.dilation == (1, 1)
+        and pool.rounding != "ceil"
     )
 
 
@@ -28,6 +31,8 @@ class PooledConv2d(Layer):
     def __init__(self, conv: Conv2d, pool: MaxPool2d) -> None:
         super().__init__()
         self.conv, self.pool = conv, pool
+        # What must be exact was checked when the graph was made; there nothing is left to round.
+        self.rounding: Rounding = "floor" if "floor" in (conv.rounding, pool.rounding) else "exact"
         self._x: FloatArray | None = None
         self._y: FloatArray | None = None
         self._indices: IndexArray | None = None
@@ -42,9 +47,11 @@ class PooledConv2d(Layer):
             *conv.geometry,
             conv.activation,
             self.pool.kernel_size,
-            rounding=self.pool.rounding,
+            rounding=self.rounding,
         )
         self.pool.indices = self._indices
+        shape = self.conv.output_shape(tuple(self._x.shape[1:]))
+        self.pool.input_size = shape[1], shape[2]
         return self._y
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
@@ -57,7 +64,7 @@ class PooledConv2d(Layer):
             *conv.geometry,
             self.pool.kernel_size,
             input_gradient=input_gradient,
-            rounding=self.pool.rounding,
+            rounding=self.rounding,
         )
         conv.gradients["weight"] = dweight
         if "bias" in conv.parameters:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dipkernels.ops.backend import FloatArray, assign, to_host
 
@@ -23,12 +26,24 @@ def save_arrays(path: str | Path, arrays: Mapping[str, FloatArray], metadata: Ma
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    save_file({name: to_host(array) for name, array in arrays.items()}, str(unfinished), dict(metadata))
+    # The file holds rows one after the other, whatever order an array has them in.
+    save_file({name: np.ascontiguousarray(to_host(a)) for name, a in arrays.items()}, str(unfinished), dict(metadata))
+    unfinished.chmod(0o666 & ~_umask())  # as any file that is written here; safetensors makes it private
     unfinished.replace(path)
 
 
+def _umask() -> int:
+    """The bits that new files lack; it can only be asked for by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
 def load_arrays(path: str | Path) -> tuple[dict[str, FloatArray], dict[str, str]]:
-    """The arrays and texts of a file. FileNotFoundError where there is none, ValueError where it is damaged."""
+    """The arrays, as float32, and the texts of a file. Arrays of float16 and bfloat16 are widened.
+
+    FileNotFoundError where there is none, ValueError where it is damaged or has arrays of another dtype.
+    """
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
@@ -37,9 +52,29 @@ def load_arrays(path: str | Path) -> tuple[dict[str, FloatArray], dict[str, str]
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with safe_open(str(path), framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            dtypes = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            for name, dtype in dtypes.items():
+                if dtype not in ("F32", "F16", "BF16"):
+                    raise ValueError(f"{path}: {name} must be float32, float16 or bfloat16, got {dtype}")
+            arrays = {name: file.get_tensor(name) for name, dtype in dtypes.items() if dtype != "BF16"}
+            metadata = dict(file.metadata() or {})
+        if "BF16" in dtypes.values():
+            arrays.update(_bfloat16_arrays(Path(path).read_bytes()))
+        return {name: arrays[name].astype(np.float32, copy=False) for name in dtypes}, metadata
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file, or a damaged one: {error}") from error
+
+
+def _bfloat16_arrays(content: bytes) -> dict[str, FloatArray]:
+    """Those of a safetensors file, which NumPy has no dtype for: the upper halves of float32 numbers."""
+    from safetensors import deserialize
+
+    found: dict[str, FloatArray] = {}
+    for name, tensor in deserialize(content):  # type: ignore[no-untyped-call]
+        if tensor["dtype"] == "BF16":
+            bits = np.frombuffer(tensor["data"], "<u2").astype(np.uint32) << 16
+            found[name] = bits.view(np.float32).reshape(tensor["shape"])
+    return found
 
 
 def save_state(model: Graph, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:

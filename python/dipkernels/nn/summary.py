@@ -37,7 +37,8 @@ def summary(model: Graph) -> str:
         count = sum(value.size for value in layer.parameters.values())
         sees = "" if field is None else f"{field[0]} × {field[1]}"
         shape = " × ".join(map(str, model.shapes[name]))
-        rows.append((name, type(layer).__name__, shape, f"{count:,}" if count else "", sees))
+        weights = f"of {model.twins[name]}" if name in model.twins else f"{count:,}" if count else ""
+        rows.append((name, type(layer).__name__, shape, weights, sees))
     rows.append(("total", "", "", f"{model.parameter_count:,}", ""))
     name_width, kind_width, shape_width, count_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [

@@ -3,61 +3,80 @@
 from __future__ import annotations
 
 from dipkernels import ops
+from dipkernels.arguments import described
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.pooling import MaxPool2d
+from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray, IndexArray
 from dipkernels.ops.geometry import Pair, pair
 
 
 class MaxUnpool2d(Layer):
-    """Puts every element back to where `pool`, an earlier `MaxPool2d` of the same network, found its maximum."""
+    """Puts every element back to where `pool`, a `MaxPool2d` of the same network, found its maximum.
+
+    The result is as large as the pool's input was; TypeError where `pool` is no `MaxPool2d`.
+    """
 
     _remembered = ("_indices",)
 
     def __init__(self, pool: MaxPool2d) -> None:
         super().__init__()
+        if not isinstance(pool, MaxPool2d):
+            raise TypeError(f"MaxUnpool2d: pool must be the MaxPool2d whose maxima go back, got {described(pool)}")
         self.pool = pool
+        self.reads = (pool,)
         self._indices: IndexArray | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         self._indices = self._saved(self.pool.indices)
-        return ops.max_unpool2d(inputs[0], self._indices, output_size=self._saved(self.pool._x).shape[2:])
+        return ops.max_unpool2d(inputs[0], self._indices, output_size=self._saved(self.pool.input_size))
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         return (ops.max_unpool2d_backward(dy, self._saved(self._indices)),)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        channels, *size = shapes[0]
-        height, width = (
-            (n - 1) * s + f - sum(p)
-            for n, s, f, p in zip(size, self.pool.stride, self.pool.kernel_size, self.pool.padding, strict=True)
-        )
-        return channels, height, width
+        if self.pool.input_size is None:
+            raise ValueError("MaxUnpool2d: its MaxPool2d is no node of this graph")
+        pooled = self.pool.output_shape((shapes[0][0], *self.pool.input_size))
+        if shapes[0] != pooled:
+            raise ValueError(f"MaxUnpool2d: needs an input of the size that was pooled to, {pooled}, got {shapes[0]}")
+        return shapes[0][0], *self.pool.input_size
 
 
 class UpsampleNearest2d(Layer):
-    """Repeats every element in a block of `scale_factor`."""
+    """Repeats every element in a block of `scale_factor`, or makes planes of `size`, (height, width)."""
 
-    def __init__(self, scale_factor: Pair) -> None:
+    _remembered = ("_size",)
+
+    def __init__(self, scale_factor: Pair | None = None, size: Pair | None = None) -> None:
         super().__init__()
-        self.scale_factor = pair("UpsampleNearest2d", "scale_factor", scale_factor)
+        name = type(self).__name__
+        if (scale_factor is None) == (size is None):
+            raise ValueError(f"{name}: give one of scale_factor and size, got {scale_factor!r} and {size!r}")
+        self.scale_factor = None if scale_factor is None else positive_pair(name, "scale_factor", scale_factor)
+        self.size = None if size is None else positive_pair(name, "size", size)
+        self._size: tuple[int, int] | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
-        return ops.upsample_nearest2d(inputs[0], self.scale_factor)
+        self._size = inputs[0].shape[2], inputs[0].shape[3]
+        return ops.upsample_nearest2d(inputs[0], self.scale_factor, size=self.size)
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
-        return (ops.upsample_nearest2d_backward(dy, self.scale_factor),)
+        return (ops.upsample_nearest2d_backward(dy, input_size=self._saved(self._size)),)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         channels, height, width = shapes[0]
+        if self.scale_factor is None:
+            return channels, *(self.size or ())
         return channels, height * self.scale_factor[0], width * self.scale_factor[1]
 
 
-class BedOfNails2d(UpsampleNearest2d):
+class BedOfNails2d(Layer):
     """Every element at one place, `offset`, of a block of `scale_factor`, zeros elsewhere."""
 
     def __init__(self, scale_factor: Pair, offset: Pair = 0) -> None:
-        super().__init__(scale_factor)
+        super().__init__()
+        self.scale_factor = positive_pair("BedOfNails2d", "scale_factor", scale_factor)
         self.offset = pair("BedOfNails2d", "offset", offset)
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
@@ -65,3 +84,7 @@ class BedOfNails2d(UpsampleNearest2d):
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         return (ops.bed_of_nails2d_backward(dy, self.scale_factor, self.offset),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, height, width = shapes[0]
+        return channels, height * self.scale_factor[0], width * self.scale_factor[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from dipkernels.ops.arguments import choice, described, limited, number
+from dipkernels.arguments import choice, described, limited, number
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
 
 Activation: TypeAlias = str | tuple[str, float] | None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dipkernels.arguments import size
 from dipkernels.ops.activation import Activation, activation_arguments
-from dipkernels.ops.arguments import size
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
 from dipkernels.ops.precision import Precision, precision_or_current

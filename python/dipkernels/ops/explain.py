@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from dipkernels import _cpu, cuda
-from dipkernels.ops.arguments import choice, size
+from dipkernels.arguments import choice, size
 from dipkernels.ops.conv import convolution_options
 from dipkernels.ops.geometry import Padding, Pair, Rounding
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from dipkernels import _cpu
-from dipkernels.ops.arguments import described, integer
+from dipkernels.arguments import described, integer
 
 Pair: TypeAlias = int | Sequence[int]
 """One number for both axes, or (height, width)."""

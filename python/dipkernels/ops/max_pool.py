@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dipkernels.ops.arguments import size
+from dipkernels.arguments import size
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, pair
 from dipkernels.ops.pool import window

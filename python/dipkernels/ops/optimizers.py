@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dipkernels.ops.arguments import arrays, flag, numbers
+from dipkernels.arguments import arrays, flag, numbers
 from dipkernels.ops.backend import FloatArray, backend_of
 
 if TYPE_CHECKING:

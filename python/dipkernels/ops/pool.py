@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dipkernels.ops.arguments import size
+from dipkernels.arguments import size
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
 from dipkernels.ops.single_images import single_images

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Literal, TypeAlias
 
-from dipkernels.ops.arguments import choice
+from dipkernels.arguments import choice
 
 Precision: TypeAlias = Literal["highest", "high", "medium"]
 """The least precision that will do; a backend may be more precise where that is no slower.

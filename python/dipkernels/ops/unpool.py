@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dipkernels.ops import arguments
+from dipkernels import arguments
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
 from dipkernels.ops.single_images import single_images

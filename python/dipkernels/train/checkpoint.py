@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
 from dipkernels.nn.serialization import load_arrays, save_arrays, set_parameters
 from dipkernels.ops.backend import FloatArray
-from dipkernels.train.history import History
+from dipkernels.train.history import History, to_json
 
 
 @dataclass
@@ -37,6 +38,13 @@ def _without_prefix(prefix: str, arrays: Mapping[str, FloatArray]) -> dict[str, 
     return {name[len(start) :]: values for name, values in arrays.items() if name.startswith(start)}
 
 
+def check_writable(path: Path) -> None:
+    """OSError, naming it, where the folder of `path` cannot be made or written to: known before training, not after."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent) as file:
+        file.write(bytes(4096))
+
+
 def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Progress) -> None:
     """Writes everything; an interrupted write leaves the old file."""
     arrays = {**_prefixed("parameters", model.parameters), **_prefixed("best", progress.best)}
@@ -51,7 +59,7 @@ def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Pr
         "stopped": progress.stopped,
         "counters": {name: layer.counters() for name, layer in model.layers.items()},
     }
-    save_arrays(path, arrays, {"checkpoint": json.dumps(state)})
+    save_arrays(path, arrays, {"checkpoint": to_json(state)})
 
 
 def load_checkpoint(path: Path, model: Graph, optimizer: Optimizer) -> Progress:

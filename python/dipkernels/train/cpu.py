@@ -11,16 +11,26 @@ from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
 from dipkernels.ops.backend import FloatArray
-from dipkernels.train.evaluation import Loss, count_correct
+from dipkernels.train.evaluation import count_correct
+from dipkernels.train.losses import Loss, counting, weighted
 from dipkernels.train.progress import RichBar, SilentBar
 
 
 class CpuEpochs:
     """Trains `model` epoch by epoch on NumPy arrays."""
 
-    def __init__(self, model: Graph, train: Dataset, optimizer: Optimizer, loss: Loss, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: Graph,
+        train: Dataset,
+        optimizer: Optimizer,
+        loss: Loss,
+        batch_size: int,
+        sample_weight: FloatArray | None = None,
+    ) -> None:
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
-        self.batch_size = batch_size
+        self.batch_size, self.sample_weight = batch_size, sample_weight
+        self._counting = counting(loss, train.t)
 
     def run(
         self,
@@ -31,7 +41,7 @@ class CpuEpochs:
         bar: SilentBar | RichBar,
     ) -> tuple[float, float | None]:
         """Epoch `number`, in this order: the mean loss and, for classes, the accuracy."""
-        total, correct, seen = 0.0, 0, 0
+        total, count, correct, seen, can_be_right = 0.0, 0.0, 0, 0, 0
         parameters = self.model.parameters
         classes = True
         for first in range(0, len(order), self.batch_size):
@@ -40,8 +50,12 @@ class CpuEpochs:
             if augment is not None:
                 x = augment(rng, x)
             outputs = self.model.forward(x, training=True)
-            value, gradient = self.loss(outputs, t)
-            if not np.isfinite(value):
+            share = self._counting.of(chosen)
+            if self.sample_weight is None:
+                value, gradient = self.loss(outputs, t)
+            else:
+                value, gradient = weighted(self.loss, outputs, t, self.sample_weight[chosen])
+            if share and not np.isfinite(value):
                 raise FloatingPointError(
                     f"fit: the loss is {value} in epoch {number}, batch {first // self.batch_size + 1}; "
                     "a smaller learning rate usually helps"
@@ -49,12 +63,16 @@ class CpuEpochs:
             self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
             self.optimizer.step(parameters, self.model.gradients)
             seen += len(chosen)
-            total += float(value) * len(chosen)
-            right = count_correct(outputs, t)
+            if share:
+                total, count = total + float(value) * share, count + share
+            right = count_correct(outputs, t, self._counting.right[chosen])
             classes = classes and right is not None
             correct += right or 0
-            bar.update(len(chosen), total / seen, correct / seen if classes else None)
-        return total / seen, correct / seen if classes else None
+            can_be_right += int(self._counting.right[chosen].sum())
+            mean = total if self._counting.of_examples is None else total / count if count else float("nan")
+            accuracy = correct / can_be_right if classes and can_be_right else None
+            bar.update(len(chosen), mean, accuracy)
+        return mean, accuracy
 
     def close(self) -> None:
         """Nothing: all is on the host."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dipkernels import cuda, ops
-from dipkernels.data.dataset import Dataset
+from dipkernels.arguments import integer
+from dipkernels.data.dataset import Dataset, as_dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.backend import FloatArray, to_host
-
-Loss: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
-"""(outputs, targets) → (loss, gradient of the outputs), like the `…_with_grad` functions of `ops`."""
+from dipkernels.train.losses import Loss, as_loss, counting
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss; for classes the accuracy and the predicted class of every example, else None."""
+    """The loss over all examples; for classes the accuracy, of those that are not ignored, and the predicted class of
+    every example, else None.
+    """
 
     loss: float
     accuracy: float | None
@@ -43,32 +43,47 @@ def predict(model: Graph, x: FloatArray, batch_size: int = 256) -> FloatArray:
 
 def are_classes(outputs: Any, t: npt.NDArray[Any]) -> bool:
     """Whether outputs are logits (N, C) of one head and targets class indices (N,)."""
-    return not isinstance(outputs, tuple) and outputs.ndim == 2 and t.ndim == 1 and t.dtype.kind == "i"
+    return not isinstance(outputs, tuple) and outputs.ndim == 2 and t.ndim == 1 and t.dtype.kind in "iu"
 
 
-def count_correct(outputs: Any, t: npt.NDArray[Any]) -> int | None:
-    """How many rows of logits (N, C) are largest at their class; None where the targets are no classes."""
-    return int((outputs.argmax(1) == t).sum()) if are_classes(outputs, t) else None
+def count_correct(outputs: Any, t: npt.NDArray[Any], counts: npt.NDArray[np.bool_]) -> int | None:
+    """How many rows of logits (N, C) are largest at their class, of those that count; None where t are no classes."""
+    return int((counts & (outputs.argmax(1) == t)).sum()) if are_classes(outputs, t) else None
 
 
 def evaluate(
-    model: Graph, data: Dataset, loss: Loss = ops.cross_entropy_with_grad, batch_size: int = 256
+    model: Graph,
+    data: Dataset | Any,
+    t: Any = None,
+    *,
+    loss: Loss | str = ops.cross_entropy_with_grad,
+    batch_size: int = 256,
 ) -> Evaluation:
-    """Loss and accuracy over `data`. Raises ValueError where it is empty."""
+    """Loss and accuracy over `data`, or over inputs `data` with targets `t`; `loss` as `fit` takes it.
+
+    The loss does not depend on the batch size: a mean is one over all that counts, a sum one over all examples.
+    Raises ValueError where there are no examples.
+    """
+    data = as_dataset("evaluate", data, t)
+    loss, batch_size = as_loss("evaluate", loss), integer("evaluate", "batch_size", batch_size, 1)
     if not len(data):
         raise ValueError("evaluate: the data set is empty")
-    total, correct, predictions = 0.0, 0, []
+    counted = counting(loss, data.t)
+    total, count, correct, predictions = 0.0, 0.0, 0, []
     classes = True
     for start in range(0, len(data), batch_size):
-        x, t = data.x[start : start + batch_size], data.t[start : start + batch_size]
-        outputs = outputs_on_host(model, x)
-        total += float(loss(outputs, t)[0]) * len(x)
-        right = count_correct(outputs, t)
+        chosen = slice(start, start + batch_size)
+        outputs = outputs_on_host(model, data.x[chosen])
+        share = counted.of(chosen)
+        if share:  # the mean of nothing is NaN
+            total, count = total + float(loss(outputs, data.t[chosen])[0]) * share, count + share
+        right = count_correct(outputs, data.t[chosen], counted.right[chosen])
         classes = classes and right is not None
         if right is not None:
             correct += right
             predictions.append(outputs.argmax(1))
-    mean = total / len(data)
-    return (
-        Evaluation(mean, correct / len(data), np.concatenate(predictions)) if classes else Evaluation(mean, None, None)
-    )
+    value = total if counted.of_examples is None else total / count if count else float("nan")
+    if not classes:
+        return Evaluation(value, None, None)
+    can_be_right = int(counted.right.sum())
+    return Evaluation(value, correct / can_be_right if can_be_right else float("nan"), np.concatenate(predictions))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,8 @@ from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
 from dipkernels.ops.backend import FloatArray, backend_of, to_host
-from dipkernels.train.evaluation import Loss, are_classes
+from dipkernels.train.evaluation import are_classes
+from dipkernels.train.losses import Loss, counting
 from dipkernels.train.progress import RichBar, SilentBar
 
 _SECONDS_BETWEEN_LOOKS = 0.25
@@ -30,14 +32,34 @@ class GpuEpochs:
     a second for the progress bar, and at the end of the epoch.
     """
 
-    def __init__(self, model: Graph, train: Dataset, optimizer: Optimizer, loss: Loss, batch_size: int) -> None:
+    def __init__(
+        self,
+        model: Graph,
+        train: Dataset,
+        optimizer: Optimizer,
+        loss: Loss,
+        batch_size: int,
+        sample_weight: FloatArray | None = None,
+    ) -> None:
+        if sample_weight is not None:
+            raise ValueError('fit: sample_weight is for device="cpu", got device="cuda"')
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
         self.batch_size = batch_size
         model.to_device()
         for states in optimizer.state.values():
             for name, value in states.items():
                 states[name] = cuda.to_device(value)  # type: ignore[assignment]
-        self._x, self._t = cuda.to_device(train.x), cuda.to_device(train.t)
+        labels = train.t.astype(np.int64) if train.t.dtype.kind in "iu" else train.t
+        self._x, self._t = cuda.to_device(train.x), cuda.to_device(labels)
+        self._counting = counting(loss, train.t)
+        # No class is −1: an ignored label that is the number of a class must not be right.
+        counts = self._counting.right
+        self._hits = None if counts.all() or labels.ndim != 1 else cuda.to_device(np.where(counts, labels, -1))
+        if isinstance(loss, functools.partial):  # weights of the classes
+            on_device = {k: cuda.to_device(v) if isinstance(v, np.ndarray) else v for k, v in loss.keywords.items()}
+            self.loss = functools.partial(loss.func, *loss.args, **on_device)
+        of_examples = self._counting.of_examples
+        self._counts = None if of_examples is None else cuda.to_device(of_examples)
         self._order = cuda.to_device(np.zeros(len(train), np.int64))
         self._position = cuda.to_device(np.zeros(1, np.int64))  # in the order
         self._update = cuda.to_device(np.array([optimizer.steps + 1]))
@@ -46,7 +68,7 @@ class GpuEpochs:
         self._backend = backend_of("fit", self._x)
         self._classes = False
         self._capturable = not any(isinstance(layer, Dropout) for layer in model.layers.values())
-        self._buffers: dict[int, tuple[Any, Any]] = {}
+        self._buffers: dict[int, tuple[Any, Any, Any, Any]] = {}
         self._graphs: dict[tuple[int, float], cuda.Graph] = {}
 
     def run(
@@ -62,52 +84,62 @@ class GpuEpochs:
         self._position.set(np.zeros(1, np.int64))
         self._totals.set(np.zeros(2))
         steps = self.optimizer.steps
-        looked, shown, loss, right = time.perf_counter(), 0, 0.0, 0.0
+        looked, shown, loss = time.perf_counter(), 0, 0.0
+        right: float | None = None
         for first in range(0, len(order), self.batch_size):
             chosen = order[first : first + self.batch_size]
             self._step(len(chosen), None if augment is None else augment(rng, self.train.x[chosen]))
             steps += 1
             seen = first + len(chosen)
             if seen == len(order) or time.perf_counter() - looked > _SECONDS_BETWEEN_LOOKS:
-                loss, right = (float(total) / seen for total in self._totals.to_host())
-                bar.update(seen - shown, loss, right if self._classes else None)
+                loss, hits = (float(total) for total in self._totals.to_host())
+                counted = self._counting.of(order[:seen])
+                loss = loss / counted if counted else float("nan")
+                can_be_right = int(self._counting.right[order[:seen]].sum())
+                right = hits / can_be_right if self._classes and can_be_right else None
+                bar.update(seen - shown, loss, right)
                 looked, shown = time.perf_counter(), seen
         self.optimizer.steps = steps
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"fit: the loss is {loss} at the end of epoch {number}; a smaller learning rate usually helps"
             )
-        return loss, right if self._classes else None
+        return loss, right
 
     def _step(self, size: int, images: FloatArray | None) -> None:
         if size not in self._buffers:
-            self._buffers[size] = self._x[:size].copy(), self._t[:size].copy()
-        x, t = self._buffers[size]
+            counts = None if self._counts is None else self._counts[:size].copy()
+            hits = None if self._hits is None else self._hits[:size].copy()
+            self._buffers[size] = self._x[:size].copy(), self._t[:size].copy(), counts, hits
+        x, t, counts, hits = self._buffers[size]
         if images is None:
             self._backend.gather_batch(self._x, self._order, self._position, x)
         else:
             x.set(np.ascontiguousarray(images))
         self._backend.gather_batch(self._t, self._order, self._position, t)
+        for source, batch in ((self._counts, counts), (self._hits, hits)):
+            if source is not None:
+                self._backend.gather_batch(source, self._order, self._position, batch)
         key = size, self.optimizer.lr
         if not self._capturable:
-            self._learn(x, t)
+            self._learn(x, t, counts, hits)
         elif key in self._graphs:
             self._graphs[key].replay()
         else:
             # The first one is not captured: it makes the optimizer's state and loads the kernels.
-            self._learn(x, t)
+            self._learn(x, t, counts, hits)
             self._graphs[key] = cuda.Graph()
             with self._graphs[key]:
-                self._learn(x, t)
+                self._learn(x, t, counts, hits)
 
-    def _learn(self, x: Any, t: Any) -> None:
+    def _learn(self, x: Any, t: Any, counts: Any, hits: Any) -> None:
         outputs = self.model.forward(x, training=True)
         value, gradient = self.loss(outputs, t)
         self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
         self.optimizer.step(self.model.parameters, self.model.gradients)
         self._classes = are_classes(outputs, self.train.t)
-        logits, labels = (outputs, t) if self._classes else (None, None)
-        self._backend.finish_step(value, logits, labels, len(x), self._totals, self._position, self._update)
+        logits, labels = (outputs, t if hits is None else hits) if self._classes else (None, None)
+        self._backend.finish_step(value, counts, logits, labels, len(x), self._totals, self._position, self._update)
 
     def close(self) -> None:
         """Moves weights and optimizer state back to the host."""

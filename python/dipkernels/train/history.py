@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import Any
 
 
+def to_json(values: Any) -> str:
+    """JSON, in which NumPy's numbers are plain ones."""
+
+    def plain(value: Any) -> Any:
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        raise TypeError(f"{value!r} is no number or text that JSON can hold")
+
+    return json.dumps(values, indent=2, default=plain)
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One epoch; accuracies are None where the targets are no classes, validation figures without such data."""
@@ -32,7 +43,7 @@ class History:
 
     def save(self, path: str | Path) -> None:
         """Writes JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+        Path(path).write_text(to_json(self.to_dict()) + "\n")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values."""

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.data.dataset import Dataset
+from dipkernels.arguments import choice, described, function, integer, limited
+from dipkernels.data.dataset import Dataset, Splits, as_dataset
 from dipkernels.nn.graph import Graph
-from dipkernels.nn.optimizers import Optimizer
+from dipkernels.nn.optimizers import OPTIMIZERS, SGD, Optimizer
 from dipkernels.nn.serialization import set_parameters
 from dipkernels.ops.backend import FloatArray, to_host
-from dipkernels.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from dipkernels.train.checkpoint import Progress, check_writable, load_checkpoint, save_checkpoint
 from dipkernels.train.cpu import CpuEpochs
-from dipkernels.train.evaluation import Loss, evaluate
+from dipkernels.train.evaluation import evaluate
 from dipkernels.train.gpu import GpuEpochs
-from dipkernels.train.history import Epoch, History
+from dipkernels.train.history import Epoch, History, to_json
+from dipkernels.train.losses import Loss, as_loss, name_of
 from dipkernels.train.progress import progress_bar
 
 
 def fit(
     model: Graph,
-    train: Dataset,
-    validation: Dataset | None = None,
+    train: Dataset | Splits | Any,
+    validation: Dataset | Any = None,
     *,
-    optimizer: Optimizer,
-    loss: Loss = ops.cross_entropy_with_grad,
+    optimizer: Optimizer | str = "adam",
+    loss: Loss | str = ops.cross_entropy_with_grad,
     epochs: int = 10,
     batch_size: int | Literal["pattern", "epoch"] = 64,
     seed: int = 0,
     augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None = None,
     schedule: Callable[[int], float] | None = None,
     patience: int | None = None,
+    sample_weight: FloatArray | None = None,
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
@@ -46,11 +51,15 @@ def fit(
     Parameters
     ----------
     train, validation
-        With validation data the best epoch is the one with the lowest validation loss, else with the lowest training
-        loss; its weights are what the model ends with.
+        Data sets; or `Splits`, whose training and validation parts are taken; or arrays of inputs and targets. With
+        validation data the best epoch is the one with the lowest validation loss, else with the lowest training loss;
+        its weights are what the model ends with. A loss that is NaN is never the best.
+    optimizer
+        One of `nn`, or its name, "sgd" (learning rate 0.01), "adagrad", "adadelta" or "adam".
     loss
-        (outputs, targets) → (loss, gradient), like the `…_with_grad` functions of `ops`. A network with several heads
-        gives a tuple of outputs, and takes a tuple of gradients.
+        A function of `ops`, its name without "_loss", `functools.partial` of it, or any function (outputs, targets) →
+        (loss, gradient). A network with several heads gives a tuple of outputs, and takes a tuple of gradients. Over
+        an epoch a mean is one over all that counts: examples, or the weights of labels that are not ignored.
     epochs
         At most.
     batch_size
@@ -64,9 +73,11 @@ def fit(
         epoch (from 1) → learning rate.
     patience
         Stop early after so many epochs without a better one.
+    sample_weight
+        float32 (N,), at least 0: how often each training example counts. On the CPU.
     checkpoint
         A file written after every epoch. Where it exists, training goes on from it, and ends with the same bits as if
-        it had never stopped.
+        it had never stopped. It must be of the same seed, batch size, loss and optimizer.
     progress
         A progress bar: True, False, or None for one where rich is installed.
     device
@@ -74,8 +85,11 @@ def fit(
 
     Raises
     ------
-    ValueError
-        Empty training data, a batch size, number of epochs or patience below 1, or another device.
+    TypeError, ValueError
+        Data, loss or optimizer that are none of those; empty training data; a batch size, number of epochs or patience
+        below 1; another device; a checkpoint of other settings.
+    OSError
+        The folder of the checkpoint cannot be written to; before training begins.
     FloatingPointError
         The loss is NaN or infinite; the message says where. The model keeps the weights of that step; on the GPU, where
         the loss is looked at once an epoch, those of the epoch's end.
@@ -84,37 +98,56 @@ def fit(
 
     Source: lecture, backpropagation, learning by pattern, mini-batch and epoch, early stopping.
     """
-    size = {"pattern": 1, "epoch": len(train)}.get(batch_size, 0) if isinstance(batch_size, str) else batch_size
+    train, validation = _data(train, validation)
+    loss, optimizer = as_loss("fit", loss), _as_optimizer(optimizer)
     if not len(train):
         raise ValueError("fit: the training data are empty")
-    if size < 1 or epochs < 1 or (patience is not None and patience < 1):
-        raise ValueError(
-            f'fit: batch_size must be at least 1, "pattern" or "epoch", epochs and patience at least 1; '
-            f"got {batch_size!r}, {epochs}, {patience}"
-        )
-    if device not in ("cpu", "cuda"):
-        raise ValueError(f'fit: device must be "cpu" or "cuda", got {device!r}')
+    epochs, seed = integer("fit", "epochs", epochs, 1), integer("fit", "seed", seed, 0)
+    patience = None if patience is None else integer("fit", "patience", patience, 1)
+    if isinstance(batch_size, str):
+        choice("fit", "batch_size", batch_size, ("pattern", "epoch"))
+    size = {"pattern": 1, "epoch": len(train)}[batch_size] if isinstance(batch_size, str) else batch_size
+    size = integer("fit", "batch_size", size, 1, 'an int, "pattern" or "epoch"')
+    choice("fit", "device", device, ("cpu", "cuda"))
+    for name, value in (("augment", augment), ("schedule", schedule)):
+        if value is not None:
+            function("fit", name, value)
+    weights = None if sample_weight is None else _sample_weight(sample_weight, len(train))
+    settings = {
+        "batch_size": size,
+        "seed": seed,
+        "loss": name_of(loss),
+        "optimizer": type(optimizer).__name__,
+        **optimizer.hyperparameters(),
+        "examples": len(train),
+        "patience": patience,
+        "device": device,
+    }
     path = None if checkpoint is None else Path(checkpoint)
+    if path is not None:
+        check_writable(path)
     if path is not None and path.exists():
         run = load_checkpoint(path, model, optimizer)
+        _check_settings(path, run, settings)
+        _go_on(path, run, epochs, patience)
     else:
         run = Progress(np.random.default_rng(seed))
-        run.history.settings = {"batch_size": size, "seed": seed, **optimizer.hyperparameters()}
+    run.history.settings.update(settings)
     done = len(run.history.epochs)
     learn = GpuEpochs if device == "cuda" else CpuEpochs
     with (
-        contextlib.closing(learn(model, train, optimizer, loss, size)) as epochs_of_data,
+        contextlib.closing(learn(model, train, optimizer, loss, size, weights)) as epochs_of_data,
         progress_bar(progress, epochs * len(train), done * len(train)) as bar,
     ):
         for number in range(done + 1, epochs + 1):
             if run.stopped:
                 break
             if schedule is not None:
-                optimizer.lr = schedule(number)
+                optimizer.lr = limited("fit", "what schedule returns", schedule(number))
             start = time.perf_counter()
             train_loss, accuracy = epochs_of_data.run(number, run.rng.permutation(len(train)), run.rng, augment, bar)
             seconds = time.perf_counter() - start
-            checked = evaluate(model, validation, loss) if validation is not None and len(validation) else None
+            checked = evaluate(model, validation, loss=loss) if validation is not None and len(validation) else None
             epoch = Epoch(
                 number,
                 optimizer.lr,
@@ -129,14 +162,72 @@ def fit(
             if path is not None:
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs))
-        set_parameters(model, run.best, "the best epoch")
+        if run.best:
+            set_parameters(model, run.best, "the best epoch")
     return run.history
+
+
+def _data(train: Any, validation: Any) -> tuple[Dataset, Dataset | None]:
+    if isinstance(train, Splits):
+        return train.train, train.validation if validation is None else as_dataset("fit", validation, None)
+    if isinstance(train, Dataset):
+        return train, None if validation is None else as_dataset("fit", validation, None)
+    return as_dataset("fit", train, validation), None
+
+
+def _as_optimizer(optimizer: Any) -> Optimizer:
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
+        kind = OPTIMIZERS[optimizer.lower()]
+        return SGD(0.01) if kind is SGD else kind()  # type: ignore[call-arg]
+    raise (ValueError if isinstance(optimizer, str) else TypeError)(
+        f"fit: optimizer must be an optimizer such as nn.Adam(0.001), or one of {', '.join(OPTIMIZERS)}, "
+        f"got {described(optimizer)}"
+    )
+
+
+def _sample_weight(weights: Any, count: int) -> FloatArray:
+    array = np.asarray(weights, np.float32)
+    if array.shape != (count,) or not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(f"fit: sample_weight must be {count} finite numbers of at least 0, got {described(weights)}")
+    return array
+
+
+def _check_settings(path: Path, run: Progress, settings: dict[str, Any]) -> None:
+    """Training that goes on with other settings would be neither the old run nor a new one."""
+    before = run.history.settings
+    free = ("lr", "patience", "device")  # a schedule may set the rate; the others change nothing that was computed
+    wanted = json.loads(to_json(settings))
+    for name, value in wanted.items():
+        if name not in free and name in before and before[name] != value:
+            raise ValueError(
+                f"fit: {path} was written with {name} {before[name]!r}, not {value!r}; "
+                "give the same, or another checkpoint to start anew"
+            )
+
+
+def _go_on(path: Path, run: Progress, epochs: int, patience: int | None) -> None:
+    """Whether there is anything left to do, and if not why."""
+    done, best = len(run.history.epochs), run.history.best_epoch or 0
+    if run.stopped and (patience is None or done - best < patience):
+        run.stopped = False
+    if done >= epochs:
+        warnings.warn(
+            f"fit: {path} has {done} epochs already, and epochs is {epochs}: nothing is left to do", stacklevel=3
+        )
+    elif run.stopped:
+        warnings.warn(
+            f"fit: {path} stopped early, {done - best} epochs after the best one: nothing is left to do with "
+            f"patience {patience}; a larger one goes on",
+            stacklevel=3,
+        )
 
 
 def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) -> None:
     run.history.epochs.append(epoch)
     judged = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
-    if judged < run.best_loss or not run.best:
+    if judged < run.best_loss:
         run.best_loss, run.history.best_epoch = judged, epoch.number
         run.best = {name: to_host(value) for name, value in model.parameters.items()}
     elif patience is not None and epoch.number - (run.history.best_epoch or 0) >= patience:

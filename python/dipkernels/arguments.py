@@ -110,6 +110,19 @@ def size(op: str, name: str, value: Any, axes: str) -> tuple[int, ...]:
     return tuple(integer(op, f"{name}[{i}]", each) for i, each in enumerate(value))
 
 
+def size_of_one(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """The shape of one example, without the batch axis: a sequence of ints of at least 1, or one int for a vector.
+
+    >>> size_of_one("Graph", "input", 784)
+    (784,)
+    """
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return (integer(op, name, value, 1),)
+    if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str):
+        raise TypeError(f"{op}: {name} must be a tuple of ints, got {described(value)}")
+    return tuple(integer(op, name, each, 1) for each in value)
+
+
 def arrays(op: str, name: str, value: Any) -> list[Any]:
     """A list of arrays from any sequence or iterator of them; TypeError for what is none, an array among it."""
     if hasattr(value, "shape") or isinstance(value, (str, bytes, dict)):
