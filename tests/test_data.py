@@ -39,6 +39,7 @@ def test_idx_is_read(tmp_path: Path, pack: Any) -> None:
         (idx(IMAGES, magic=0x12345678), "magic number 305419896"),
         (idx(IMAGES, magic=0x0800), "magic number"),
         (idx(IMAGES, magic=0x0D03), "elements of type 0x0d"),
+        (idx(IMAGES, magic=0x0841), "magic number"),
         (idx(IMAGES)[:10], "ends within its header"),
         (idx(IMAGES)[:-1], r"is cut off: shape \(2, 3, 4\) needs 24 bytes of data, got 23"),
         (idx(IMAGES) + b"x", "is too long"),
@@ -83,8 +84,42 @@ def test_mnist_that_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="digits are 0 to 9"):
         data.mnist(tmp_path)
     write_mnist(tmp_path, np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8))
-    with pytest.raises(ValueError, match="validation must be from 0 to 2"):
-        data.mnist(tmp_path)
+    assert len(data.mnist(tmp_path).validation) == 0  # a twelfth
+    for wrong in (3, -1):
+        with pytest.raises(ValueError, match="validation must be from 0 to 2"):
+            data.mnist(tmp_path, validation=wrong)
+
+
+def test_mnist_as_other_programs_unpack_it(tmp_path: Path) -> None:
+    images, labels = np.zeros((20, 28, 28), np.uint8), np.zeros(20, np.uint8)
+    write_mnist(tmp_path, images, labels)
+    packed = tmp_path / "train-images-idx3-ubyte.gz"
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.write_bytes(b"")  # what an interrupted download leaves does not hide the good one
+    (tmp_path / "t10k-labels.idx1-ubyte").write_bytes((tmp_path / "t10k-labels-idx1-ubyte").read_bytes())
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    assert len(data.mnist(tmp_path).test) == 20
+
+
+def test_mnist_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pooch = pytest.importorskip("pooch")
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise ConnectionError("a text of many\nlines")
+
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    with pytest.raises(
+        OSError, match=r"cannot be downloaded \(ConnectionError\); put the four idx files into .*digits"
+    ):
+        data.mnist(tmp_path, download=True)
+
+
+def test_digits_take_a_side_and_a_number_for_validation() -> None:
+    assert data.digits(16).test.x.shape == (359, 1, 16, 16)
+    assert len(data.digits(validation=100).validation) == 100
+    for wrong in (-1, 1438):
+        with pytest.raises(ValueError, match="digits: validation must be from 0 to 1437"):
+            data.digits(validation=wrong)
 
 
 @pytest.mark.skipif(not HAVE_MNIST, reason=REASON)
@@ -125,10 +160,19 @@ def test_affine_identity_and_mistakes() -> None:
         np.testing.assert_allclose(data.affine(images, identity, interpolation), images, atol=1e-6)
     with pytest.raises(ValueError, match="onto a line"):
         data.affine(images, [[1, 1, 0], [1, 1, 0]])
-    with pytest.raises(ValueError, match="interpolation must be one of"):
+    with pytest.raises(ValueError, match=r"interpolation must be .*, got 'cubic'"):
         data.affine(images, identity, "cubic")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match=r"matrices must have shape \(2, 3\) or \(3, 2, 3\), got \(2, 2\)"):
         data.affine(images, np.eye(2))
+    for function, argument in ((data.affine, identity), (data.resample, (4, 4))):
+        with pytest.raises(
+            ValueError, match=r"4 dimensions \(N, C, H, W\), got shape \(2, 9, 8\); one image is images"
+        ):
+            function(images[0], argument)  # type: ignore[operator]
+    with pytest.raises(ValueError, match='resample: interpolation must be "nearest", "bilinear" or "bicubic", got'):
+        data.resample(images, (4, 4), "cubic")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="resample: size must be at least 1, got 0"):
+        data.resample(images, 0)
 
 
 def test_augmentation_depends_on_the_generator_alone() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
+from typing import NoReturn
 
 from dipkernels import __version__
 from dipkernels.cli import evaluation, prediction, training
@@ -23,8 +26,14 @@ def _summary(arguments: argparse.Namespace) -> None:
     print(summary(PRESETS[arguments.model].build(0)))
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for all that the user can mend."""
+        raise ValueError(f"{message}; `{self.prog} --help` says what there is")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dipkernels", description="Convolutional networks on hand-written kernels.")
+    parser = _Parser(prog="dipkernels", description="Convolutional networks on hand-written kernels.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -49,14 +58,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; 0, or 2 and one line on stderr for what the user can mend."""
-    arguments = _parser().parse_args(argv)
+    """Runs one command. 0; 2 and one line on stderr for what the user can mend; 1 for what a disk or system refuses."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without a character shows ? and goes on
     try:
+        arguments = _parser().parse_args(argv)
         arguments.run(arguments)
-    except (ValueError, OSError, ImportError, FloatingPointError, RuntimeError) as error:
-        print(f"dipkernels: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("dipkernels: interrupted; --resume goes on from the last finished epoch", file=sys.stderr)
-        return 130
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has enough, like `head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing may be written at exit
+        return 0
+    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, ImportError) as error:
+        return _say(error, 2)
+    except (FloatingPointError, RuntimeError) as error:
+        return _say(error, 2)
+    except (OSError, MemoryError) as error:
+        return _say(error, 1)
+    except KeyboardInterrupt as interrupt:
+        return _say(str(interrupt) or "interrupted", 130)
     return 0
+
+
+def _say(what: object, code: int) -> int:
+    print(f"dipkernels: {what}", file=sys.stderr)
+    return code

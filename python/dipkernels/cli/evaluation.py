@@ -6,31 +6,43 @@ import argparse
 from pathlib import Path
 
 from dipkernels import nn
-from dipkernels.cli.datasets import HELP, load
+from dipkernels.cli import runs
+from dipkernels.cli.datasets import HELP, canonical, load
 from dipkernels.cli.presets import PRESETS, Preset
 from dipkernels.nn.graph import Graph
 from dipkernels.train import evaluate
-
-DEFAULT_WEIGHTS = Path("runs/lenet5-digits/weights.safetensors")
 
 
 def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     """`--weights`."""
     parser.add_argument(
-        "--weights", type=Path, default=DEFAULT_WEIGHTS, help=f"from `dipkernels train`; default {DEFAULT_WEIGHTS}"
+        "--weights",
+        type=Path,
+        help="a file, or the folder of a run; default the newest run of lenet5 on digits in runs/",
     )
 
 
-def load_model(weights: Path) -> tuple[Graph, Preset, dict[str, str]]:
-    """The trained model, its preset, and what the file says of its training."""
+def find_weights(weights: Path | None) -> Path:
+    """The file. FileNotFoundError where there is none."""
+    if weights is None:
+        found = [folder for folder in runs.runs_of("lenet5-digits") if (folder / runs.WEIGHTS).is_file()]
+        weights = found[-1] if found else Path("runs/lenet5-digits")
+    if weights.is_dir() or not weights.suffix:
+        weights = weights / runs.WEIGHTS if weights.is_dir() or not weights.is_file() else weights
     if not weights.is_file():
         raise FileNotFoundError(f"there are no weights {weights}; `dipkernels train lenet5` makes some")
-    metadata = nn.read_metadata(weights)
-    if metadata.get("model") not in PRESETS:
-        raise ValueError(f"{weights} was not written by `dipkernels train`: it does not say which model it is of")
-    preset = PRESETS[metadata["model"]]
+    return weights
+
+
+def load_model(weights: Path | None) -> tuple[Graph, Preset, dict[str, str]]:
+    """The trained model, its preset, and what the file says of its training."""
+    path = find_weights(weights)
+    metadata = nn.read_metadata(path)
+    preset = PRESETS.get(metadata.get("model", ""))
+    if preset is None or preset.size is None or not metadata.get("seed", "").isdecimal() or "data" not in metadata:
+        raise ValueError(f"{path} was not written by `dipkernels train`: it does not say which model it is of")
     model = preset.build(0)
-    nn.load_state(model, weights)
+    nn.load_state(model, path)
     return model, preset, metadata
 
 
@@ -45,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Prints loss and accuracy on the test split, which training never saw."""
     model, preset, metadata = load_model(arguments.weights)
     assert preset.size is not None
-    data = arguments.data or metadata["data"]
+    data = canonical(arguments.data) if arguments.data else metadata["data"]
     test = load(data, preset.size, int(metadata["seed"])).test
     result = evaluate(model, test)
     print(f"{metadata['model']} on the test split of {data}: loss {result.loss:.4f}, accuracy {result.accuracy:.2%}")

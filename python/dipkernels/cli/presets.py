@@ -23,9 +23,9 @@ class Preset:
         """Whether `dipkernels train` offers it."""
         return self.size is not None
 
-    def schedule(self, epochs: int) -> Callable[[int], float]:
-        """Half a cosine from `lr` to nearly zero."""
-        return lambda epoch: self.lr * (0.5 + 0.5 * math.cos(math.pi * (epoch - 1) / epochs))
+    def schedule(self, epochs: int, lr: float) -> Callable[[int], float]:
+        """Half a cosine from `lr` to nearly zero, where it stays for epochs beyond those that were planned."""
+        return lambda epoch: lr * (0.5 + 0.5 * math.cos(math.pi * (min(epoch, epochs) - 1) / epochs))
 
 
 PRESETS = {

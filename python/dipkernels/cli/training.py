@@ -3,77 +3,154 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
+import warnings
 from pathlib import Path
+from typing import Any
 
 from dipkernels import nn, ops, viz
-from dipkernels.cli.datasets import add_data_argument, load
+from dipkernels.cli import runs
+from dipkernels.cli.datasets import HELP, canonical, load, positive_number, short_name, whole_number
 from dipkernels.cli.presets import PRESETS
 from dipkernels.data import AffineAugmentation, Dataset
+from dipkernels.data.pictures import extent_of
 from dipkernels.nn.graph import Graph
 from dipkernels.train import History, evaluate, fit, predict
 
 DEFAULT_EPOCHS = {"digits": 40}
 OTHER_EPOCHS = 12
+_DEFAULTS = {"data": "digits", "seed": 0, "batch_size": 64, "optimizer": "adam", "augmentation": True}
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in training; the text says how to go on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
-    add_data_argument(parser)
-    parser.add_argument(
-        "--epochs", type=int, help=f"default {DEFAULT_EPOCHS['digits']} for digits, else {OTHER_EPOCHS}"
+    """The arguments of the command. Those that are not given are None: `--resume` takes them from the run."""
+    add = parser.add_argument
+    add("--data", metavar="DATA", help=HELP + "; default digits")
+    add("--epochs", type=whole_number(1), help=f"default {DEFAULT_EPOCHS['digits']} for digits, else {OTHER_EPOCHS}")
+    add("--batch-size", type=whole_number(1), help="default 64")
+    add("--lr", type=positive_number, help="the learning rate it begins with; default that of the model")
+    add("--optimizer", choices=nn.OPTIMIZERS, help="default adam")
+    add("--patience", type=whole_number(1), help="stop after so many epochs without a better one")
+    add("--validation", type=whole_number(0), help="so many of the training images judge the epochs")
+    add("--seed", type=whole_number(0), help="of the weights, the splits and the order; default 0")
+    add("--no-augmentation", action="store_true", default=None, help="train on the images as they are")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train; default cpu")
+    add("--out", type=Path, help="folder for the results; default runs/MODEL-DATA, with a number where that is taken")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run in the folder, by default the newest, and its settings",
     )
-    parser.add_argument("--batch-size", type=int, default=64, help="default 64")
-    parser.add_argument("--out", type=Path, help="folder for the results; default runs/MODEL-DATA")
-    parser.add_argument("--no-augmentation", action="store_true", help="train on the images as they are")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train; default cpu")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder")
+    add("--overwrite", action="store_true", help="replace the run in the folder")
     parser.set_defaults(run=run)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the command line has."""
+    names = ("data", "epochs", "batch_size", "lr", "optimizer", "patience", "validation", "seed")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if arguments.no_augmentation:
+        given["augmentation"] = False
+    if "data" in given:
+        given["data"] = canonical(given["data"])
+    return given
+
+
+def _new_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    settings = {"model": arguments.model, **_DEFAULTS, **_given(arguments)}
+    settings.setdefault("epochs", DEFAULT_EPOCHS.get(settings["data"], OTHER_EPOCHS))
+    settings.setdefault("lr", PRESETS[arguments.model].lr)
+    folder = runs.new_folder(arguments.out, f"{arguments.model}-{short_name(settings['data'])}", arguments.overwrite)
+    runs.save_settings(folder, settings)
+    return folder, settings
+
+
+def _old_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    """The run to go on with. ValueError where the command line asks for other settings than it has."""
+    given = _given(arguments)
+    folder = runs.to_resume(arguments.out, f"{arguments.model}-{short_name(given.get('data', 'digits'))}")
+    settings = runs.load_settings(folder)
+    if not (folder / runs.CHECKPOINT).is_file():
+        raise FileNotFoundError(
+            f"the run in {folder} has no finished epoch to go on from; --overwrite instead of --resume begins it anew"
+        )
+    for name, value in {"model": arguments.model, **given}.items():
+        if name not in ("epochs", "patience") and settings.get(name) != value:
+            raise ValueError(
+                f"the run in {folder} has {name} {settings.get(name)}, not {value}; leave it out, or begin another run"
+            )
+    print(f"goes on with {folder} and its settings")
+    settings["patience"] = given.get("patience")
+    return folder, {**settings, "until": given.get("epochs", settings["epochs"])}
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, saves weights, history and pictures, and says how well it did and where everything is."""
     preset = PRESETS[arguments.model]
     assert preset.size is not None
-    data_name = Path(arguments.data).name or "data"
-    epochs = arguments.epochs or DEFAULT_EPOCHS.get(arguments.data, OTHER_EPOCHS)
-    out = arguments.out or Path("runs") / f"{arguments.model}-{data_name}"
-    splits = load(arguments.data, preset.size, arguments.seed)
-    model = preset.build(arguments.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / "checkpoint.safetensors"
-    if not arguments.resume:
-        checkpoint.unlink(missing_ok=True)
+    if arguments.resume and arguments.overwrite:
+        raise ValueError("--resume goes on with a run and --overwrite replaces it: give one of them")
+    out, settings = _old_run(arguments) if arguments.resume else _new_run(arguments)
+    epochs = settings.pop("until", settings["epochs"])
+    splits = load(settings["data"], preset.size, settings["seed"], settings.get("validation"))
+    if not len(splits.test):
+        raise ValueError(f"{settings['data']} has no images for the test; training needs some to be judged by")
+    model = preset.build(settings["seed"])
     print(
-        f"{arguments.model}, {model.parameter_count:,} weights, on {arguments.data}: {len(splits.train):,} images for "
-        f"training, {len(splits.validation):,} for validation, {len(splits.test):,} for the test"
+        f"{arguments.model}, {model.parameter_count:,} weights, on {settings['data']}: {len(splits.train):,} images "
+        f"for training, {len(splits.validation):,} for validation, {len(splits.test):,} for the test"
     )
     start = time.perf_counter()
-    history = fit(
-        model,
-        splits.train,
-        splits.validation,
-        optimizer=nn.Adam(preset.lr),
-        epochs=epochs,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-        augment=None if arguments.no_augmentation else AffineAugmentation(),
-        schedule=preset.schedule(epochs),
-        checkpoint=checkpoint,
-        device=arguments.device,
-    )
+    checkpoint = out / runs.CHECKPOINT
+    if not arguments.resume:
+        checkpoint.unlink(missing_ok=True)
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            history = fit(
+                model,
+                splits.train,
+                splits.validation if len(splits.validation) else None,
+                optimizer=nn.OPTIMIZERS[settings["optimizer"]](lr=settings["lr"]),
+                epochs=epochs,
+                batch_size=settings["batch_size"],
+                seed=settings["seed"],
+                augment=AffineAugmentation() if settings["augmentation"] else None,
+                schedule=preset.schedule(settings["epochs"], settings["lr"]),
+                patience=settings.get("patience"),
+                checkpoint=checkpoint,
+                device=arguments.device,
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(_how_to_go_on(arguments.model, out, checkpoint)) from None
+    for warning in said:
+        print(str(warning.message).removeprefix("fit: "))
     seconds = time.perf_counter() - start
+    metadata = {"model": arguments.model, "data": settings["data"], "seed": str(settings["seed"])}
+    metadata["extent"] = str(extent_of(splits.train.x))
+    nn.save_state(model, out / runs.WEIGHTS, metadata)
     result = evaluate(model, splits.test)
-    history.settings.update(model=arguments.model, data=arguments.data, epochs=epochs)
-    history.settings.update(test_loss=result.loss, test_accuracy=result.accuracy, training_seconds=round(seconds, 3))
-    metadata = {"model": arguments.model, "data": arguments.data, "seed": str(arguments.seed)}
-    nn.save_state(model, out / "weights.safetensors", metadata)
+    history.settings.update({name: value for name, value in settings.items() if name not in history.settings})
+    history.settings.update(epochs=epochs, test_loss=result.loss, test_accuracy=result.accuracy)
+    history.settings["training_seconds"] = round(seconds, 3)
     history.save(out / "history.json")
     _draw(model, splits.test, history, out)
     print(f"\ntest accuracy {result.accuracy:.2%} on {len(splits.test):,} digits it never saw, after {seconds:.1f} s")
     print(f"best epoch {history.best_epoch}; everything is in {out.resolve()}:")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")
+
+
+def _how_to_go_on(model: str, out: Path, checkpoint: Path) -> str:
+    if not checkpoint.is_file():
+        return f"interrupted before the first epoch was finished; there is nothing to go on from in {out}"
+    command = shlex.join(["dipkernels", "train", model, "--out", str(out), "--resume"])
+    return f"interrupted; from the last finished epoch goes on:\n  {command}"
 
 
 def _draw(model: Graph, test: Dataset, history: History, out: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.arguments import choice
+from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
@@ -20,6 +22,13 @@ def _ndimage() -> Any:
     except ImportError as error:
         raise ImportError('resampling needs scipy; pip install "dipkernels[train]"') from error
     return ndimage
+
+
+def _check_images(op: str, images: Any) -> None:
+    if np.ndim(images) != 4:
+        raise ValueError(
+            f"{op}: images must have 4 dimensions (N, C, H, W), got shape {np.shape(images)}; one image is images[None]"
+        )
 
 
 def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpolation = "bilinear") -> FloatArray:
@@ -41,9 +50,12 @@ def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpola
     >>> affine(image, [[1, 0, 1], [0, 1, 0]])
     array([[[[0., 1., 2.]]]], dtype=float32)
     """
-    matrices = np.broadcast_to(np.asarray(matrices, np.float64), (len(images), 2, 3))
-    if interpolation not in _spline_order:
-        raise ValueError(f"affine: interpolation must be one of {', '.join(_spline_order)}, got {interpolation!r}")
+    _check_images("affine", images)
+    choice("affine", "interpolation", interpolation, _spline_order)
+    given = np.asarray(matrices, np.float64)
+    if given.shape not in ((2, 3), (len(images), 2, 3)):
+        raise ValueError(f"affine: matrices must have shape (2, 3) or ({len(images)}, 2, 3), got {given.shape}")
+    matrices = np.broadcast_to(given, (len(images), 2, 3))
     linear, shift = matrices[:, :, :2], matrices[:, :, 2]
     if (np.abs(np.linalg.det(linear)) < 1e-12).any():
         raise ValueError("affine: a matrix cannot be inverted: it maps the image onto a line")
@@ -98,12 +110,15 @@ class AffineAugmentation:
         return affine(images, random_affine(rng, len(images), **limits), self.interpolation)
 
 
-def resample(images: FloatArray, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> FloatArray:
+def resample(images: FloatArray, size: int | tuple[int, int], interpolation: Interpolation = "bilinear") -> FloatArray:
     """Images (N, C, H, W) in another (height, width).
 
     >>> resample(np.float32([[[[0, 1]]]]), (1, 4))
     array([[[[0.  , 0.25, 0.75, 1.  ]]]], dtype=float32)
     """
+    _check_images("resample", images)
+    choice("resample", "interpolation", interpolation, _spline_order)
+    size = positive_pair("resample", "size", size)
     factors = (size[0] / images.shape[2], size[1] / images.shape[3])
     zoom, order = _ndimage().zoom, _spline_order[interpolation]
     result = np.empty((*images.shape[:2], *size), np.float32)

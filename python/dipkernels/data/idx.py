@@ -36,7 +36,7 @@ def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
     if len(content) < 4:
         raise ValueError(f"{path}: {len(content)} bytes are too few for an idx file")
     zeros, kind, rank = struct.unpack(">HBB", content[:4])
-    if zeros != 0 or rank == 0:
+    if zeros != 0 or not 0 < rank <= 32:
         magic = int.from_bytes(content[:4], "big")
         raise ValueError(f"{path}: magic number {magic} is none of an idx file (2051 for images, 2049 for labels)")
     if kind != _UNSIGNED_BYTE:

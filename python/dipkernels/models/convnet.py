@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dipkernels.arguments import flag, integer
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Sequential
 from dipkernels.nn.layer import Layer
@@ -32,8 +33,10 @@ def convnet(
     >>> convnet(1, 2, 0, channels=4).shapes["pool2"]
     (8, 8, 8)
     """
-    if N < 1 or M < 0 or K < 0:
-        raise ValueError(f"convnet: N must be at least 1 and M and K at least 0, got {N}, {M}, {K}")
+    N, M, K = integer("convnet", "N", N, 1), integer("convnet", "M", M, 0), integer("convnet", "K", K, 0)
+    channels, hidden = integer("convnet", "channels", channels, 1), integer("convnet", "hidden", hidden, 1)
+    if flag("convnet", "pool", pool) and any(n % 2**M for n in input_shape[1:]):
+        raise ValueError(f"convnet: M must be so small that {input_shape[1:]} can be halved so often, got {M}")
     layers: dict[str, Layer] = {}
     depth, height, width = input_shape
     for block in range(1, M + 1):

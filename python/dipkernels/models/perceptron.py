@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from dipkernels.nn.graph import Sequential
@@ -36,7 +38,8 @@ class Perceptron(Sequential):
 
         Returns
         -------
-        The number of errors in each epoch. Raises ValueError for targets other than 0 and 1.
+        The number of errors in each epoch; warns where the last one still has some. Raises ValueError for targets other
+        than 0 and 1.
         """
         t = np.asarray(t, np.float32).reshape(-1)
         if len(t) != len(x) or not np.isin(t, (0, 1)).all():
@@ -52,7 +55,12 @@ class Perceptron(Sequential):
                 wrong += int(error != 0)
             errors.append(wrong)
             if not wrong:
-                break
+                return errors
+        warnings.warn(
+            f"learn: after {epochs} epochs {errors[-1] if errors else 'some'} patterns are wrong; either more epochs "
+            "are needed, or no line parts the classes, as with XOR, and a network with a hidden layer is",
+            stacklevel=2,
+        )
         return errors
 
 

@@ -20,6 +20,7 @@ _hint = 'safetensors is not installed; pip install "dipkernels[train]"'
 def save_arrays(path: str | Path, arrays: Mapping[str, FloatArray], metadata: Mapping[str, str]) -> None:
     """Writes named arrays and texts to `path`, in one step: an interrupted write leaves the old file."""
     try:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
     except ImportError as error:
         raise ImportError(_hint) from error
@@ -27,7 +28,12 @@ def save_arrays(path: str | Path, arrays: Mapping[str, FloatArray], metadata: Ma
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
     # The file holds rows one after the other, whatever order an array has them in.
-    save_file({name: np.ascontiguousarray(to_host(a)) for name, a in arrays.items()}, str(unfinished), dict(metadata))
+    rows = {name: np.ascontiguousarray(to_host(array)) for name, array in arrays.items()}
+    try:
+        save_file(rows, str(unfinished), dict(metadata))
+    except SafetensorError as error:  # of a full disk, say, which it does not call an OSError
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written: {error}") from error
     unfinished.chmod(0o666 & ~_umask())  # as any file that is written here; safetensors makes it private
     unfinished.replace(path)
 

@@ -161,7 +161,7 @@ def fit(
             _keep_best(model, run, epoch, patience)
             if path is not None:
                 save_checkpoint(path, model, optimizer, run)
-            bar.finish_epoch(_line(epoch, epochs))
+            bar.finish_epoch(_line(epoch, epochs, bar.width))
         if run.best:
             set_parameters(model, run.best, "the best epoch")
     return run.history
@@ -234,13 +234,14 @@ def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) 
         run.stopped = True
 
 
-def _line(epoch: Epoch, epochs: int) -> str:
-    """At most 80 characters, so that no terminal breaks it."""
+def _line(epoch: Epoch, epochs: int, width: int) -> str:
+    """At most 80 characters, in a narrower terminal at most 60, so that none breaks it."""
+    wide = width >= 80
     text = f"epoch {epoch.number:3}/{epochs}  loss {epoch.train_loss:.4f}"
     if epoch.train_accuracy is not None:
         text += f" {epoch.train_accuracy:7.2%}"
     if epoch.validation_loss is not None:
-        text += f"  validation {epoch.validation_loss:.4f}"
+        text += f"  {'validation' if wide else 'val.'} {epoch.validation_loss:.4f}"
     if epoch.validation_accuracy is not None:
         text += f" {epoch.validation_accuracy:7.2%}"
-    return text + f"  {epoch.images_per_second:7,.0f} images/s"
+    return text + f"  {epoch.images_per_second:7,.0f} images/s" if wide else text

@@ -9,6 +9,8 @@ from typing import Any
 class SilentBar(AbstractContextManager["SilentBar"]):
     """No bar at all."""
 
+    width = 80
+
     def __exit__(self, *error: Any) -> None:
         """Nothing."""
 
@@ -23,15 +25,20 @@ class RichBar(AbstractContextManager["RichBar"]):
     """A bar over all epochs, and above it one line for each that has ended."""
 
     def __init__(self, images: int, done: int) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console()
+        self.width = console.width
+        narrow = self.width < 100
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
+            *([] if narrow else [TextColumn("training")]),
+            BarColumn(bar_width=max(4, min(40, self.width - 50))),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[text]}"),
-            TextColumn("{task.fields[rate]}"),
+            *([] if narrow else [TextColumn("{task.fields[rate]}")]),
             TimeRemainingColumn(compact=True),
+            console=console,
             transient=True,
         )
         self._task = self._progress.add_task("", total=images, completed=done, text="", rate="")
@@ -52,7 +59,7 @@ class RichBar(AbstractContextManager["RichBar"]):
 
     def finish_epoch(self, line: str) -> None:
         """After every epoch."""
-        self._progress.console.print(line, highlight=False)
+        self._progress.console.print(line, highlight=False, soft_wrap=True)
 
 
 def progress_bar(progress: bool | None, images: int, done: int) -> SilentBar | RichBar:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.viz.figure import figure_class
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,13 +17,13 @@ if TYPE_CHECKING:
 
 def confusion_matrix(t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int) -> Figure:
     """How often class i (row) was taken for class j (column); the mistakes are coloured by how often they happen."""
-    from matplotlib.figure import Figure
+    figure_of = figure_class()
 
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (t, predictions), 1)
     mistakes = counts.astype(np.float64)
     np.fill_diagonal(mistakes, np.nan)
-    figure = Figure(figsize=(0.45 * classes + 1.5, 0.45 * classes + 1.2), layout="constrained")
+    figure = figure_of(figsize=(0.45 * classes + 1.5, 0.45 * classes + 1.2), layout="constrained")
     axes = figure.subplots()
     top = max(float(np.nanmax(mistakes)), 1.0) if classes > 1 else 1.0
     axes.imshow(mistakes, cmap="Reds", vmin=0, vmax=top)
@@ -50,12 +52,12 @@ def worst_mistakes(
 
     x : float32 (N, C, H, W); t : classes (N,); probabilities : float32 (N, classes)
     """
-    from matplotlib.figure import Figure
+    figure_of = figure_class()
 
     own = probabilities[np.arange(len(t)), t]
     chosen = np.argsort(own, kind="stable")[: rows * columns]
     mistakes = int((probabilities.argmax(1) != t).sum())
-    figure = Figure(figsize=(1.3 * columns, 1.75 * rows + 0.4), layout="constrained")
+    figure = figure_of(figsize=(1.3 * columns, 1.75 * rows + 0.4), layout="constrained")
     figure.suptitle(f"{mistakes} mistake{'s' * (mistakes != 1)} of {len(t):,}; the least certain digits")
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.set_axis_off()

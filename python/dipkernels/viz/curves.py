@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dipkernels.viz.figure import figure_class
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
 
 def loss_curves(history: History) -> Figure:
     """Loss and, for classes, the error rate of training and validation over the epochs, with the best epoch marked."""
-    from matplotlib.figure import Figure
+    figure_of = figure_class()
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+    if not history.epochs:
+        raise ValueError("loss_curves: history has no epochs to draw; train.fit returns one that has")
     numbers = [e.number for e in history.epochs]
     classes = history.epochs[0].train_accuracy is not None
-    figure = Figure(figsize=(9 if classes else 5, 3.6), layout="constrained")
+    figure = figure_of(figsize=(9 if classes else 5, 3.6), layout="constrained")
     panels = figure.subplots(1, 2 if classes else 1, squeeze=False)[0]
     drawn: list[tuple[Any, str, str, Callable[[float], float]]] = [(panels[0], "loss", "loss", lambda v: v)]
     if classes:
@@ -52,14 +56,13 @@ def descent_path(descent: Descent, f: Callable[[Any], Any], margin: float = 0.5)
     """The path of a two-dimensional gradient descent over the level lines of f. ValueError for other dimensions."""
     if descent.path.ndim != 2 or descent.path.shape[1] != 2:
         raise ValueError(f"descent_path: the path must have two coordinates, got shape {descent.path.shape}")
-    from matplotlib.figure import Figure
-
+    figure_of = figure_class()
     path = descent.path[np.isfinite(descent.path).all(1)]
     low, high = path.min(0), path.max(0)
     pad = margin * np.maximum(high - low, 1e-3)
     x, y = (np.linspace(a, b, 120) for a, b in zip(low - pad, high + pad, strict=True))
     grid = np.array([[float(f(np.array([u, v]))) for u in x] for v in y])
-    figure = Figure(figsize=(5, 4.2), layout="constrained")
+    figure = figure_of(figsize=(5, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.contour(x, y, grid, 25, cmap="viridis", linewidths=0.8)
     axes.plot(path[:, 0], path[:, 1], "o-", color="crimson", markersize=3, linewidth=1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dipkernels.viz.figure import figure_class
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -19,13 +21,18 @@ def first_layer_filters(weight: FloatArray) -> Figure:
     Grey is zero, white positive, black negative, on one scale for all; colours likewise.
     Source: lecture, learned filters; Krizhevsky et al. 2012, figure 3.
     """
-    from matplotlib.figure import Figure
+    figure_of = figure_class()
 
+    if np.ndim(weight) != 4:
+        raise ValueError(
+            f"first_layer_filters: weight must be a convolution's, (K, C, F_h, F_w), got shape {np.shape(weight)}; "
+            "those of a linear layer on images of 28 × 28 are weight.reshape(-1, 1, 28, 28)"
+        )
     count, channels = weight.shape[:2]
     columns = min(count, 12 if count > 16 else 8)
     rows = math.ceil(count / columns)
     limit = float(np.abs(weight).max()) or 1.0
-    figure = Figure(figsize=(0.95 * columns, 0.95 * rows + 0.5), layout="constrained")
+    figure = figure_of(figsize=(0.95 * columns, 0.95 * rows + 0.5), layout="constrained")
     figure.suptitle(
         f"{count} filters of {weight.shape[2]} × {weight.shape[3]}, weights up to ±{limit:.2f}", fontsize=10
     )
