@@ -14,7 +14,7 @@ import torch
 from bench.timing import interleaved
 from dipkernels import cuda
 
-BY_WARPGROUPS = " by warpgroups"
+BY_WARPS = " by warps"
 
 
 class Cpu:
@@ -50,8 +50,8 @@ class _Warpgroups:
     backend: Any
 
     def choose(self, precision: str) -> None:
-        """Whether warpgroups multiply."""
-        self.backend.set_warpgroups(precision.endswith(BY_WARPGROUPS))
+        """Whether warpgroups multiply, where there are any, or warps."""
+        self.backend.set_warpgroups(not precision.endswith(BY_WARPS))
 
 
 class Gpu(_Warpgroups):
@@ -59,7 +59,7 @@ class Gpu(_Warpgroups):
 
     name = "cuda"
     images = 64
-    precisions = tuple(name + by for by in ("", BY_WARPGROUPS) for name in ("highest", "high", "medium", "bfloat16"))
+    precisions = tuple(name + by for by in ("", BY_WARPS) for name in ("highest", "high", "medium", "bfloat16"))
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True

@@ -1,8 +1,7 @@
 """What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken.
 
-The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Ways by
-warpgroups are never taken by themselves; where the best is one of them, they should be. Tiles that a convolution does
-not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
+The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Tiles
+that a convolution does not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.devices import BY_WARPGROUPS, Gpu, Rehearsal
+from bench.devices import BY_WARPS, Gpu, Rehearsal
 from bench.operators import CONVOLUTIONS, TOY_CONVOLUTIONS, options_of, stored
 from dipkernels import ops
 
@@ -31,7 +30,7 @@ def _set(device: Gpu | Rehearsal, way: tuple[str, str]) -> None:
     products, tile = way
     device.backend.set_float32_products(products)
     device.backend.set_gemm_tile(tile)
-    device.choose(BY_WARPGROUPS if tile in _WARPGROUPS + _MAPPED else "")
+    device.choose(BY_WARPS if tile in _WARPS else "")
 
 
 def _by(device: Gpu | Rehearsal, way: tuple[str, str], run: Callable[[], Any]) -> Callable[[], Any]:

@@ -2,7 +2,7 @@
 
 PyTorch runs contiguous and channels-last where that matters, and its better time counts. It multiplies in float32
 against "highest" and "high"; against "medium" with TF32 on a GPU, and with tensors of bfloat16 on a CPU. In the rows
-named bfloat16 both have such arrays; "by warpgroups" we multiply as DIPKERNELS_GPU_WARPGROUPS=on has it.
+named bfloat16 both have such arrays; "by warps" we multiply as DIPKERNELS_GPU_WARPGROUPS=off has it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bench.contest import Contest, Device
-from bench.devices import BY_WARPGROUPS, Rehearsal
+from bench.devices import BY_WARPS, Rehearsal
 from dipkernels import ops
 
 F = torch.nn.functional
@@ -90,7 +90,7 @@ def _convolutions(device: Device) -> Iterator[Contest]:
             return aten.convolution_backward(a[2], a[0], a[1], None, s, p, d, False, [0, 0], g, [False, True, False])[1]
 
         for choice in device.precisions:
-            precision = choice.removesuffix(BY_WARPGROUPS)
+            precision = choice.removesuffix(BY_WARPS)
             ox, ow, ody = stored(own, precision, device)
             layouts = [stored(each, precision, device, theirs=True) for each in (tensors, last)]
             options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
@@ -145,7 +145,7 @@ def _linears(device: Device) -> Iterator[Contest]:
         own, their_own = [device.ours(a) for a in arrays], [device.theirs(a) for a in arrays]
         shape, work = f"N{n} {i}->{o}", 2.0 * n * i * o
         for choice in device.precisions:
-            precision = choice.removesuffix(BY_WARPGROUPS)
+            precision = choice.removesuffix(BY_WARPS)
             x, weight, dy = stored(own, precision, device)
             options = options_of(precision)
             tensors = stored(their_own, precision, device, theirs=True)

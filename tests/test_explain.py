@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 
 import dipkernels
+from cases import conv
+from cases.case import Case
 from cases.conv import GEOMETRIES
 from device_ops import DEVICE, backend
+from dipkernels import _cpu
 from dipkernels.ops.precision import Precision
+from test_operators import test_matches_oracle as matches_oracle
 
 WAYS = {
     "conv2d": {"rows", "tiles", "lanes", "images"},
@@ -16,16 +22,39 @@ WAYS = {
 }
 
 
+@pytest.fixture
+def ask() -> Iterator[Callable[[str], None]]:
+    """Asks for a way to convolve on the CPU, whatever it costs there."""
+    yield _cpu.set_conv_way
+    _cpu.set_conv_way("auto")
+
+
 @pytest.mark.parametrize("op", WAYS)
-def test_the_cases_meet_every_way(op: str, isa: str) -> None:
-    met = set()
-    for x, weight, stride, padding, dilation, groups, rounding in GEOMETRIES.values():
-        text = dipkernels.explain(op, x, weight, stride, padding, dilation, groups, rounding=rounding)
-        way, colon, reason = text.partition(": ")
-        assert colon
-        assert len(reason) > 20
-        met.add(way)
-    assert met == WAYS[op]
+def test_the_cases_meet_every_way(op: str, isa: str, ask: Callable[[str], None]) -> None:
+    for wanted in WAYS[op]:
+        ask(wanted)
+        met = 0
+        for x, weight, stride, padding, dilation, groups, rounding in GEOMETRIES.values():
+            text = dipkernels.explain(op, x, weight, stride, padding, dilation, groups, rounding=rounding)
+            way, colon, reason = text.partition(": ")
+            assert colon
+            assert len(reason) > 20
+            met += way == wanted
+        assert met
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="the GPU has other ways")
+@pytest.mark.parametrize("way", ["rows", "tiles", "lanes", "images", "dots"])
+@pytest.mark.parametrize("case", [c for c in conv.CASES if "bias" not in c.op], ids=str)
+def test_every_way_matches_the_oracle(case: Case, way: str, isa: str, ask: Callable[[str], None]) -> None:
+    """Also where it is not the one that would be taken, on this machine or on another."""
+    ask(way)
+    matches_oracle(case, isa)
+
+
+def test_no_such_way() -> None:
+    with pytest.raises(ValueError, match='set_conv_way: name must be "auto" or a way, got "fast"'):
+        _cpu.set_conv_way("fast")
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")

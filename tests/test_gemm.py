@@ -43,7 +43,7 @@ def only(tile: str, products: str = "auto") -> Iterator[None]:
         yield
     finally:
         backend().set_float32_products("auto")
-        backend().set_warpgroups(False)
+        backend().set_warpgroups(True)
         backend().set_gemm_tile("auto")
 
 

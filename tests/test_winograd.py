@@ -199,3 +199,19 @@ def test_what_earlier_calls_left_in_memory_does_not_matter(op: str, isa: str) ->
 def test_empty_batch() -> None:
     x, weight = np.zeros((0, 32, 8, 8), np.float32), normal(32, 32, 3, 3)
     assert ops.conv2d(x, weight, precision="high").shape == (0, 32, 6, 6)
+
+
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward_data"])
+@pytest.mark.parametrize("filters", [slice(None), slice(3, 4)])
+def test_tiny_weights_lose_no_bits(op: str, filters: slice, isa: str) -> None:
+    """Their transforms are 24 to 576 times smaller, and would be subnormal numbers with a few bits each."""
+    x, weight = normal(4, 64, 14, 14), normal(64, 64, 3, 3, seed=1)
+    weight[filters if op == "conv2d" else slice(None), slice(None) if op == "conv2d" else filters] *= np.float32(
+        2.0**-127
+    )
+    arguments = (x, weight) if op == "conv2d" else (x, weight, x.shape)
+    got = getattr(ops, op)(*arguments, padding=1, precision="high")
+    expected = getattr(reference, op)(*map(to_float64, arguments), padding=1)
+    error, size = (np.abs(a).max((0, 2, 3)) for a in (got - expected, expected))
+    # Subnormal weights and results are whole multiples of 2^-149.
+    assert (error <= 2.0**-15 * size + 64 * 9 * 2.0**-149).all()

@@ -56,11 +56,10 @@ std::atomic<Float32Products>& float32_products() {
   return products;
 }
 
-// No GPU has run them yet: off until one has.
 std::atomic<bool>& warpgroups() {
   static std::atomic<bool> on = [] {
     const char* value = std::getenv("DIPKERNELS_GPU_WARPGROUPS");
-    const std::string name = value && *value ? value : "off";
+    const std::string name = value && *value ? value : "on";
     check(name == "on" || name == "off",
           "environment variable DIPKERNELS_GPU_WARPGROUPS must be \"on\" or \"off\", got \"", name, "\"");
     return name == "on";

@@ -40,8 +40,8 @@ bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products
 // "auto", "fma" or "tensor".
 void set_float32_products(const std::string& name);
 
-// Whether warpgroups may multiply, where the GPU has them: where set_warpgroups or DIPKERNELS_GPU_WARPGROUPS=on says
-// so.
+// Whether warpgroups may multiply, where the GPU has them: unless set_warpgroups or DIPKERNELS_GPU_WARPGROUPS=off says
+// no.
 bool may_use_warpgroups();
 void set_warpgroups(bool on);
 

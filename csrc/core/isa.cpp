@@ -73,10 +73,20 @@ Isa parse(const std::string& name, const char* source) {
       message(source, " must be one of the instruction sets of this machine (", all, "), got '", name, "'"));
 }
 
+// The best set of the machine up to that one, which the machine need not have.
+Isa capped(const std::string& name) {
+  Isa best = Isa::baseline;
+  for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx}) {
+    for (Isa each : available()) best = each == isa ? isa : best;
+    if (name == names[static_cast<int>(isa)]) return best;
+  }
+  return parse(name, "environment variable DIPKERNELS_ISA");
+}
+
 std::atomic<Isa>& current() {
   static std::atomic<Isa> isa = [] {
     const char* cap = std::getenv("DIPKERNELS_ISA");
-    return cap && *cap ? parse(cap, "environment variable DIPKERNELS_ISA") : available().back();
+    return cap && *cap ? capped(cap) : available().back();
   }();
   return isa;
 }

@@ -6,6 +6,7 @@
 #include "core/isa.h"
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "ops/conv/ways.h"
 
 namespace dip {
 
@@ -14,6 +15,7 @@ void bind_runtime(pybind11::module_& m) {
   m.def("isa", cpu::isa_name);
   m.def("available_isas", cpu::available_isas);
   m.def("set_isa", [](py::object name) { cpu::set_isa(Arguments("set_isa").text(name, "name")); }, py::arg("name"));
+  m.def("set_conv_way", cpu::set_conv_way, py::arg("name"));
   m.def("free_memory", cpu::free_kept_memory);
   m.def("num_threads", cpu::num_threads);
   m.def(

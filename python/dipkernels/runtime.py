@@ -34,7 +34,7 @@ def available_isas() -> list[str]:
 def set_isa(name: str) -> None:
     """Use another of the machine's instruction sets; ValueError for one it does not have.
 
-    The environment variable DIPKERNELS_ISA does the same from the start.
+    The environment variable DIPKERNELS_ISA caps it from the start: the best that the machine has up to that one.
     """
     _cpu.set_isa(name)
 

@@ -1,5 +1,6 @@
 // Convolution on the CPU: which way, and why.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
@@ -28,9 +29,19 @@ bool few_channels(const Conv2d& p) {
   return p.groups > 1 && p.group_filters() * p.group_channels() <= 4;
 }
 
+constexpr const char* way_names[] = {"rows", "tiles", "lanes", "images", "dots", "bf16", "winograd"};
+
+// The index of the way that tests and benchmarks ask for; −1: the cheapest.
+std::atomic<int> asked_way{-1};
+
 Choice cheapest_first(Choice choice) {
-  std::stable_sort(choice.begin(), choice.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  const int asked = asked_way;
+  const auto comes_first = [asked](const Candidate& each) {
+    return static_cast<int>(each.way) == asked && !std::isinf(each.cost);
+  };
+  std::stable_sort(choice.begin(), choice.end(), [&](const Candidate& a, const Candidate& b) {
+    return comes_first(a) != comes_first(b) ? comes_first(a) : a.cost < b.cost;
+  });
   return choice;
 }
 
@@ -62,16 +73,7 @@ Choice choose_backward_weight(const Conv2d& p) {
 }
 
 const char* name_of(Way way) {
-  switch (way) {
-    case Way::rows: return "rows";
-    case Way::tiles: return "tiles";
-    case Way::lanes: return "lanes";
-    case Way::images: return "images";
-    case Way::dots: return "dots";
-    case Way::bf16: return "bf16";
-    case Way::winograd: return "winograd";
-  }
-  return "";
+  return way_names[static_cast<int>(way)];
 }
 
 const char* reason_of(Way way) {
@@ -139,6 +141,13 @@ void run_backward_weight(const Conv2d& p, const float* dy, const float* x, float
 }
 
 }  // namespace
+
+void set_conv_way(const std::string& name) {
+  const auto found = std::find(std::begin(way_names), std::end(way_names), name);
+  check(name == "auto" || found != std::end(way_names), "set_conv_way: name must be \"auto\" or a way, got \"", name,
+        "\"");
+  asked_way = name == "auto" ? -1 : static_cast<int>(found - std::begin(way_names));
+}
 
 double forward_cost(const Conv2d& p) {
   return choose_forward(p)[0].cost;

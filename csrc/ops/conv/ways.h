@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits>
+#include <string>
 
 #include "ops/conv/params.h"
 
@@ -38,7 +39,7 @@ bool backward_data_by_bf16(const Conv2d& p, const float* dy, const float* weight
 bool backward_weight_by_bf16(const Conv2d& p, const float* dy, const float* x, float* dweight);
 
 // Winograd's F(4 × 4, 3 × 3), for precisions below `highest`. False where a result is infinite or NaN, which may have
-// come from a neighbour's.
+// come from a neighbour's, or where weights are so small that their transforms would lose bits.
 bool forward_by_winograd(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
 bool backward_data_by_winograd(const Conv2d& p, const float* dy, const float* weight, float* dx);
 bool backward_weight_by_winograd(const Conv2d& p, const float* dy, const float* x, float* dweight);
@@ -60,6 +61,9 @@ double backward_weight_lanes_cost(const Conv2d& p);
 double backward_weight_images_cost(const Conv2d& p);
 double backward_weight_bf16_cost(const Conv2d& p);
 double backward_weight_winograd_cost(const Conv2d& p);
+
+// Has convolutions go this way where they can, whatever it costs; "auto": the cheapest again. For tests and benchmarks.
+void set_conv_way(const std::string& name);
 
 // Of the cheapest way.
 double forward_cost(const Conv2d& p);

@@ -2,6 +2,7 @@
 // products, an error that is relative to the largest terms of all results of a tile.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <vector>
 
 #include "core/parallel.h"
@@ -55,6 +56,21 @@ void transform_weights(const Weights& from, int64_t groups, int64_t rows, int64_
   });
 }
 
+// Whether all weights of some row are so small that their transforms, 24 and more times smaller, would lose bits.
+bool has_tiny_row(const Weights& from, int64_t groups, int64_t rows, int64_t channels) {
+  constexpr float least = 0x1p-112f;
+  std::atomic<bool> tiny{false};
+  parallel_for(groups * rows, [&](int64_t at) {
+    float largest = 0.0f;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float* taps = from.weight + at / rows * from.group + at % rows * from.row + c * from.channel;
+      for (int64_t t = 0; t < 9; ++t) largest = std::max(largest, std::abs(taps[t]));
+    }
+    if (largest > 0.0f && largest < least) tiny.store(true, std::memory_order_relaxed);
+  });
+  return tiny;
+}
+
 // Planes height × width from `first` on.
 struct Source {
   const float* first;
@@ -81,6 +97,7 @@ void pack_lines(const Source& planes, int64_t channels, int64_t y, int64_t count
 
 bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, const Weights& weights,
                          const float* bias, const ActivationSpec& activation) {
+  if (has_tiny_row(weights, groups, planes.rows, planes.channels)) return false;
   const ConvKernels& kernels = conv_kernels();
   const int64_t lanes = kernels.lanes, panels = divide_up(planes.rows, lanes);
   const int64_t blocks = divide_up(planes.channels, lanes), depth = blocks * lanes;
