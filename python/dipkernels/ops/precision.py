@@ -21,7 +21,8 @@ On a CPU "high" and "medium" compute 3×3 convolutions of stride 1, and both the
 filtering, whose error is near 2⁻¹⁷ of the largest results within six pixels. "medium" multiplies bfloat16 numbers where
 the processor does (AVX512-BF16 on AMD's, AMX on Intel's), and takes numbers below 2⁻¹²⁶ for zeros. On AMX "high" and
 even "highest" are products of split bfloat16 numbers. Where infinities, NaN or a range beyond float32's rule such a way
-out, float32 is multiplied instead; so it is for a filter whose weights are all below 2⁻¹¹². `explain` tells which way a convolution goes.
+out, float32 is multiplied instead; so it is for filters whose weights are all below 2⁻¹¹². `explain` tells which way a
+convolution goes.
 
 On a GPU whose tensor cores have bfloat16 and TF32 "medium" is one product of TF32 (the weight gradients' are as for
 "high"), "high" three products of split numbers and "highest" six, where that is faster than float32; the environment
