@@ -164,6 +164,17 @@ def test_models_and_layers_are_called() -> None:
     np.testing.assert_array_equal(layer(normal(3, 4)), layer.forward(normal(3, 4)))
 
 
+def test_linear_layers_of_sequences() -> None:
+    model = nn.Sequential((3, 5), nn.Linear(5, 4, activation="tanh"), nn.Flatten(), nn.Linear(12, 2))
+    assert model.shapes["linear1"] == (3, 4)
+    check_gradients(model, normal(2, 3, 5))
+
+
+def test_a_list_is_no_array() -> None:
+    with pytest.raises(TypeError, match=r"forward: input must be an array, got \[\[1, 2\]\]"):
+        nn.Sequential((2,), nn.Linear(2, 1)).forward([[1, 2]])  # type: ignore[arg-type]
+
+
 def test_summary_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     models.lenet5().summary()
     assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "63,802"]

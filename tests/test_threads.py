@@ -73,3 +73,11 @@ def test_a_wrong_environment_is_an_error_that_names_it(name: str, value: str) ->
     assert done.returncode != 0
     assert name in done.stderr.splitlines()[-1]
     assert value in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("cap", ["baseline", "avx2", "avx512", "avx512_bf16", "amx"])
+def test_a_cap_that_the_machine_does_not_reach_is_none(cap: str) -> None:
+    order = ["baseline", "avx2", "avx512", "avx512_bf16", "amx"]
+    reached = [isa for isa in dipkernels.available_isas() if order.index(isa) <= order.index(cap)]
+    done = in_new_process("import dipkernels; print(dipkernels.isa())", DIPKERNELS_ISA=cap)
+    assert done.stdout.strip() == reached[-1]

@@ -294,6 +294,14 @@ def test_single_images() -> None:
         assert getattr(ops, op)(*args).ndim == 3, op
 
 
+def test_masks_with_an_axis_of_channels() -> None:
+    logits, mask = normal(2, 4, 3, 5), labels(2, 1, 3, 5, classes=4).astype(np.uint8)
+    expected = F.cross_entropy(tensor(logits), tensor(mask[:, 0].astype(np.int64)))
+    for op in (ops.cross_entropy, lambda *args: ops.cross_entropy_with_grad(*args)[0]):
+        close(op(logits, mask), expected)
+    close(ops.nll_loss(ops.log_softmax(logits, 1), mask), expected)
+
+
 def test_linear_of_many_axes() -> None:
     x, weight, bias = normal(2, 3, 5, 7), normal(4, 7, seed=1), normal(4)
     close(ops.linear(x, weight, bias), F.linear(tensor(x), tensor(weight), tensor(bias)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from dipkernels import cuda
-from dipkernels.arguments import size_of_one
+from dipkernels.arguments import described, size_of_one
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.pooled_convolution import PooledConv2d, can_pool
@@ -211,10 +211,10 @@ class Graph:
         if len(inputs) != len(self.inputs):
             raise ValueError(f"forward: takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), got {len(inputs)}")
         for (name, shape), x in zip(self.inputs.items(), inputs, strict=True):
-            if np.ndim(x) != len(shape) + 1 or tuple(x.shape[1:]) != shape:
-                raise ValueError(
-                    f"forward: {name} must have shape (N, {', '.join(map(str, shape))}), got {np.shape(x)}"
-                )
+            if not hasattr(x, "shape"):
+                raise TypeError(f"forward: {name} must be an array, got {described(x)}")
+            if len(x.shape) != len(shape) + 1 or tuple(x.shape[1:]) != shape:
+                raise ValueError(f"forward: {name} must have shape (N, {', '.join(map(str, shape))}), got {x.shape}")
         self._values = dict(zip(self.inputs, inputs, strict=True))
         for step in self._single_steps + self._training_steps:
             step.layer.forget()

@@ -12,7 +12,7 @@ from dipkernels.ops.backend import FloatArray
 
 
 class Linear(Layer):
-    """y = activation(x·weightᵀ + bias), x (N, in_features), y (N, out_features).
+    """y = activation(x·weightᵀ + bias), x (N, …, in_features), y (N, …, out_features).
 
     ValueError for sizes below 1 and for an unknown activation.
     """
@@ -46,9 +46,9 @@ class Linear(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         out_features, in_features = self.parameters["weight"].shape
-        if shapes[0] != (in_features,):
-            raise ValueError(f"Linear: needs an input ({in_features},), got {shapes[0]}")
-        return (out_features,)
+        if not shapes[0] or shapes[0][-1] != in_features:
+            raise ValueError(f"Linear: needs an input (…, {in_features}), got {shapes[0]}")
+        return (*shapes[0][:-1], out_features)
 
     def fans(self) -> tuple[int, int]:
         out_features, in_features = self.parameters["weight"].shape
