@@ -10,7 +10,7 @@ import pytest
 
 from cases.case import normal
 from dipkernels import cuda, data, models, nn, train, viz
-from test_bad_input import shown
+from test_wrong_arguments import shown
 
 NOT_INTS: list[Any] = ["text", None, 1.5, np.float32(2.0), True, (1, 2, 3), [], object(), np.zeros(3), 10**400]
 NOT_POSITIVE: list[Any] = [*NOT_INTS, 0, -1]
