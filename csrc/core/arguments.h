@@ -12,6 +12,7 @@
 #include "core/check.h"
 #include "core/precision.h"
 #include "core/reals.h"
+#include "core/released_lock.h"
 #include "core/tensor.h"
 
 namespace dip {

@@ -55,13 +55,21 @@ py::array make_result(DType dtype, const Shape& shape) {
   return py::array(numpy_dtype(dtype), shape, owner.get_pointer(), owner);
 }
 
+// The array itself, or a copy where its strides are not those of a contiguous array, or its address is not aligned.
+// (py::array::ensure would forget what NumPy says of a copy that fails.)
+py::array contiguous(const py::object& array) {
+  constexpr int flags =
+      py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_ | py::detail::npy_api::NPY_ARRAY_ENSUREARRAY_;
+  PyObject* found = py::detail::npy_api::get().PyArray_FromAny_(array.ptr(), nullptr, 0, 0, flags, nullptr);
+  if (!found) throw py::error_already_set();
+  return py::reinterpret_steal<py::array>(found);
+}
+
 }  // namespace
 
 const Tensor& Array::tensor() {
   if (given_ && !tensor_.data) {
-    // c_style copies where the strides are not those of a contiguous array; an unaligned one is copied by forcecast.
-    py::array array = py::array::ensure(owner_, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_);
-    if (!array) throw py::error_already_set();
+    py::array array = contiguous(owner_);
     owner_ = array;
     tensor_.data = const_cast<void*>(array.data());
   }

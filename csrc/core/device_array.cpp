@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/copy_kernels.h"
 #include "core/dlpack.h"
+#include "core/released_lock.h"
 
 namespace dip::cuda {
 namespace {
@@ -65,7 +66,7 @@ void upload(const DeviceArray& to, py::array from) {
   from = py::array::ensure(from, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_);
   if (!from) throw py::error_already_set();
   const void* data = from.data();
-  py::gil_scoped_release release;
+  const ReleasedLock released;
   copy_to_device(to.data, data, static_cast<std::size_t>(to.bytes()));
 }
 
@@ -102,7 +103,7 @@ py::array to_host(const DeviceArray& array) {
   py::array result(py::dtype(widen ? "<u2" : storage.numpy), array.shape);
   void* to = result.mutable_data();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     copy_to_host(to, array.data, static_cast<std::size_t>(array.bytes()));
   }
   if (!widen) return result;

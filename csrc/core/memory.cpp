@@ -1,13 +1,21 @@
 #include "core/memory.h"
 
+#if defined(__GLIBC__) || __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <fstream>
 #include <list>
 #include <new>
 #include <unordered_map>
+
+#include "core/failing_allocations.h"
+#include "core/parallel.h"
 
 namespace dip::cpu {
 namespace {
@@ -37,10 +45,20 @@ Blocks& blocks() {
   return *all;
 }
 
+// What this process may have: the machine's memory, or what its control group grants it of that.
+std::size_t available_bytes() {
+  std::size_t bytes =
+      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::size_t limit = 0;
+    if (std::ifstream(path) >> limit) bytes = std::min(bytes, limit);  // "max" is no number
+  }
+  return bytes;
+}
+
 std::size_t most_kept_bytes() {
-  static const std::size_t limit =
-      static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) / 16 * static_cast<std::size_t>(sysconf(_SC_PAGE_SIZE));
-  return sanitized ? 0 : limit;
+  static const std::size_t limit = sanitized ? 0 : available_bytes() / 16;
+  return limit;
 }
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
@@ -64,6 +82,7 @@ void free_oldest() {
 }  // namespace
 
 void* allocate(std::size_t bytes) {
+  allocation_may_fail();
   const bool large = bytes >= 2 * huge_page;
   void* memory = nullptr;
   if (posix_memalign(&memory, large ? huge_page : 64, bytes) != 0) throw std::bad_alloc();
@@ -82,7 +101,13 @@ void* take_result_memory(std::size_t bytes) {
     all.kept.erase(block);
     return memory;
   }
-  void* memory = allocate(size);
+  void* memory = nullptr;
+  try {
+    memory = allocate(size);
+  } catch (const std::bad_alloc&) {
+    free_kept_memory();
+    memory = allocate(size);
+  }
   all.used.emplace(memory, size);
   return memory;
 }
@@ -98,6 +123,14 @@ void give_result_memory_back(void* memory) {
 
 void free_kept_memory() {
   while (!blocks().kept.empty()) free_oldest();
+}
+
+void free_all_memory() {
+  free_kept_memory();
+  stop_threads();
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace dip::cpu

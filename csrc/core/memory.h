@@ -10,12 +10,15 @@ namespace dip::cpu {
 void* allocate(std::size_t bytes);
 
 // Memory for a result. Fresh pages cost more than most kernels that write to them, so what is given back is kept, up to
-// a sixteenth of the machine's memory, and serves later results of about its size. Call both with Python's global lock
-// held, which is all that protects them. Throws std::bad_alloc.
+// a sixteenth of what the process may have, and serves later results of about its size; where there is no more memory
+// it is given up. Call both with Python's global lock held, which is all that protects them. Throws std::bad_alloc.
 void* take_result_memory(std::size_t bytes);
 void give_result_memory_back(void* memory);
 
-// Frees all that is kept.
+// Frees all that is kept for results.
 void free_kept_memory();
+
+// And what threads keep for themselves, and the C library.
+void free_all_memory();
 
 }  // namespace dip::cpu

@@ -6,8 +6,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -33,10 +35,16 @@ constexpr std::int64_t most_indices = 0xffffffff;
 // where other programs keep the cores busy, the caller does what is left itself.
 class Pool {
  public:
+  // With fewer threads where the system starts no more.
   explicit Pool(int threads) : shares_(static_cast<std::size_t>(threads)) {
-    for (int i = 1; i < threads; ++i) {
-      workers_.emplace_back([this, i] { work(i); });
+    workers_.reserve(shares_.size());
+    try {
+      for (int i = 1; i < threads; ++i) {
+        workers_.emplace_back([this, i] { work(i); });
+      }
+    } catch (const std::exception&) {  // a limit of processes or of memory
     }
+    threads_ = 1 + static_cast<int>(workers_.size());
   }
 
   ~Pool() {
@@ -48,7 +56,9 @@ class Pool {
     for (std::thread& worker : workers_) worker.join();
   }
 
-  // count <= most_indices
+  int threads() const { return threads_; }
+
+  // count <= most_indices. Throws what a task threw, the first of them, when all have ended.
   void run(std::int64_t count, Task task, const void* context) {
     task_ = task;
     context_ = context;
@@ -73,6 +83,10 @@ class Pool {
         std::this_thread::yield();
       }
     }
+    if (failed_.load(std::memory_order_acquire)) {
+      failed_ = false;
+      std::rethrow_exception(std::exchange(error_, nullptr));
+    }
   }
 
  private:
@@ -84,7 +98,6 @@ class Pool {
 
   static std::uint64_t left(std::uint64_t open) { return open & most_indices; }
 
-  int threads() const { return static_cast<int>(shares_.size()); }
   std::int64_t begin_of(int share) const {
     // Without the product of the two, which may be too large.
     return count_ / threads() * share + count_ % threads() * share / threads();
@@ -101,11 +114,21 @@ class Pool {
         // from taking an index of a later job by mistake.
         if (!place.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire))
           continue;
-        task_(context_, begin_of(share + 1) - static_cast<std::int64_t>(left(open)));
+        try {
+          task_(context_, begin_of(share + 1) - static_cast<std::int64_t>(left(open)));
+        } catch (...) {
+          keep_error();
+        }
         done_.fetch_add(1, std::memory_order_release);
         open = place.load(std::memory_order_acquire);
       }
     }
+  }
+
+  void keep_error() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!error_) error_ = std::current_exception();
+    failed_.store(true, std::memory_order_release);
   }
 
   void work(int self) {
@@ -135,6 +158,9 @@ class Pool {
   std::atomic<std::int64_t> done_{0};
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  int threads_ = 1;
   Task task_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t count_ = 0;
@@ -186,19 +212,34 @@ State& get_state() {
 
 thread_local bool inside = false;
 
+struct Inside {
+  Inside() { inside = true; }
+  ~Inside() { inside = false; }
+};
+
 }  // namespace
 
 int num_threads() {
   return get_state().threads;
 }
 
-void set_num_threads(std::int64_t count) {
-  check(count >= 1 && count <= 256, "set_num_threads: count must be from 1 to 256, got ", count);
+void stop_threads() {
   State& s = get_state();
-  std::lock_guard<std::mutex> lock(s.busy);
+  const std::lock_guard<std::mutex> lock(s.busy);
   delete s.pool;
   s.pool = nullptr;
-  s.threads = count;
+}
+
+void set_num_threads(std::int64_t count) {
+  check(count >= 1 && count <= 256, "set_num_threads: count must be from 1 to 256, got ", count);
+  stop_threads();
+  get_state().threads = static_cast<int>(count);
+}
+
+int started_threads() {
+  State& s = get_state();
+  const std::lock_guard<std::mutex> lock(s.busy);
+  return s.pool ? s.pool->threads() : s.threads;
 }
 
 void run_parallel(std::int64_t count, Task task, const void* context) {
@@ -208,10 +249,8 @@ void run_parallel(std::int64_t count, Task task, const void* context) {
     std::unique_lock<std::mutex> lock(s.busy, std::try_to_lock);
     if (lock.owns_lock()) {
       if (!s.pool) s.pool = new Pool(s.threads);
-      inside = true;
-      s.pool->run(count, task, context);
-      inside = false;
-      return;
+      const Inside mark;
+      return s.pool->run(count, task, context);
     }
   }
   for (std::int64_t i = 0; i < count; ++i) task(context, i);

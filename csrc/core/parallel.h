@@ -7,6 +7,8 @@ namespace dip::cpu {
 
 int num_threads();
 void set_num_threads(std::int64_t count);  // ValueError outside 1..256
+int started_threads();                     // fewer than num_threads() where the system starts no more
+void stop_threads();                       // and frees what they keep; the next operator starts them anew
 
 using Task = void (*)(const void* context, std::int64_t index);
 void run_parallel(std::int64_t count, Task task, const void* context);
@@ -18,7 +20,8 @@ inline std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 // Calls body(i) once for each i in [0, count), on up to num_threads() threads. Which thread takes which index is
 // left open, so bodies must write disjoint memory, and must not depend on the number of threads: that is what makes
 // results the same bits for any number of threads. Nested calls and calls from a second Python thread while the pool
-// is busy run on the calling thread alone. A body must not throw.
+// is busy run on the calling thread alone. What a body throws, an allocation that fails, is thrown here when all
+// indices have been dealt with; of several exceptions the first.
 template <class Body>
 void parallel_for(std::int64_t count, const Body& body) {
   run_parallel(

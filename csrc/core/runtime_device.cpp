@@ -5,6 +5,7 @@
 
 #include "core/device_array.h"
 #include "core/gemm_plan.h"
+#include "core/released_lock.h"
 
 namespace dip::cuda {
 
@@ -36,7 +37,10 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def("set_gemm_tile", set_gemm_tile, py::arg("name"));
   m.def("set_float32_products", set_float32_products, py::arg("name"));
   m.def("set_warpgroups", set_warpgroups, py::arg("on"));
-  m.def("synchronize", synchronize, py::call_guard<py::gil_scoped_release>());
+  m.def("synchronize", [] {
+    const ReleasedLock released;
+    synchronize();
+  });
   py::class_<Graph>(m, "Graph", py::module_local())
       .def(py::init<>())
       .def("begin_capture", &Graph::begin_capture)

@@ -23,6 +23,7 @@ class Scratch {
   void* bytes(std::int64_t size) {
     if (size > size_) {
       std::free(data_);
+      data_ = nullptr;  // the allocation may throw
       size_ = 0;
       data_ = allocate(static_cast<std::size_t>(size));
       size_ = size;

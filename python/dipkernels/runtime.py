@@ -40,11 +40,15 @@ def set_isa(name: str) -> None:
 
 
 def free_memory() -> None:
-    """Returns to the system the memory that operators on the CPU keep from dropped results for the next ones.
-
-    It is a sixteenth of the machine's memory at most.
+    """Returns to the system the memory that operators on the CPU keep: of dropped results for the next ones, a sixteenth
+    of the machine's or the container's memory at most, and what threads need while they work.
     """
     _cpu.free_memory()
+
+
+def _threads() -> str:
+    wanted, started = num_threads(), _cpu.started_threads()
+    return str(wanted) if started == wanted else f"{started}: of {wanted} the system started no more"
 
 
 def info() -> dict[str, str]:
@@ -59,6 +63,6 @@ def info() -> dict[str, str]:
         "cuda backend": cuda.state(),
         "instruction set": isa(),
         "available": ", ".join(available_isas()),
-        "threads": str(num_threads()),
+        "threads": _threads(),
         "compiler": f"{build['compiler']}, {build['build_type']}",
     }

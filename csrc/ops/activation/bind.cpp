@@ -17,7 +17,7 @@ py::object forward(py::object x_, const std::string& name, py::object alpha, py:
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::activation_forward(activation, x.count(), x_data, y_data);
   }
   return y.object();
@@ -35,7 +35,7 @@ py::object backward(py::object dy_, py::object y_, const std::string& name, py::
   const backend::Reals dy_data = dy.reals(), y_data = y.reals();
   const backend::RealResults dx_data = dx.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::activation_backward(activation, y.count(), dy_data, y_data, dx_data);
   }
   return dx.object();
@@ -68,7 +68,7 @@ py::typing::Tuple<py::object, py::object> maxout(py::object x_, py::object piece
     const backend::Reals x_data = x.reals();
     const backend::RealResults y_data = y.results();
     std::int32_t* index_data = indices.tensor().i32();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::maxout_forward(shape[0] * shape[1], pieces, inner_of(shape), x_data, y_data, index_data);
   }
   return py::make_tuple(y.object(), indices.object());
@@ -91,7 +91,7 @@ py::object maxout_backward(py::object dy_, py::object indices_, py::object piece
     const backend::Reals dy_data = dy.reals();
     const std::int32_t* index_data = indices.tensor().i32();
     const backend::RealResults dx_data = dx.results();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::check_indices(index_data, indices.count(), pieces, [pieces](std::int64_t position, double value) {
       return message("maxout_backward: indices.flat[", position, "] must be from 0 to ", pieces - 1, ", got ",
                      static_cast<std::int64_t>(value));

@@ -50,7 +50,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
   if (y.count() > 0) {
     const backend::Reals x_data = x.reals(), weight_data = weight.reals(), bias_data = bias.reals();
     const backend::RealResults y_data = y.results();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::conv2d_forward(call.p, x_data, weight_data, bias_data, y_data);
   }
   return y.object();
@@ -71,7 +71,7 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   if (dx.count() > 0) {
     const backend::Reals dy_data = dy.reals(), weight_data = weight.reals();
     const backend::RealResults dx_data = dx.results();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::conv2d_backward_data(call.p, dy_data, weight_data, dx_data);
   }
   return dx.object();
@@ -95,7 +95,7 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   const backend::Reals dy_data = dy.reals(), x_data = x.reals();
   const backend::RealResults dweight_data = dweight.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::conv2d_backward_weight(call.p, dy_data, x_data, dweight_data);
   }
   return dweight.object();
@@ -114,7 +114,7 @@ py::object backward_bias(py::object dy_, py::object out) {
   const backend::Reals dy_data = dy.reals();
   const backend::RealResults dbias_data = dbias.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::conv2d_backward_bias(p, dy_data, dbias_data);
   }
   return dbias.object();

@@ -47,13 +47,13 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weig
     float* y_data = y.tensor().f32();
     std::int32_t* index_data = indices.tensor().i32();
     const auto fused = [&] {
-      py::gil_scoped_release release;
+      const ReleasedLock released;
       return backend::conv2d_max_pool2d_forward(p, call.pool, x_data, weight_data, bias_data, y_data, index_data);
     };
     if (!fused()) {
       Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
       float* large_data = large.tensor().f32();
-      py::gil_scoped_release release;
+      const ReleasedLock released;
       backend::conv2d_forward(p, x_data, weight_data, bias_data, large_data);
       backend::max_pool2d_forward(call.pool, p.N * p.K, large_data, y_data, index_data);
     }
@@ -84,7 +84,7 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
   float *dweight_data = dweight.tensor().f32(), *dbias_data = dbias.tensor().f32();
   float* dx_data = input_gradient && dx.count() > 0 ? dx.tensor().f32() : nullptr;
   const auto fused = [&] {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     return backend::conv2d_max_pool2d_backward(p, call.pool, dy_data, index_data, x_data, weight_data, dx_data,
                                                dweight_data, dbias_data);
   };
@@ -92,7 +92,7 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
     Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
     float* large_data = large.tensor().f32();
     const Pair size = {call.pool.h.input, call.pool.w.input};
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     scatter_checked(args, call.y_shape, dy_data, index_data, size, large_data);
     backend::conv2d_backward_weight(p, large_data, x_data, dweight_data);
     backend::conv2d_backward_bias(p, large_data, dbias_data);

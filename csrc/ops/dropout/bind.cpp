@@ -23,7 +23,7 @@ py::object run(const std::string& op, const std::string& name, py::object x_, py
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::dropout(dropout, x.count(), x_data, y_data);
   }
   return y.object();

@@ -23,7 +23,7 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, const st
   const backend::Reals x_data = x.reals(), weight_data = weight.reals(), bias_data = bias.reals();
   const backend::RealResults y_data = y.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::linear_forward(p, x_data, weight_data, bias_data, y_data);
   }
   return y.object();
@@ -40,7 +40,7 @@ py::object backward_data(py::object dy_, py::object weight_, py::object precisio
   const backend::Reals dy_data = dy.reals(), weight_data = weight.reals();
   const backend::RealResults dx_data = dx.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::linear_backward_data(p, dy_data, weight_data, dx_data);
   }
   return dx.object();
@@ -57,7 +57,7 @@ py::object backward_weight(py::object dy_, py::object x_, py::object precision, 
   const backend::Reals dy_data = dy.reals(), x_data = x.reals();
   const backend::RealResults dweight_data = dweight.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::linear_backward_weight(p, dy_data, x_data, dweight_data);
   }
   return dweight.object();
@@ -72,7 +72,7 @@ py::object backward_bias(py::object dy_, py::object out) {
   const backend::Reals dy_data = dy.reals();
   const backend::RealResults dbias_data = dbias.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::linear_backward_bias(p, dy_data, dbias_data);
   }
   return dbias.object();

@@ -54,7 +54,7 @@ py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, con
   Number value = args.number();
   double* value_data = value.data();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::elementwise_loss(p, x.count(), x_data, target_data, values_data, gradient_data, denominator, value_data);
   }
   return py::make_tuple(reduction == Reduction::none ? values.object() : value.object(),
@@ -106,7 +106,7 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
   const std::int64_t* target_data = target.tensor().i64();
   float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::hinge_loss({scores.extent(0), scores.extent(1), static_cast<float>(margin), p == 2, weight_data,
                          gradient_scale(denominator_of(reduction, target.count()))},
                         scores_data, target_data, values_data, gradient_data);
@@ -144,7 +144,7 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   }
   float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
   if (probabilities.count() > 0) {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::probability_loss(outer, classes, inner, gradient_scale(denominator_of(reduction, target.count())), data,
                               target_data, values_data, gradient_data);
   }

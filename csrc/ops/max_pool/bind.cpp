@@ -36,7 +36,7 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
     const backend::Reals x_data = x.reals();
     const backend::RealResults y_data = y.results();
     std::int32_t* index_data = indices.tensor().i32();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::max_pool2d_forward(window, shape[0] * shape[1], x_data, y_data, index_data);
   }
   return py::make_tuple(y.object(), indices.object());

@@ -41,7 +41,7 @@ py::object forward(py::object x_, const std::string& kind, Pair kernel_size, Pai
   if (y.count() > 0) {
     const backend::Reals x_data = x.reals();
     const backend::RealResults y_data = y.results();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::pool2d_forward(p, x.extent(0) * x.extent(1), x_data, y_data);
   }
   return y.object();
@@ -68,7 +68,7 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   if (dx.count() > 0) {
     const backend::Reals dy_data = dy.reals(), x_data = x.reals(), y_data = y.reals();
     const backend::RealResults dx_data = dx.results();
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::pool2d_backward(p, x_shape[0] * x_shape[1], dy_data, x_data, y_data, dx_data);
   }
   return dx.object();

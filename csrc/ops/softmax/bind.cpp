@@ -28,7 +28,7 @@ py::object forward(py::object x_, py::object dim, bool logarithm, py::object out
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::softmax_forward(p, x_data, y_data);
   }
   return y.object();
@@ -45,7 +45,7 @@ py::object backward(py::object dy_, py::object y_, py::object dim, bool logarith
   const backend::Reals dy_data = dy.reals(), y_data = y.reals();
   const backend::RealResults dx_data = dx.results();
   if (dx.count() > 0) {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     backend::softmax_backward(p, dy_data, y_data, dx_data);
   }
   return dx.object();

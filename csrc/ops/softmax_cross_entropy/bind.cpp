@@ -67,7 +67,7 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   Number value = args.number();
   double* value_data = value.data();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     if (weight.given()) {
       backend::check_proper(p.weight, p.classes, [op](std::int64_t position, double got) {
         return message(op, ": weight[", position, "] must be finite and at least 0, got ", got);

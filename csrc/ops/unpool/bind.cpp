@@ -65,7 +65,7 @@ py::object scatter(py::object x_, py::object indices_, Pair size, const std::str
   const std::int32_t* index_data = indices.tensor().i32();
   const backend::RealResults y_data = y.results();
   {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     scatter_checked(args, x.shape(), x_data, index_data, size, y_data);
   }
   return y.object();
@@ -87,7 +87,7 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   const std::int32_t* index_data = indices.tensor().i32();
   const backend::RealResults dx_data = dx.results();
   if (planes > 0) {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     if (!backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data)) {
       check_plane_indices(args, indices.shape(), index_data, size);
     }
@@ -116,7 +116,7 @@ py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   if (y.count() == 0) return y.object();
-  py::gil_scoped_release release;
+  const ReleasedLock released;
   const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
   if (backward && whole) {  // the sum of every block
     const auto axis = [&](int a) {
@@ -159,7 +159,7 @@ py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::obje
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
-    py::gil_scoped_release release;
+    const ReleasedLock released;
     (backward ? backend::bed_of_nails2d_backward : backend::bed_of_nails2d)(p, shape[0] * shape[1], x_data, y_data);
   }
   return y.object();
