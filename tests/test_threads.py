@@ -81,3 +81,49 @@ def test_a_cap_that_the_machine_does_not_reach_is_none(cap: str) -> None:
     reached = [isa for isa in dipkernels.available_isas() if order.index(isa) <= order.index(cap)]
     done = in_new_process("import dipkernels; print(dipkernels.isa())", DIPKERNELS_ISA=cap)
     assert done.stdout.strip() == reached[-1]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        "cross_entropy",
+        "focal_loss",
+        "nll_loss",
+        "hinge_loss",
+        "probability_loss",
+        "max_unpool2d",
+        "max_unpool2d_backward",
+    ],
+)
+def test_labels_that_another_thread_changes_meanwhile(op: str) -> None:
+    """What was checked is what is used: no address comes from a number that may have become another one."""
+    code = f"""
+import threading
+import numpy as np
+import dipkernels as dk
+op, N = {op!r}, 20000
+if op.startswith("max_unpool2d"):
+    numbers = np.zeros((1, 1, N, 1), np.int32)
+    x = np.ones((1, 1, N if op == "max_unpool2d" else 4, 1), np.float32)
+    call = (lambda: dk.max_unpool2d(x, numbers, output_size=(4, 1))) if op == "max_unpool2d" else (
+        lambda: dk.max_unpool2d_backward(x, numbers))
+else:
+    numbers, x = np.zeros(N, np.int64), np.full((N, 3), 0.25, np.float32)
+    call = lambda: getattr(dk, op + "_with_grad")(x, numbers)
+done = False
+def change():
+    while not done:
+        numbers[...] = 2**30
+        numbers[...] = 0
+thread = threading.Thread(target=change)
+thread.start()
+for _ in range(300):
+    try:
+        call()
+    except IndexError:
+        pass
+done = True
+thread.join()
+"""
+    done = in_new_process(code)
+    assert (done.returncode, done.stderr) == (0, "")

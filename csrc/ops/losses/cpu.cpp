@@ -11,6 +11,16 @@ namespace dip::cpu {
 
 using std::int64_t;
 
+namespace {
+
+// A label was checked, but the caller's other threads may have changed it since: it is read once, and one that is no
+// class is taken for the first.
+int64_t within(int64_t label, int64_t classes) {
+  return label >= 0 && label < classes ? label : 0;
+}
+
+}  // namespace
+
 void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals target, float* values,
                       RealResults gradient, double divisor, double* total) {
   const int64_t grain = element_grain(count);
@@ -29,19 +39,20 @@ void hinge_loss(const HingeLoss& p, const float* scores, const int64_t* target, 
   parallel_ranges(p.N, (1 << 13) / p.C + 1, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const float* row = scores + n * p.C;
-      const float own = row[target[n]], weight = p.weight ? p.weight[target[n]] : 1.0f;
+      const int64_t label = within(target[n], p.C);
+      const float own = row[label], weight = p.weight ? p.weight[label] : 1.0f;
       double loss = 0.0, slopes = 0.0;
       for (int64_t j = 0; j < p.C; ++j) {
         const float excess = row[j] - own + p.margin;
         // Written so that a NaN score makes the loss NaN.
-        const bool counts = j != target[n] && !(excess <= 0.0f);
+        const bool counts = j != label && !(excess <= 0.0f);
         const float slope = !counts ? 0.0f : p.squares ? 2.0f * excess : 1.0f;
         loss += !counts ? 0.0 : p.squares ? static_cast<double>(excess) * excess : excess;
         slopes += slope;
         if (gradient) gradient[n * p.C + j] = p.scale * weight * slope;
       }
       values[n] = static_cast<float>(weight * loss);
-      if (gradient) gradient[n * p.C + target[n]] = -p.scale * weight * static_cast<float>(slopes);
+      if (gradient) gradient[n * p.C + label] = -p.scale * weight * static_cast<float>(slopes);
     }
   });
 }
@@ -49,7 +60,7 @@ void hinge_loss(const HingeLoss& p, const float* scores, const int64_t* target, 
 void check_target_probabilities(int64_t outer, int64_t C, int64_t inner, const float* probabilities,
                                 const int64_t* target, Describe describe) {
   for (int64_t i = 0; i < outer * inner; ++i) {
-    const float p = probabilities[(i / inner * C + target[i]) * inner + i % inner];
+    const float p = probabilities[(i / inner * C + within(target[i], C)) * inner + i % inner];
     check(p >= 0.0f && p <= 1.0f, p >= 0.0f && p <= 1.0f ? "" : describe(i, p));
   }
 }
@@ -59,7 +70,7 @@ void probability_loss(int64_t outer, int64_t C, int64_t inner, float scale, cons
   if (gradient) std::memset(gradient, 0, outer * C * inner * sizeof(float));
   parallel_ranges(outer * inner, 1 << 12, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = (i / inner * C + target[i]) * inner + i % inner;
+      const int64_t at = (i / inner * C + within(target[i], C)) * inner + i % inner;
       values[i] = -std::log(probabilities[at]);
       if (gradient) gradient[at] = -scale / probabilities[at];
     }

@@ -16,7 +16,8 @@ double denominator(const SoftmaxCrossEntropy& p) {
   }
   double sum = 0.0;
   for (std::int64_t i = 0; i < p.outer * p.inner; ++i) {
-    if (p.labels[i] != p.ignore_index) sum += p.weight[p.labels[i]];
+    const std::int64_t label = p.labels[i];
+    if (p.counts(label)) sum += p.weight[label];
   }
   return sum;
 }

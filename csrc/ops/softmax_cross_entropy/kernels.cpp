@@ -29,7 +29,7 @@ inline Focal focal(float cross_entropy, float gamma) {
 void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t position, float* loss,
          float* gradient) {
   const std::int64_t label = p.labels ? p.labels[position] : 0;
-  if (p.labels && label == p.ignore_index) {
+  if (p.labels && !p.counts(label)) {
     *loss = 0.0f;
     for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[c] = 0.0f;
     return;
@@ -101,8 +101,9 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
   std::int32_t labels[W], keeps[W];
   for (std::int64_t lane = 0; lane < W; ++lane) labels[lane] = keeps[lane] = -1;
   for (std::int64_t lane = 0; lane < n && p.labels; ++lane) {
-    labels[lane] = static_cast<std::int32_t>(p.labels[position + lane]);
-    keeps[lane] = p.labels[position + lane] == p.ignore_index ? 0 : -1;
+    const std::int64_t label = p.labels[position + lane];
+    labels[lane] = static_cast<std::int32_t>(label);
+    keeps[lane] = p.counts(label) ? -1 : 0;
   }
   I label, kept;
   __builtin_memcpy(&label, labels, sizeof label);
@@ -170,7 +171,7 @@ void of_logarithms(const SoftmaxCrossEntropy& p, float scale, const float* x, st
   const std::int64_t label = p.labels[position];
   for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[c * p.inner] = 0.0f;
   *loss = 0.0f;
-  if (label == p.ignore_index) return;
+  if (!p.counts(label)) return;
   const float weight = p.weight ? p.weight[label] : 1.0f;
   *loss = -weight * x[label * p.inner];
   if (gradient) gradient[label * p.inner] = -weight * scale;

@@ -21,6 +21,10 @@ struct SoftmaxCrossEntropy {
   bool takes_logarithms = false;  // −Σ w·t·x of x that are logarithms of probabilities: nothing is normalised
   float gamma = 0.0f;
   Reduction reduction = Reduction::mean;
+
+  // Labels were checked, but the caller's other threads may have changed them since: each is read once, and one that is
+  // no class adds nothing.
+  bool counts(std::int64_t label) const { return label != ignore_index && label >= 0 && label < classes; }
 };
 
 }  // namespace dip

@@ -20,13 +20,19 @@ bool all_below(const std::int32_t* indices, int64_t count, int64_t limit) {
   return outside == 0;
 }
 
+// An index was checked, but the caller's other threads may have changed it since: it is read once, and one outside the
+// plane is taken for the first.
+int64_t within(std::int32_t index, int64_t limit) {
+  return static_cast<std::uint32_t>(index) < static_cast<std::uint64_t>(limit) ? index : 0;
+}
+
 // Of so many terms a sum in float32 is as good as any.
 constexpr int64_t most_plain = 64;
 
 bool more_than_plain(int64_t in, int64_t out, const std::int32_t* indices) {
   std::vector<std::uint8_t> hits(out);
   for (int64_t i = 0; i < in; ++i) {
-    std::uint8_t& at = hits[indices[i]];
+    std::uint8_t& at = hits[within(indices[i], out)];
     if (++at > most_plain) return true;
   }
   return false;
@@ -36,14 +42,15 @@ void scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* 
   std::memset(y, 0, out * sizeof(float));
   int64_t rounded = 0;  // additions to what is not zero, and so not exact
   for (int64_t i = 0; i < in; ++i) {
-    const float before = y[indices[i]];
+    const int64_t at = within(indices[i], out);
+    const float before = y[at];
     rounded += before != 0.0f;
-    y[indices[i]] = before + x[i];
+    y[at] = before + x[i];
   }
   // Pooling repeats an index in as many windows as overlap; others may repeat it without end.
   if (rounded <= most_plain || !more_than_plain(in, out, indices)) return;
   std::vector<double> sums(out);
-  for (int64_t i = 0; i < in; ++i) sums[indices[i]] += x[i];
+  for (int64_t i = 0; i < in; ++i) sums[within(indices[i], out)] += x[i];
   for (int64_t e = 0; e < out; ++e) y[e] = static_cast<float>(sums[e]);
 }
 
@@ -63,7 +70,7 @@ bool gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, con
   parallel_planes(planes, out, [&](int64_t plane) {
     if (!all_below(indices + plane * in, in, out)) return inside.store(false);
     const float* from = dy + plane * out;
-    for (int64_t i = plane * in; i < (plane + 1) * in; ++i) dx[i] = from[indices[i]];
+    for (int64_t i = plane * in; i < (plane + 1) * in; ++i) dx[i] = from[within(indices[i], out)];
   });
   return inside;
 }
