@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from cases.case import UNIT
 from device_ops import DEVICE, ops
-from dipkernels import reference
+from dipkernels import _cpu, reference
 
 settings.register_profile("tests", max_examples=150, deadline=None, derandomize=True)
 settings.load_profile("tests")
 
 sizes = st.integers(1, 40)
 seeds = st.integers(0, 2**32 - 1)
+CONV_WAYS = ["auto", "rows", "tiles", "lanes", "images", "dots", "bf16", "winograd"] if DEVICE == "cpu" else ["auto"]
 
 
 def integers(seed: int, *shape: int) -> Any:
@@ -299,3 +300,31 @@ def test_optimizers_equal_oracle(shapes: list[list[int]], seed: int, step: int, 
         for group, other in zip(arrays, exact, strict=True):
             for a, b in zip(group, other, strict=True):
                 np.testing.assert_allclose(a, b, rtol=32 * UNIT, atol=64 * UNIT)  # the bound of cases/optimizers.py
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "stride", "padding"),
+    [
+        (4, 1, 2**20, 0),  # one window
+        (4, 3, 2**31, 1),
+        (603, 3, 600, 0),  # windows far apart
+        (4, 1, 5, 6),  # the second window meets the last position, the others only padding
+        (4, 1, 10, 11),  # windows that meet padding alone
+        (5, 2, 3, 0),  # positions that no window meets
+    ],
+)
+def test_convolution_costs_what_its_windows_meet(size: int, kernel_size: int, stride: int, padding: int) -> None:
+    # And not the square of the stride: the first two would take hours, or more memory than there is.
+    options: Any = {"stride": (stride, 1), "padding": (padding, 0), "rounding": "floor"}
+    x, weight = integers(1, 2, 20, size, 4), integers(2, 18, 20, kernel_size, 2)
+    expected = reference.conv2d(x, weight, **options)
+    dy = integers(3, *expected.shape)
+    expected_dx = reference.conv2d_backward_data(dy, weight, x.shape, **options)
+    for way in CONV_WAYS:
+        _cpu.set_conv_way(way)
+        try:
+            np.testing.assert_array_equal(ops.conv2d(x, weight, **options), expected, err_msg=way)
+            dx = ops.conv2d_backward_data(dy, weight, x.shape, **options)
+        finally:
+            _cpu.set_conv_way("auto")
+        np.testing.assert_array_equal(dx, expected_dx, err_msg=way)

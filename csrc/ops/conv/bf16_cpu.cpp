@@ -210,10 +210,9 @@ std::vector<Part> forward_parts(const Conv2d& p) {
 std::vector<Part> backward_parts(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
   std::vector<Part> parts;
-  for (int64_t a = 0; a < h.stride; ++a) {
-    for (int64_t b = 0; b < w.stride; ++b) {
-      const TapPhase rows = backward_phase(h, a), columns = backward_phase(w, b);
-      if (rows.axis.positions() * columns.axis.positions() == 0) continue;
+  for (int64_t first_h : met_phases(h)) {
+    for (int64_t first_w : met_phases(w)) {
+      const TapPhase rows = backward_phase(h, first_h), columns = backward_phase(w, first_w);
       Part part{rows.axis, columns.axis, {}, rows.first * w.input + columns.first, h.stride * w.input, w.stride};
       for (int64_t r : rows.taps) {
         for (int64_t s : columns.taps) part.taps.push_back(r * w.kernel + s);

@@ -28,6 +28,9 @@ ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weig
   call.p.window = make_window(args.op(), {x[2], x[3]}, {weight[2], weight[3]}, options.stride, options.padding,
                               options.dilation, rounding);
   call.y_shape = {x[0], weight[0], call.p.window.h.output, call.p.window.w.output};
+  for (Axis* axis : {&call.p.window.h, &call.p.window.w}) {
+    if (axis->output == 1) axis->stride = 1;  // which no window makes use of
+  }
   return call;
 }
 

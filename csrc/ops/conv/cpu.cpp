@@ -10,6 +10,7 @@
 #include "ops/conv/conv.h"
 #include "ops/conv/definition.h"
 #include "ops/conv/kernels.h"
+#include "ops/conv/phase.h"
 #include "ops/conv/ways.h"
 
 namespace dip::cpu {
@@ -55,7 +56,8 @@ Choice choose_forward(const Conv2d& p) {
 }
 
 Choice choose_backward_data(const Conv2d& p) {
-  if (few_channels(p)) return {{Way::rows, 0.0}};
+  const bool only_padding = met_phases(p.window.h).empty() || met_phases(p.window.w).empty();
+  if (few_channels(p) || only_padding) return {{Way::rows, 0.0}};
   return cheapest_first({{Way::tiles, backward_data_tiles_cost(p)},
                          {Way::lanes, backward_data_lanes_cost(p)},
                          {Way::images, backward_data_images_cost(p)},
@@ -107,6 +109,11 @@ void run_forward(const Conv2d& p, const float* x, const float* weight, const flo
 }
 
 void run_backward_data(const Conv2d& p, const float* dy, const float* weight, float* dx) {
+  if (!meets_all(p.window.h) || !meets_all(p.window.w)) {
+    const int64_t count = p.x_count();
+    parallel_ranges(count, element_grain(count),
+                    [&](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, 0.0f); });
+  }
   for (const Candidate& candidate : choose_backward_data(p)) {
     switch (candidate.way) {
       case Way::rows: return backward_data_by_rows(p, dy, weight, dx);

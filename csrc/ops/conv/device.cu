@@ -191,9 +191,10 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
   const Widened wide_dy(dy, p.y_count()), wide_weight(weight, p.weight_count());
   in_float32(dx, p.x_count(), [&](float* result) {
     if (use_direct(p)) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
-    for (std::int64_t phase_h = 0; phase_h < p.window.h.stride; ++phase_h) {
-      for (std::int64_t phase_w = 0; phase_w < p.window.w.stride; ++phase_w) {
-        const BackwardData problem(p, make_phase(p.window.h, phase_h), make_phase(p.window.w, phase_w), wide_dy,
+    if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
+    for (std::int64_t first_h : met_phases(p.window.h)) {
+      for (std::int64_t first_w : met_phases(p.window.w)) {
+        const BackwardData problem(p, make_phase(p.window.h, first_h), make_phase(p.window.w, first_w), wide_dy,
                                    wide_weight, result);
         gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
       }

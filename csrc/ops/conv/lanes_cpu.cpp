@@ -94,10 +94,10 @@ double forward_lanes_cost(const Conv2d& p) {
 
 double backward_data_lanes_cost(const Conv2d& p) {
   double sum = 0.0;
-  for (int64_t a = 0; a < p.window.h.stride; ++a) {
-    const TapAxis h = backward_phase(p.window.h, a).axis;
-    for (int64_t b = 0; b < p.window.w.stride; ++b) {
-      sum += cost(p.group_channels(), p.group_filters(), h, backward_phase(p.window.w, b).axis);
+  for (int64_t first_h : met_phases(p.window.h)) {
+    const TapAxis h = backward_phase(p.window.h, first_h).axis;
+    for (int64_t first_w : met_phases(p.window.w)) {
+      sum += cost(p.group_channels(), p.group_filters(), h, backward_phase(p.window.w, first_w).axis);
     }
   }
   return sum;
@@ -146,11 +146,10 @@ void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weigh
   const int64_t rows = p.group_channels(), filters = p.group_filters(), taps = p.taps();
   const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
   static thread_local Scratch packed_scratch;
-  for (int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
-    const TapPhase down = backward_phase(h, phase_h);
-    for (int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
-      const TapPhase across = backward_phase(w, phase_w);
-      if (down.axis.positions() == 0 || across.axis.positions() == 0) continue;
+  for (int64_t first_h : met_phases(h)) {
+    const TapPhase down = backward_phase(h, first_h);
+    for (int64_t first_w : met_phases(w)) {
+      const TapPhase across = backward_phase(w, first_w);
       std::vector<int64_t> columns;
       for (int64_t k = 0; k < filters; ++k) {
         for (int64_t r : down.taps) {
@@ -159,9 +158,9 @@ void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weigh
       }
       const std::vector<int64_t> offsets = offsets_of(filters, out_plane, w.output, down.axis, across.axis);
       const int64_t depth = static_cast<int64_t>(columns.size());
-      float* packed = packed_scratch.floats(std::max<int64_t>(packed_floats(p.groups, rows, depth), 1));
+      float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
       pack_groups(weight, p.groups, filters * rows * taps, rows, taps, columns,
-                  std::max<int64_t>(down.axis.count() * across.axis.count(), 1), packed);
+                  down.axis.count() * across.axis.count(), packed);
       run_products(p.N, p.groups, down.axis.positions(), [&](int64_t image, int64_t g) {
         LaneProduct product{};
         product.packed = packed + g * packed_floats(1, rows, depth);

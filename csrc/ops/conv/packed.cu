@@ -556,9 +556,10 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
   with_number(p, dy.dtype, [&](auto number) {
     using Number = decltype(number);
     const Packed images = pack_dy<Number>(p, dy.data), weights = BackwardData<Number>::pack(p, weight.data);
-    for (std::int64_t phase_h = 0; phase_h < h.stride; ++phase_h) {
-      for (std::int64_t phase_w = 0; phase_w < w.stride; ++phase_w) {
-        const Phase along_h = make_phase(h, phase_h), along_w = make_phase(w, phase_w);
+    if (!meets_all(h) || !meets_all(w)) fill_zero(dx.data, p.x_count() * sizeof(typename Number::Stored));
+    for (std::int64_t first_h : met_phases(h)) {
+      for (std::int64_t first_w : met_phases(w)) {
+        const Phase along_h = make_phase(h, first_h), along_w = make_phase(w, first_w);
         const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
                               backward_axis(w, along_w)};
         BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C,

@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "ops/conv/kernels.h"
 #include "ops/conv/params.h"
+#include "ops/conv/phase.h"
 
 namespace dip::cpu {
 
@@ -86,7 +87,7 @@ struct PaddedInput {
 struct PhaseRange {
   std::int64_t phase, first, last;  // i in [first, last)
 
-  PhaseRange(const Axis& axis, std::int64_t phase) : phase(phase) {
+  PhaseRange(const Axis& axis, std::int64_t position) : phase((position + axis.pad_start) % axis.stride) {
     first = divide_up(std::max<std::int64_t>(0, axis.pad_start - phase), axis.stride);
     const std::int64_t room = axis.input + axis.pad_start - phase;
     last = std::max(first, room > 0 ? divide_up(room, axis.stride) : 0);
@@ -112,26 +113,25 @@ struct PaddedGradient {
       : y1(window.h.output), x1(window.w.output) {
     const Axis &h = window.h, &w = window.w;
     const TapShifts h_taps(h), w_taps(w);
-    for (std::int64_t a = 0; a < h.stride; ++a) {
-      const PhaseRange range(h, a);
+    for (std::int64_t position : met_phases(h)) {
+      const PhaseRange range(h, position);
       y0 = std::min(y0, range.first - h_taps.largest_shift);
       y1 = std::max(y1, range.last);
     }
-    for (std::int64_t b = 0; b < w.stride; ++b) {
-      const PhaseRange range(w, b);
+    for (std::int64_t position : met_phases(w)) {
+      const PhaseRange range(w, position);
       x0 = std::min(x0, range.first - w_taps.largest_shift);
       x1 = std::max(x1, range.last);
     }
     pitch = x1 - x0;
     plane = (y1 - y0) * pitch;
-    for (std::int64_t a = 0; a < h.stride; ++a) {
-      for (std::int64_t b = 0; b < w.stride; ++b) {
-        Phase phase{PhaseRange(h, a), PhaseRange(w, b), {}, {}};
-        if (phase.h.size() == 0 || phase.w.size() == 0) continue;
+    for (std::int64_t position_h : met_phases(h)) {
+      for (std::int64_t position_w : met_phases(w)) {
+        Phase phase{PhaseRange(h, position_h), PhaseRange(w, position_w), {}, {}};
         for (std::int64_t k = 0; k < filters; ++k) {
           for (std::int64_t r = 0; r < h.kernel; ++r) {
             for (std::int64_t s = 0; s < w.kernel; ++s) {
-              if (r * h.dilation % h.stride != a || s * w.dilation % w.stride != b) continue;
+              if (r * h.dilation % h.stride != phase.h.phase || s * w.dilation % w.stride != phase.w.phase) continue;
               phase.offsets.push_back(k * plane + (phase.h.first - h_taps.shift_of[r] - y0) * pitch +
                                       (phase.w.first - w_taps.shift_of[s] - x0));
               phase.columns.push_back((k * channels * h.kernel + r) * w.kernel + s);

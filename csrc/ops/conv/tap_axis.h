@@ -7,6 +7,7 @@
 #include "core/axis.h"
 #include "core/parallel.h"
 #include "ops/conv/kernels.h"
+#include "ops/conv/phase.h"
 
 namespace dip::cpu {
 
@@ -50,10 +51,8 @@ struct TapPhase {
   TapAxis axis;
 };
 
-inline TapPhase backward_phase(const Axis& axis, std::int64_t phase) {
-  // The inputs i with i + pad_start ≡ phase modulo the stride; i = first + n·stride.
-  const std::int64_t first = ((phase - axis.pad_start) % axis.stride + axis.stride) % axis.stride;
-  const std::int64_t positions = first < axis.input ? divide_up(axis.input - first, axis.stride) : 0;
+inline TapPhase backward_phase(const Axis& axis, std::int64_t first) {
+  const std::int64_t positions = divide_up(axis.input - first, axis.stride);
   std::vector<std::int64_t> taps, shift;
   for (std::int64_t t = axis.kernel - 1; t >= 0; --t) {  // so that dy is read forwards
     const std::int64_t from = first + axis.pad_start - t * axis.dilation;

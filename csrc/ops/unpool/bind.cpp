@@ -115,17 +115,18 @@ py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
   const backend::Nearest p{small[0], small[1], large[0], large[1]};
   const backend::Reals x_data = x.reals();
   const backend::RealResults y_data = y.results();
-  if (y.count() == 0) return y.object();
-  const ReleasedLock released;
-  const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
-  if (backward && whole) {  // the sum of every block
-    const auto axis = [&](int a) {
-      const std::int64_t scale = large[a] / small[a];
-      return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
-    };
-    backend::pool2d_forward({{axis(0), axis(1)}, Pooling::sum}, planes, x_data, y_data);
-  } else {
-    (backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d)(p, planes, x_data, y_data);
+  if (y.count() > 0) {
+    const ReleasedLock released;
+    const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
+    if (backward && whole) {  // the sum of every block
+      const auto axis = [&](int a) {
+        const std::int64_t scale = large[a] / small[a];
+        return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
+      };
+      backend::pool2d_forward({{axis(0), axis(1)}, Pooling::sum}, planes, x_data, y_data);
+    } else {
+      (backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d)(p, planes, x_data, y_data);
+    }
   }
   return y.object();
 }
