@@ -4,7 +4,7 @@ The compiled kernels of dipkernels for one backend. Call them through dipkernels
 from __future__ import annotations
 import collections.abc
 import typing
-__all__: list[str] = ['activation', 'activation_backward', 'available_isas', 'bed_of_nails2d', 'build_info', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'dropout', 'elementwise_loss', 'free_memory', 'gather', 'hinge_loss', 'isa', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'num_threads', 'optimizer_step', 'output_size', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_conv_way', 'set_isa', 'set_num_threads', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'upsample_nearest2d']
+__all__: list[str] = ['activation', 'activation_backward', 'available_isas', 'bed_of_nails2d', 'build_info', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'dropout', 'elementwise_loss', 'free_memory', 'gather', 'hinge_loss', 'isa', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'maxout', 'maxout_backward', 'num_threads', 'optimizer_step', 'output_size', 'pool2d', 'pool2d_backward', 'probability_loss', 'scatter', 'set_conv_way', 'set_isa', 'set_num_threads', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'started_threads', 'upsample_nearest2d']
 def activation(x: typing.Any, name: str, alpha: typing.Any, out: typing.Any) -> typing.Any:
     ...
 def activation_backward(dy: typing.Any, y: typing.Any, name: str, alpha: typing.Any, out: typing.Any) -> typing.Any:
@@ -80,6 +80,8 @@ def softmax(x: typing.Any, dim: typing.Any, logarithm: bool, out: typing.Any) ->
 def softmax_backward(dy: typing.Any, y: typing.Any, dim: typing.Any, logarithm: bool, out: typing.Any) -> typing.Any:
     ...
 def softmax_cross_entropy(op: str, logits: typing.Any, target: typing.Any, weight: typing.Any, ignore_index: typing.Any, reduction: typing.Any, label_smoothing: typing.Any, gamma: typing.Any, want_gradient: bool, out: typing.Any) -> tuple[typing.Any, typing.Any]:
+    ...
+def started_threads() -> int:
     ...
 def upsample_nearest2d(backward: bool, x: typing.Any, size: typing.Annotated[collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], "FixedSize(2)"], out: typing.Any) -> typing.Any:
     ...

@@ -40,8 +40,8 @@ def set_isa(name: str) -> None:
 
 
 def free_memory() -> None:
-    """Returns to the system the memory that operators on the CPU keep: of dropped results for the next ones, a sixteenth
-    of the machine's or the container's memory at most, and what threads need while they work.
+    """Returns to the system the memory that operators on the CPU keep: of dropped results for the next ones, at most a
+    sixteenth of the machine's or the container's memory, and what threads need while they work.
     """
     _cpu.free_memory()
 

@@ -159,8 +159,8 @@ void backward_data_by_lanes(const Conv2d& p, const float* dy, const float* weigh
       const std::vector<int64_t> offsets = offsets_of(filters, out_plane, w.output, down.axis, across.axis);
       const int64_t depth = static_cast<int64_t>(columns.size());
       float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-      pack_groups(weight, p.groups, filters * rows * taps, rows, taps, columns,
-                  down.axis.count() * across.axis.count(), packed);
+      pack_groups(weight, p.groups, filters * rows * taps, rows, taps, columns, down.axis.count() * across.axis.count(),
+                  packed);
       run_products(p.N, p.groups, down.axis.positions(), [&](int64_t image, int64_t g) {
         LaneProduct product{};
         product.packed = packed + g * packed_floats(1, rows, depth);
