@@ -81,5 +81,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _say(what: object, code: int) -> int:
+    if isinstance(what, OSError) and what.filename:
+        what = f"{what.filename}: {what.strerror}"
     print(f"dipkernels: {what}", file=sys.stderr)
     return code

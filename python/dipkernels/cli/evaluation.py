@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from pathlib import Path
 
 from dipkernels import nn
@@ -42,7 +44,11 @@ def load_model(weights: Path | None) -> tuple[Graph, Preset, dict[str, str]]:
     if preset is None or preset.size is None or not metadata.get("seed", "").isdecimal() or "data" not in metadata:
         raise ValueError(f"{path} was not written by `dipkernels train`: it does not say which model it is of")
     model = preset.build(0)
-    nn.load_state(model, path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        nn.load_state(model, path)
+    for warning in said:
+        print(f"dipkernels: {warning.message}", file=sys.stderr)
     return model, preset, metadata
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
+
+from dipkernels.files import write_text
+from dipkernels.nn.serialization import CHECKSUM, load_arrays
 
 SETTINGS = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
@@ -46,7 +50,7 @@ def new_folder(out: Path | None, name: str, overwrite: bool) -> Path:
         raise NotADirectoryError(f"--out must be a folder, and {out} is a file")
     out.mkdir(parents=True, exist_ok=True)
     if overwrite:
-        for old in (*RESULTS, SETTINGS):
+        for old in RESULTS:
             (out / old).unlink(missing_ok=True)
     elif is_run(out):
         raise FileExistsError(
@@ -55,21 +59,52 @@ def new_folder(out: Path | None, name: str, overwrite: bool) -> Path:
     return out
 
 
-def save_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Claims the folder: FileExistsError where another run did so in the meantime."""
-    with (folder / SETTINGS).open("x") as file:
-        file.write(json.dumps(settings, indent=2) + "\n")
+def save_settings(folder: Path, settings: dict[str, Any], overwrite: bool = False) -> None:
+    """Claims the folder: FileExistsError where another run did so in the meantime.
+
+    With `overwrite` the checkpoint of the run before stays until the first of this one replaces it; its settings are
+    kept as long, so that an interruption loses neither.
+    """
+    if not overwrite:
+        with (folder / SETTINGS).open("x") as file:
+            file.write(json.dumps(settings, indent=2) + "\n")
+        return
+    before = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):  # then there is nothing that could be gone on with
+        before = {"before": load_settings(folder), "checkpoint_before": _checksum_of(folder / CHECKPOINT)}
+    write_text(folder / SETTINGS, json.dumps({**settings, **before}, indent=2) + "\n")
+
+
+def _checksum_of(checkpoint: Path) -> str:
+    return load_arrays(checkpoint)[1].get(CHECKSUM, "")
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the checkpoint in the folder is of the run that was begun last, not of one before."""
+    settings = _read_settings(folder)
+    checkpoint = folder / CHECKPOINT
+    return checkpoint.is_file() and settings.get("checkpoint_before") != _checksum_of(checkpoint)
 
 
 def load_settings(folder: Path) -> dict[str, Any]:
-    """What `save_settings` wrote. FileNotFoundError where there is no run, ValueError where its file is damaged."""
+    """What `save_settings` wrote of the run whose checkpoint is in the folder.
+
+    FileNotFoundError where there is no run, ValueError where its file is damaged.
+    """
+    settings = _read_settings(folder)
+    if "before" in settings and not has_begun(folder):
+        return dict(settings["before"])
+    return {name: value for name, value in settings.items() if name not in ("before", "checkpoint_before")}
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
     if not (folder / SETTINGS).is_file():
         raise FileNotFoundError(f"there is no run in {folder} to go on with; without --resume one begins")
     try:
         settings = json.loads((folder / SETTINGS).read_text())
     except ValueError as error:
         raise ValueError(f"{folder / SETTINGS} is damaged: {error}") from error
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not isinstance(settings.get("before", {}), dict):
         raise ValueError(f"{folder / SETTINGS} is damaged: it holds no settings")
     return settings
 

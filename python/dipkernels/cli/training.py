@@ -15,6 +15,7 @@ from dipkernels.cli.datasets import HELP, canonical, load, positive_number, shor
 from dipkernels.cli.presets import PRESETS
 from dipkernels.data import AffineAugmentation, Dataset
 from dipkernels.data.pictures import extent_of
+from dipkernels.files import whole_file
 from dipkernels.nn.graph import Graph
 from dipkernels.train import History, evaluate, fit, predict
 
@@ -66,7 +67,7 @@ def _new_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     settings.setdefault("epochs", DEFAULT_EPOCHS.get(settings["data"], OTHER_EPOCHS))
     settings.setdefault("lr", PRESETS[arguments.model].lr)
     folder = runs.new_folder(arguments.out, f"{arguments.model}-{short_name(settings['data'])}", arguments.overwrite)
-    runs.save_settings(folder, settings)
+    runs.save_settings(folder, settings, overwrite=arguments.overwrite)
     return folder, settings
 
 
@@ -107,8 +108,6 @@ def run(arguments: argparse.Namespace) -> None:
     )
     start = time.perf_counter()
     checkpoint = out / runs.CHECKPOINT
-    if not arguments.resume:
-        checkpoint.unlink(missing_ok=True)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -124,6 +123,7 @@ def run(arguments: argparse.Namespace) -> None:
                 schedule=preset.schedule(settings["epochs"], settings["lr"]),
                 patience=settings.get("patience"),
                 checkpoint=checkpoint,
+                resume=arguments.resume,
                 device=arguments.device,
             )
     except KeyboardInterrupt:
@@ -150,6 +150,10 @@ def _how_to_go_on(model: str, out: Path, checkpoint: Path) -> str:
     if not checkpoint.is_file():
         return f"interrupted before the first epoch was finished; there is nothing to go on from in {out}"
     command = shlex.join(["dipkernels", "train", model, "--out", str(out), "--resume"])
+    if not runs.has_begun(out):
+        return (
+            f"interrupted before the first epoch was finished; with the run that was there before goes on:\n  {command}"
+        )
     return f"interrupted; from the last finished epoch goes on:\n  {command}"
 
 
@@ -164,4 +168,5 @@ def _draw(model: Graph, test: Dataset, history: History, out: Path) -> None:
     if first.ndim == 4:
         pictures["filters.png"] = viz.first_layer_filters(first)
     for name, figure in pictures.items():
-        figure.savefig(out / name, dpi=120)
+        with whole_file(out / name) as file:
+            figure.savefig(file, dpi=120, format="png")

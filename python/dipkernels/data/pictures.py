@@ -31,16 +31,20 @@ def read_picture(path: str | Path) -> FloatArray:
         raise ImportError('reading pictures needs Pillow; pip install "dipkernels[train]"') from error
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no picture {path}")
+    picture: Any = None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is refused below
             with Image.open(path) as file:
                 width, height = file.size
-                if width * height > MOST_PIXELS:
-                    raise ValueError(f"{path} has {width} × {height} pixels; at most {MOST_PIXELS:,} are read")
-                picture: Any = ImageOps.exif_transpose(file)
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # what Pillow's readers raise
+                if width * height <= MOST_PIXELS:
+                    picture = ImageOps.exif_transpose(file)
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files, in as many classes as Pillow has readers
         raise ValueError(f"{path} is no picture that Pillow can read: {error}") from error
+    if picture is None:
+        raise ValueError(f"{path} has {width} × {height} pixels; at most {MOST_PIXELS:,} are read")
     if picture.mode.startswith(("I", "F")):  # 16 bits or more: scaled by hand, for Pillow would cut them off
         deep = np.asarray(picture, np.float32)
         top = 65535 if deep.max(initial=0) > 255 else 255

@@ -2,53 +2,55 @@
 
 from __future__ import annotations
 
-import os
+import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dipkernels.files import whole_file
 from dipkernels.ops.backend import FloatArray, assign, to_host
 
 if TYPE_CHECKING:
     from dipkernels.nn.graph import Graph
 
+CHECKSUM = "checksum"
+"""The name of the text that `save_arrays` adds."""
+
 _hint = 'safetensors is not installed; pip install "dipkernels[train]"'
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, FloatArray], metadata: Mapping[str, str]) -> None:
-    """Writes named arrays and texts to `path`, in one step: an interrupted write leaves the old file."""
+    """Writes named arrays and texts, with a checksum, to `path`, whole or not at all. OSError where it cannot."""
     try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
     except ImportError as error:
         raise ImportError(_hint) from error
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
     # The file holds rows one after the other, whatever order an array has them in.
     rows = {name: np.ascontiguousarray(to_host(array)) for name, array in arrays.items()}
-    try:
-        save_file(rows, str(unfinished), dict(metadata))
-    except SafetensorError as error:  # of a full disk, say, which it does not call an OSError
-        unfinished.unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written: {error}") from error
-    unfinished.chmod(0o666 & ~_umask())  # as any file that is written here; safetensors makes it private
-    unfinished.replace(path)
+    content = save(rows, {**metadata, CHECKSUM: checksum(rows, metadata)})
+    with whole_file(path) as file:
+        file.write(content)
 
 
-def _umask() -> int:
-    """The bits that new files lack; it can only be asked for by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def checksum(arrays: Mapping[str, FloatArray], metadata: Mapping[str, str]) -> str:
+    """The CRC-32 of all names, numbers and texts: another one after any single fault of a disk or a transfer."""
+    crc = 0
+    for name, array in sorted(arrays.items()):
+        crc = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), crc)
+        crc = zlib.crc32(np.ascontiguousarray(array).data.cast("B") if array.size else b"", crc)
+    for name, text in sorted(metadata.items()):
+        crc = zlib.crc32(f"{name} {text}".encode(), crc)
+    return f"{crc:08x}"
 
 
 def load_arrays(path: str | Path) -> tuple[dict[str, FloatArray], dict[str, str]]:
     """The arrays, as float32, and the texts of a file. Arrays of float16 and bfloat16 are widened.
 
-    FileNotFoundError where there is none, ValueError where it is damaged or has arrays of another dtype.
+    FileNotFoundError where there is none, ValueError where it is damaged, which a checksum shows where the file has
+    one, or has arrays of another dtype.
     """
     try:
         from safetensors import SafetensorError, safe_open
@@ -66,6 +68,10 @@ def load_arrays(path: str | Path) -> tuple[dict[str, FloatArray], dict[str, str]
             metadata = dict(file.metadata() or {})
         if "BF16" in dtypes.values():
             arrays.update(_bfloat16_arrays(Path(path).read_bytes()))
+        if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(
+            arrays, {name: text for name, text in metadata.items() if name != CHECKSUM}
+        ):
+            raise ValueError(f"{path} is damaged: its numbers are not those that were written; their checksum differs")
         return {name: arrays[name].astype(np.float32, copy=False) for name in dtypes}, metadata
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file, or a damaged one: {error}") from error
@@ -91,19 +97,30 @@ def save_state(model: Graph, path: str | Path, metadata: Mapping[str, str] | Non
 def load_state(model: Graph, path: str | Path) -> dict[str, str]:
     """Reads weights into `model` and returns the file's metadata.
 
-    Raises ValueError, and changes nothing, where names or shapes are not those of the model.
+    Raises ValueError, and changes nothing, where names or shapes are not those of the model; warns where weights are
+    no finite numbers.
     """
     arrays, metadata = load_arrays(path)
     set_parameters(model, arrays, str(path))
+    for name, array in arrays.items():
+        if wrong := array.size - np.count_nonzero(np.isfinite(array)):
+            warnings.warn(f"{path}: {wrong:,} of {array.size:,} numbers of {name} are NaN or infinite", stacklevel=2)
+    metadata.pop(CHECKSUM, None)
     return metadata
 
 
 def set_parameters(model: Graph, arrays: Mapping[str, FloatArray], source: str) -> None:
     """Copies `arrays` into the parameters of the same names; ValueError, naming `source`, where they do not fit."""
-    parameters = model.parameters
+    check_fit(arrays, model.parameters, source, "weights are of another model")
+    for name, value in model.parameters.items():
+        assign(value, arrays[name])
+
+
+def check_fit(arrays: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray], source: str, other: str) -> None:
+    """ValueError, naming `source`, where `arrays` have other names, dtypes or shapes than the parameters."""
     if arrays.keys() != parameters.keys():
         raise ValueError(
-            f"{source}: the weights are of another model: "
+            f"{source}: the {other}: "
             f"missing {sorted(parameters.keys() - arrays.keys())}, unknown {sorted(arrays.keys() - parameters.keys())}"
         )
     for name, value in parameters.items():
@@ -111,10 +128,8 @@ def set_parameters(model: Graph, arrays: Mapping[str, FloatArray], source: str) 
             raise ValueError(
                 f"{source}: {name} must be {value.dtype} {value.shape}, got {arrays[name].dtype} {arrays[name].shape}"
             )
-    for name, value in parameters.items():
-        assign(value, arrays[name])
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata that `save_state` wrote."""
-    return load_arrays(path)[1]
+    return {name: text for name, text in load_arrays(path)[1].items() if name != CHECKSUM}

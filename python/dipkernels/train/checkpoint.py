@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from dipkernels.arguments import flag, integer, number
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
-from dipkernels.nn.serialization import load_arrays, save_arrays, set_parameters
+from dipkernels.nn.serialization import CHECKSUM, check_fit, load_arrays, save_arrays, set_parameters
 from dipkernels.ops.backend import FloatArray
 from dipkernels.train.history import History, to_json
 
@@ -46,7 +47,7 @@ def check_writable(path: Path) -> None:
 
 
 def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Progress) -> None:
-    """Writes everything; an interrupted write leaves the old file."""
+    """Writes everything, whole or not at all."""
     arrays = {**_prefixed("parameters", model.parameters), **_prefixed("best", progress.best)}
     for name, states in optimizer.state.items():
         arrays.update(_prefixed(f"optimizer/{name}", states))
@@ -62,25 +63,67 @@ def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Pr
     save_arrays(path, arrays, {"checkpoint": to_json(state)})
 
 
-def load_checkpoint(path: Path, model: Graph, optimizer: Optimizer) -> Progress:
-    """Puts model and optimizer back into the state of the file, and returns the rest.
+@dataclass
+class Checkpoint:
+    """A file's content, checked for a model and an optimizer that it has not changed yet."""
 
-    Raises ValueError where the file is of another model or optimizer, or no checkpoint.
+    progress: Progress
+    parameters: dict[str, FloatArray]
+    states: dict[str, dict[str, FloatArray]]
+    steps: int
+    counters: dict[str, dict[str, int]]
+
+    def restore(self, model: Graph, optimizer: Optimizer) -> Progress:
+        """Puts model and optimizer back into the state of the file, and returns the rest."""
+        set_parameters(model, self.parameters, "the checkpoint")
+        optimizer.steps, optimizer.state = self.steps, self.states
+        for name, counters in self.counters.items():
+            model.layers[name].set_counters(counters)
+        return self.progress
+
+
+def load_checkpoint(path: Path, model: Graph, optimizer: Optimizer) -> Checkpoint:
+    """Reads the file and checks all of it.
+
+    ValueError, with the path, where it is damaged, of another model or optimizer, or no checkpoint.
     """
     arrays, metadata = load_arrays(path)
     if "checkpoint" not in metadata:
         raise ValueError(f"{path} holds weights, but is no checkpoint to resume from")
-    state = json.loads(metadata["checkpoint"])
+    if CHECKSUM not in metadata:
+        raise ValueError(f"{path} is a damaged checkpoint: it has lost its checksum")
+    try:
+        return _checked(json.loads(metadata["checkpoint"]), arrays, model, optimizer, str(path))
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"{path} is a damaged checkpoint: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path} is a damaged checkpoint: {error}") from error
+
+
+def _checked(
+    state: dict[str, Any], arrays: dict[str, FloatArray], model: Graph, optimizer: Optimizer, source: str
+) -> Checkpoint:
     if state["optimizer"] != type(optimizer).__name__:
-        raise ValueError(f"{path}: training used {state['optimizer']}, not {type(optimizer).__name__}")
-    set_parameters(model, _without_prefix("parameters", arrays), str(path))
-    optimizer.steps = state["steps"]
-    for name in optimizer.state:
-        optimizer.state[name] = _without_prefix(f"optimizer/{name}", arrays)
-    for name, counters in state["counters"].items():
-        model.layers[name].set_counters(counters)
+        raise ValueError(f"{source}: training used {state['optimizer']}, not {type(optimizer).__name__}")
+    parameters, best = _without_prefix("parameters", arrays), _without_prefix("best", arrays)
+    check_fit(parameters, model.parameters, source, "weights are of another model")
+    if best:
+        check_fit(best, model.parameters, source, "best weights are of another model")
+    steps = integer("checkpoint", "steps", state["steps"], 0)
+    states = {name: _without_prefix(f"optimizer/{name}", arrays) for name in optimizer.state}
+    for name, values in states.items():
+        if steps or values:
+            check_fit(values, model.parameters, source, f"{name} of the optimizer are of another model")
+    counters = {name: layer.counters() for name, layer in model.layers.items()}
+    for name, expected in counters.items():
+        found = state["counters"].get(name, {})
+        if found.keys() != expected.keys():
+            raise ValueError(f"layer {name} counts {sorted(expected)}, and the file has {sorted(found)}")
+        counters[name] = {key: integer("checkpoint", f"{name}.{key}", value, 0) for key, value in found.items()}
     rng = np.random.default_rng()
     rng.bit_generator.state = state["rng"]
-    best_loss = float("inf") if state["best_loss"] is None else state["best_loss"]
-    best = _without_prefix("best", arrays)
-    return Progress(rng, History.from_dict(state["history"]), best_loss, best, state["stopped"])
+    best_loss = float("inf") if state["best_loss"] is None else number("checkpoint", "best_loss", state["best_loss"])
+    progress = Progress(
+        rng, History.from_dict(state["history"]), best_loss, best, flag("checkpoint", "stopped", state["stopped"])
+    )
+    return Checkpoint(progress, parameters, states, steps, counters)

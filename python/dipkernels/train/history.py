@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dipkernels.files import write_text
+
 
 def to_json(values: Any) -> str:
     """JSON, in which NumPy's numbers are plain ones."""
@@ -42,8 +44,8 @@ class History:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: str | Path) -> None:
-        """Writes JSON."""
-        Path(path).write_text(to_json(self.to_dict()) + "\n")
+        """Writes JSON, whole or not at all. OSError where it cannot."""
+        write_text(path, to_json(self.to_dict()) + "\n")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values."""
@@ -51,10 +53,27 @@ class History:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> History:
-        """What `to_dict` gave."""
-        return cls([Epoch(**e) for e in values["epochs"]], values["best_epoch"], values["settings"])
+        """What `to_dict` gave; ValueError where it is something else."""
+        try:
+            epochs = [Epoch(**epoch) for epoch in values["epochs"]]
+            best, settings = values["best_epoch"], dict(values["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"no history of a training: {type(error).__name__}: {error}") from error
+        for number, epoch in enumerate(epochs, 1):
+            for name, value in asdict(epoch).items():
+                may_lack = name in ("train_accuracy", "validation_loss", "validation_accuracy")
+                if type(value) not in (int, float) and not (value is None and may_lack):
+                    raise ValueError(f"no history of a training: {name} of epoch {number} is {value!r}")
+            if epoch.number != number:
+                raise ValueError(f"no history of a training: its epoch {number} has number {epoch.number!r}")
+        if best is not None and not (type(best) is int and 1 <= best <= len(epochs)):
+            raise ValueError(f"no history of a training: its best epoch is {best!r}, of {len(epochs)}")
+        return cls(epochs, best, settings)
 
     @classmethod
     def load(cls, path: str | Path) -> History:
-        """Reads what `save` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text()))
+        """Reads what `save` wrote. FileNotFoundError, and ValueError with the path where it is damaged."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text()))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}") from error

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.arguments import choice, described, function, integer, limited
+from dipkernels.arguments import choice, described, flag, function, integer, limited
 from dipkernels.data.dataset import Dataset, Splits, as_dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, Optimizer
@@ -43,6 +43,7 @@ def fit(
     patience: int | None = None,
     sample_weight: FloatArray | None = None,
     checkpoint: str | Path | None = None,
+    resume: bool = True,
     progress: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> History:
@@ -78,6 +79,8 @@ def fit(
     checkpoint
         A file written after every epoch. Where it exists, training goes on from it, and ends with the same bits as if
         it had never stopped. It must be of the same seed, batch size, loss and optimizer.
+    resume
+        False begins anew where the checkpoint exists; that stays until the first epoch's replaces it.
     progress
         A progress bar: True, False, or None for one where rich is installed.
     device
@@ -126,9 +129,10 @@ def fit(
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None:
         check_writable(path)
-    if path is not None and path.exists():
-        run = load_checkpoint(path, model, optimizer)
-        _check_settings(path, run, settings)
+    if path is not None and path.exists() and flag("fit", "resume", resume):
+        saved = load_checkpoint(path, model, optimizer)
+        _check_settings(path, saved.progress, settings)
+        run = saved.restore(model, optimizer)
         _go_on(path, run, epochs, patience)
     else:
         run = Progress(np.random.default_rng(seed))
