@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/device_error.h"
 #include "core/faults.h"
+#include "core/interruption.h"
 
 namespace dip::cuda {
 
@@ -99,6 +100,13 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
+// Asks again and again, as cudaStreamSynchronize() does too, which would not let Ctrl-C through.
+void wait_for_kernels() {
+  cudaError_t state = cudaStreamQuery(stream_of_thread);
+  for (; state == cudaErrorNotReady; state = cudaStreamQuery(stream_of_thread)) check_interruption();
+  check_cuda(state, "waiting for the GPU");
+}
+
 }  // namespace
 
 int device_count() {
@@ -179,7 +187,7 @@ void wait_for(Stream waiting, Stream awaited) {
 
 void synchronize() {
   refuse_in_capture("synchronize");
-  check_cuda(cudaStreamSynchronize(current_stream()), "waiting for the GPU");
+  wait_for_kernels();
   raise_faults();
 }
 
@@ -220,6 +228,7 @@ void copy_to_device(void* to, const void* from, std::size_t bytes) {
 
 void copy_to_host(void* to, const void* from, std::size_t bytes) {
   refuse_in_capture("copy to the host");
+  wait_for_kernels();  // which the copy would do too, but not to be interrupted
   check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, current_stream()), "copy to the host");
   synchronize();
 }

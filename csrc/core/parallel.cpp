@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/interruption.h"
 #include "core/isa.h"
 
 namespace dip::cpu {
@@ -58,7 +59,7 @@ class Pool {
 
   int threads() const { return threads_; }
 
-  // count <= most_indices. Throws what a task threw, the first of them, when all have ended.
+  // count <= most_indices. Throws what a task threw, the first of them, or an interruption, when all have ended.
   void run(std::int64_t count, Task task, const void* context) {
     task_ = task;
     context_ = context;
@@ -81,6 +82,7 @@ class Pool {
         relax();
       } else {
         std::this_thread::yield();
+        look_for_interruption();
       }
     }
     if (failed_.load(std::memory_order_acquire)) {
@@ -114,14 +116,26 @@ class Pool {
         // from taking an index of a later job by mistake.
         if (!place.compare_exchange_weak(open, open - 1, std::memory_order_acq_rel, std::memory_order_acquire))
           continue;
+        if (self == 0) look_for_interruption();
         try {
-          task_(context_, begin_of(share + 1) - static_cast<std::int64_t>(left(open)));
+          // Nothing is begun any more once something has failed.
+          if (!failed_.load(std::memory_order_relaxed)) {
+            task_(context_, begin_of(share + 1) - static_cast<std::int64_t>(left(open)));
+          }
         } catch (...) {
           keep_error();
         }
         done_.fetch_add(1, std::memory_order_release);
         open = place.load(std::memory_order_acquire);
       }
+    }
+  }
+
+  void look_for_interruption() {
+    try {
+      check_interruption();
+    } catch (...) {
+      keep_error();
     }
   }
 
@@ -253,7 +267,10 @@ void run_parallel(std::int64_t count, Task task, const void* context) {
       return s.pool->run(count, task, context);
     }
   }
-  for (std::int64_t i = 0; i < count; ++i) task(context, i);
+  for (std::int64_t i = 0; i < count; ++i) {
+    check_interruption();
+    task(context, i);
+  }
 }
 
 }  // namespace dip::cpu

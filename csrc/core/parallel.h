@@ -1,6 +1,7 @@
 // The only file that touches threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace dip::cpu {
@@ -21,7 +22,8 @@ inline std::int64_t divide_up(std::int64_t a, std::int64_t b) {
 // left open, so bodies must write disjoint memory, and must not depend on the number of threads: that is what makes
 // results the same bits for any number of threads. Nested calls and calls from a second Python thread while the pool
 // is busy run on the calling thread alone. What a body throws, an allocation that fails, is thrown here when all
-// indices have been dealt with; of several exceptions the first.
+// bodies have ended, and no more begin; of several exceptions the first. Ctrl-C is looked for between bodies, so none
+// should take longer than some hundredths of a second.
 template <class Body>
 void parallel_for(std::int64_t count, const Body& body) {
   run_parallel(
@@ -46,10 +48,11 @@ void parallel_planes(std::int64_t planes, std::int64_t elements, const Body& bod
 }
 
 // How many elements of a long array a task should take: about a sixteenth, so that threads share evenly and the
-// hardware's prefetchers see long runs, but at least some microseconds' worth. A multiple of 4096.
+// hardware's prefetchers see long runs, but at least some microseconds' worth and at most some milliseconds'. A
+// multiple of 4096.
 inline std::int64_t element_grain(std::int64_t count) {
   const std::int64_t sixteenth = (count / 16 + 4095) / 4096 * 4096;
-  return sixteenth > 1 << 14 ? sixteenth : 1 << 14;
+  return std::clamp<std::int64_t>(sixteenth, 1 << 14, 1 << 22);
 }
 
 }  // namespace dip::cpu

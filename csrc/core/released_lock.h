@@ -3,19 +3,31 @@
 
 #include <pybind11/pybind11.h>
 
+#include <chrono>
+
 namespace dip {
+
+enum class Interruption {
+  allowed,
+  never,  // for what changes arrays in place and must not stop half-way
+};
 
 // Where the interpreter ends meanwhile, it ends a thread that asks for the lock again, a daemon thread say, by
 // unwinding its stack; py::gil_scoped_release would not let that pass and abort the process.
 class ReleasedLock {
  public:
-  ReleasedLock() : state_(PyEval_SaveThread()) {}
-  ~ReleasedLock() noexcept(false) { PyEval_RestoreThread(state_); }
+  // RuntimeError in a signal's handler that interrupts another operator: they would share their scratch memory.
+  explicit ReleasedLock(Interruption interruption = Interruption::allowed);
+  ~ReleasedLock() noexcept(false);
   ReleasedLock(const ReleasedLock&) = delete;
   ReleasedLock& operator=(const ReleasedLock&) = delete;
 
  private:
+  friend void check_interruption();
+  void look_for_signals();
+
   PyThreadState* state_;
+  std::chrono::steady_clock::time_point looked_;
 };
 
 }  // namespace dip

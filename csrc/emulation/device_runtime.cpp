@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/faults.h"
+#include "core/interruption.h"
 #include "emulation/device.h"
 
 namespace dip::cuda {
@@ -219,6 +220,7 @@ void submit(std::function<void()> work) {
   if (cuda::recording) {
     cuda::recording->push_back(std::move(work));
   } else {
+    check_interruption();
     work();
   }
 }

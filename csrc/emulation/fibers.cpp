@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "core/interruption.h"
 #include "emulation/device.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -518,6 +519,7 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {
+        check_interruption();
         block_index = {x, y, z};
         current.shared.clear();
         current.phases.clear();

@@ -156,7 +156,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.device_step = device_step.tensor().i64();
   update.exact_decay1 = decay1;
   update.exact_decay2 = decay2;
-  const ReleasedLock released;
+  const ReleasedLock released(Interruption::never);
   backend::optimizer_step(update, tensors.data(), static_cast<std::int64_t>(tensors.size()));
 }
 
