@@ -13,45 +13,56 @@ using std::int64_t;
 
 namespace {
 
-// Without a branch, so that it vectorises; what it reads is in the cache for whoever follows the indices.
-bool all_below(const std::int32_t* indices, int64_t count, int64_t limit) {
-  std::uint32_t outside = 0;
-  for (int64_t i = 0; i < count; ++i) outside |= static_cast<std::uint32_t>(indices[i]) >= limit;
-  return outside == 0;
-}
+// Indices of a plane, each read once: the caller's other threads may change one between its check and its use. One
+// outside the plane is taken for the first, and remembered.
+class Indices {
+ public:
+  Indices(const std::int32_t* indices, int64_t limit) : indices_(indices), limit_(static_cast<std::uint32_t>(limit)) {}
 
-// An index was checked, but the caller's other threads may have changed it since: it is read once, and one outside the
-// plane is taken for the first.
-int64_t within(std::int32_t index, int64_t limit) {
-  return static_cast<std::uint32_t>(index) < static_cast<std::uint64_t>(limit) ? index : 0;
-}
+  std::uint32_t operator[](int64_t i) {
+    const std::uint32_t index = static_cast<std::uint32_t>(indices_[i]);
+    const bool inside = index < limit_;
+    outside_ |= !inside;
+    return inside ? index : 0;
+  }
+  bool all_inside() const { return !outside_; }
+
+ private:
+  const std::int32_t* indices_;
+  std::uint32_t limit_;
+  bool outside_ = false;
+};
 
 // Of so many terms a sum in float32 is as good as any.
 constexpr int64_t most_plain = 64;
 
-bool more_than_plain(int64_t in, int64_t out, const std::int32_t* indices) {
+bool more_than_plain(int64_t in, int64_t out, Indices indices) {
   std::vector<std::uint8_t> hits(out);
   for (int64_t i = 0; i < in; ++i) {
-    std::uint8_t& at = hits[within(indices[i], out)];
+    std::uint8_t& at = hits[indices[i]];
     if (++at > most_plain) return true;
   }
   return false;
 }
 
-void scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
+bool scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* given, float* y) {
+  Indices indices(given, out);
   std::memset(y, 0, out * sizeof(float));
   int64_t rounded = 0;  // additions to what is not zero, and so not exact
   for (int64_t i = 0; i < in; ++i) {
-    const int64_t at = within(indices[i], out);
-    const float before = y[at];
-    rounded += before != 0.0f;
-    y[at] = before + x[i];
+    const std::uint32_t at = indices[i];
+    std::uint32_t bits;
+    std::memcpy(&bits, y + at, sizeof bits);  // faster to compare than the number
+    rounded += bits != 0;
+    y[at] += x[i];
   }
   // Pooling repeats an index in as many windows as overlap; others may repeat it without end.
-  if (rounded <= most_plain || !more_than_plain(in, out, indices)) return;
-  std::vector<double> sums(out);
-  for (int64_t i = 0; i < in; ++i) sums[within(indices[i], out)] += x[i];
-  for (int64_t e = 0; e < out; ++e) y[e] = static_cast<float>(sums[e]);
+  if (rounded > most_plain && more_than_plain(in, out, indices)) {
+    std::vector<double> sums(out);
+    for (int64_t i = 0; i < in; ++i) sums[indices[i]] += x[i];
+    for (int64_t e = 0; e < out; ++e) y[e] = static_cast<float>(sums[e]);
+  }
+  return indices.all_inside();
 }
 
 }  // namespace
@@ -59,8 +70,7 @@ void scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* 
 bool scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
-    if (!all_below(indices + plane * in, in, out)) return inside.store(false);
-    scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out);
+    if (!scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out)) inside.store(false);
   });
   return inside;
 }
@@ -68,9 +78,9 @@ bool scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, con
 bool gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, const std::int32_t* indices, float* dx) {
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
-    if (!all_below(indices + plane * in, in, out)) return inside.store(false);
-    const float* from = dy + plane * out;
-    for (int64_t i = plane * in; i < (plane + 1) * in; ++i) dx[i] = from[within(indices[i], out)];
+    Indices of_plane(indices + plane * in, out);
+    for (int64_t i = 0; i < in; ++i) dx[plane * in + i] = dy[plane * out + of_plane[i]];
+    if (!of_plane.all_inside()) inside.store(false);
   });
   return inside;
 }
