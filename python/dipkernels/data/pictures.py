@@ -38,35 +38,34 @@ def read_picture(path: str | Path) -> FloatArray:
             with Image.open(path) as file:
                 width, height = file.size
                 if width * height <= MOST_PIXELS:
-                    picture = ImageOps.exif_transpose(file)
+                    picture = file
+                    picture.load()
+                    ImageOps.exif_transpose(picture, in_place=True)
     except MemoryError:
         raise
     except Exception as error:  # of damaged files, in as many classes as Pillow has readers
         raise ValueError(f"{path} is no picture that Pillow can read: {error}") from error
     if picture is None:
         raise ValueError(f"{path} has {width} × {height} pixels; at most {MOST_PIXELS:,} are read")
-    if picture.mode.startswith(("I", "F")):  # 16 bits or more: scaled by hand, for Pillow would cut them off
-        deep = np.asarray(picture, np.float32)
-        top = 65535 if deep.max(initial=0) > 255 else 255
-        picture = Image.fromarray(np.clip(deep / np.float32(top), 0, 1))
-        scale = 1.0
-    else:
-        picture, scale = _on_paper(picture), 255.0
+    if picture.mode.startswith(("I", "F")):  # 16 bits or more, which Pillow would cut off on the way to 8
+        picture = picture if picture.mode in ("I", "F") else picture.convert("I")
+        top = 65535 if picture.getextrema()[1] > 255 else 255
+        picture.thumbnail((_SIDE, _SIDE))
+        return np.clip(np.asarray(picture, np.float32) / np.float32(top), 0, 1)
+    transparent = "A" in picture.getbands() or "transparency" in picture.info
+    picture = picture.convert("LA" if transparent else "L")
     picture.thumbnail((_SIDE, _SIDE))
-    return np.asarray(picture, np.float32) / np.float32(scale)
+    return np.asarray(_on_paper(picture) if transparent else picture, np.float32) / np.float32(255)
 
 
 def _on_paper(picture: Any) -> Any:
     from PIL import Image
 
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture.convert("L")
-    colours = picture.convert("LA")
-    grey, opaque = (np.asarray(band, np.float32) for band in colours.split())
+    grey, opaque = (np.asarray(band, np.float32) for band in picture.split())
     shown = opaque.sum()
     paper = 0 if shown and (grey * opaque).sum() / shown > 127 else 255
-    background = Image.new("LA", colours.size, (paper, 255))
-    return Image.alpha_composite(background.convert("RGBA"), colours.convert("RGBA")).convert("L")
+    background = Image.new("LA", picture.size, (paper, 255))
+    return Image.alpha_composite(background.convert("RGBA"), picture.convert("RGBA")).convert("L")
 
 
 def digit_of(picture: FloatArray, size: tuple[int, int], extent: float) -> FloatArray:
