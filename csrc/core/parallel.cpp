@@ -195,7 +195,7 @@ int default_threads() {
 
 struct State {
   std::mutex busy;
-  int threads = default_threads();
+  std::atomic<int> threads{default_threads()};  // may be set while operators run
   Pool* pool = nullptr;
 };
 
@@ -205,7 +205,7 @@ std::mutex* creation = new std::mutex;
 // The threads of the parent do not exist in a forked child, and its locks may be held for ever: the child leaves
 // them behind and builds a pool of its own when it first needs one.
 void abandon_in_child() {
-  const int threads = state ? state->threads : 0;
+  const int threads = state ? state->threads.load() : 0;
   creation = new std::mutex;
   state = nullptr;
   if (threads) {
@@ -253,7 +253,7 @@ void set_num_threads(std::int64_t count) {
 int started_threads() {
   State& s = get_state();
   const std::lock_guard<std::mutex> lock(s.busy);
-  return s.pool ? s.pool->threads() : s.threads;
+  return s.pool ? s.pool->threads() : s.threads.load();
 }
 
 void run_parallel(std::int64_t count, Task task, const void* context) {
