@@ -55,8 +55,9 @@ void run_products(int64_t images, int64_t groups, int64_t grid_h, const Product&
   const ConvKernels& kernels = conv_kernels();
   const LaneProduct any = product(0, 0);
   const int64_t two_panels = 2 * kernels.lanes, pairs = divide_up(any.rows, two_panels);
-  const int64_t panel_floats = two_panels * any.channels * any.tap_rows * any.tap_columns;
-  const int64_t wanted = divide_up(pieces_wanted, groups * pairs);
+  const int64_t depth = any.channels * any.tap_rows * any.tap_columns, panel_floats = two_panels * depth;
+  const int64_t results = images * groups * any.rows * grid_h * any.grid_w;
+  const int64_t wanted = divide_up(pieces_of(results, depth), groups * pairs);
   const int64_t amortized = divide_up(std::max<int64_t>(panel_floats, 1 << 17), any.source_image);
   const int64_t image_step = std::min(divide_up(images, std::min(images, wanted)), amortized);
   const int64_t image_pieces = divide_up(images, image_step);

@@ -68,7 +68,8 @@ void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t 
   const int64_t outer = together ? groups : images * groups;
   const int64_t all_columns = together ? images * first.grid_h * first.grid_w : flat;
   const int64_t panels = divide_up(rows, kernels.row_block), spans = divide_up(all_columns, kernels.column_block);
-  const int64_t wanted = divide_up(pieces_wanted, outer);
+  const int64_t results = images * groups * rows * first.grid_h * first.grid_w;
+  const int64_t wanted = divide_up(pieces_of(results, first.depth), outer);
   // Packed columns serve all rows, so they are cut first.
   const int64_t row_pieces = std::min(panels, together ? divide_up(wanted, spans) : wanted);
   const int64_t column_pieces = std::min(spans, together ? wanted : divide_up(wanted, row_pieces));

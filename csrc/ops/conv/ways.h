@@ -1,6 +1,7 @@
 // The ways in which the CPU computes a convolution and its gradients; cpu.cpp chooses one by what it costs.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -9,6 +10,13 @@
 namespace dip::cpu {
 
 constexpr std::int64_t pieces_wanted = 16;  // of the work: enough for the threads to share evenly
+
+// And of large work more, so that none takes longer than some hundredths of a second: between them Ctrl-C is looked
+// for.
+inline std::int64_t pieces_of(std::int64_t results, std::int64_t depth) {
+  return std::max(pieces_wanted,
+                  static_cast<std::int64_t>(static_cast<double>(results) * static_cast<double>(depth) / (1 << 28)));
+}
 
 // One plane of results after the other: for groups of few channels.
 void forward_by_rows(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
