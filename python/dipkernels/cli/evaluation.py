@@ -29,8 +29,8 @@ def find_weights(weights: Path | None) -> Path:
     if weights is None:
         found = [folder for folder in runs.runs_of("lenet5-digits") if (folder / runs.WEIGHTS).is_file()]
         weights = found[-1] if found else Path("runs/lenet5-digits")
-    if weights.is_dir() or not weights.suffix:
-        weights = weights / runs.WEIGHTS if weights.is_dir() or not weights.is_file() else weights
+    if weights.is_dir() or not (weights.suffix or weights.is_file()):  # the folder of a run, be it there or not
+        weights = weights / runs.WEIGHTS
     if not weights.is_file():
         raise FileNotFoundError(f"there are no weights {weights}; `dipkernels train lenet5` makes some")
     return weights
