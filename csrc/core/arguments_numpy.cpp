@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 
 #include "core/arguments.h"
+#include "core/contiguous.h"
 #include "core/memory.h"
 
 namespace dip {
@@ -53,16 +54,6 @@ py::array make_result(DType dtype, const Shape& shape) {
   if (bytes < least_kept_result) return py::array(numpy_dtype(dtype), shape);
   const py::capsule owner(cpu::take_result_memory(static_cast<std::size_t>(bytes)), cpu::give_result_memory_back);
   return py::array(numpy_dtype(dtype), shape, owner.get_pointer(), owner);
-}
-
-// The array itself, or a copy where its strides are not those of a contiguous array, or its address is not aligned.
-// (py::array::ensure would forget what NumPy says of a copy that fails.)
-py::array contiguous(const py::object& array) {
-  constexpr int flags =
-      py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_ | py::detail::npy_api::NPY_ARRAY_ENSUREARRAY_;
-  PyObject* found = py::detail::npy_api::get().PyArray_FromAny_(array.ptr(), nullptr, 0, 0, flags, nullptr);
-  if (!found) throw py::error_already_set();
-  return py::reinterpret_steal<py::array>(found);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/contiguous.h"
 #include "core/copy_kernels.h"
 #include "core/dlpack.h"
 #include "core/released_lock.h"
@@ -63,8 +64,7 @@ py::array as_array(const char* op, py::handle object) {
 }
 
 void upload(const DeviceArray& to, py::array from) {
-  from = py::array::ensure(from, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_);
-  if (!from) throw py::error_already_set();
+  from = contiguous(from);
   const void* data = from.data();
   const ReleasedLock released;
   copy_to_device(to.data, data, static_cast<std::size_t>(to.bytes()));
