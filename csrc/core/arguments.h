@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "core/activation_kind.h"
+#include "core/call_state.h"
 #include "core/check.h"
 #include "core/precision.h"
 #include "core/reals.h"
@@ -18,6 +19,11 @@
 namespace dip {
 
 namespace py = pybind11;
+
+namespace cuda {
+struct Library;
+struct View;
+}  // namespace cuda
 
 // An array argument: its shape can be checked before its data are needed. A non-contiguous array is copied once, at
 // the first call of tensor(), and never misread.
@@ -48,7 +54,16 @@ class Array {
     stored_dtype_ = dtype;
     is_result_ = is_result;
   }
-  // What the caller gets. Now is when a result of 16 bits that was computed in float32 is rounded.
+  // Of a result: its tensor() is of this dtype, and rounded at last.
+  void compute_in(DType dtype) {
+    tensor_.dtype = dtype;
+    tensor_.data = nullptr;
+    is_result_ = true;
+  }
+  // A DeviceArray that the caller gets as an array of this library.
+  void return_as(const cuda::Library& library) { library_ = &library; }
+  // What the caller gets, of the library that the first argument came from. Now is when a result of 16 bits that was
+  // computed in float32 is rounded.
   py::object object();
 
  private:
@@ -59,19 +74,23 @@ class Array {
   Shape strides_;
   DType stored_dtype_ = DType::float32;
   bool is_result_ = false;  // of 16 bits
-  py::object widened_;      // keeps the memory of a tensor alive that is not `owner_`'s
+  const cuda::Library* library_ = nullptr;
+  py::object widened_;  // keeps the memory of a tensor alive that is not `owner_`'s
 };
+
+class Arguments;
 
 // A number that an operator computes: a Python float on the host, an array of no dimensions on the GPU, where it would
 // have to be waited for.
 class Number {
  public:
-  Number();
+  explicit Number(const Arguments& args);
   double* data() const { return data_; }
-  py::object object() const;
+  py::object object();
 
  private:
-  std::shared_ptr<void> memory_;
+  std::shared_ptr<double> on_host_;
+  Array on_gpu_;
   double* data_;
 };
 
@@ -129,13 +148,15 @@ class Arguments {
   }
 
   // After the inputs: results are made where those live.
-  Number number() const { return Number(); }
+  Number number() const { return Number(*this); }
 
  private:
   // The array as it is, of one of these dtypes; on the GPU 16 bits for float32 where `may_widen`.
   Array take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
              bool may_widen) const;
 
+  Array take_view(cuda::View view, const char* name, const char* layout, std::initializer_list<DType> dtypes,
+                  bool may_widen) const;
   Array as_labels(Array array) const;
   void check_long_indices(Array& array, const char* name, std::int64_t limit) const;
 
@@ -143,8 +164,7 @@ class Arguments {
   void check_layout(const Shape& shape, const char* name, const char* layout) const;
 
   const char* op_;
-  int device_before_ = -1;
-  mutable int device_ = -1;         // the GPU that holds the arguments, once one is known
+  mutable DIP_BACKEND::CallState call_;
   mutable std::string storage_of_;  // the first argument of real numbers, and their dtype
   mutable DType storage_ = DType::float32;
 };

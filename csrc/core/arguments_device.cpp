@@ -1,138 +1,17 @@
 // The GPU backend's arrays: dipkernels' own, and all that speak DLPack or the CUDA array interface, without a copy.
+// Results are arrays of the library that the first argument came from.
+#include <algorithm>
+
 #include "core/arguments.h"
 #include "core/copy_kernels.h"
-#include "core/device_array.h"
-#include "core/dlpack.h"
+#include "core/device_view.h"
 
 namespace dip {
 namespace {
 
 using cuda::DeviceArray;
-
-std::string type_name(py::handle object) {
-  return py::str(py::type::of(object).attr("__name__"));
-}
-
-// An array of another library, as its protocol describes it.
-struct View {
-  py::object owner;  // keeps the memory alive
-  void* data = nullptr;
-  std::string dtype;
-  Shape shape, strides;  // strides in elements; empty where contiguous
-  int device = 0;
-  bool read_only = false;
-};
-
-bool has_dlpack_on_gpu(py::handle object) {
-  if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) return false;
-  const int type = object.attr("__dlpack_device__")().cast<py::tuple>()[0].cast<int>();
-  return type == dlpack::device_cuda || type == dlpack::device_cuda_managed;
-}
-
-std::string dlpack_dtype(const dlpack::DataType& dtype) {
-  const char* kinds[] = {"int", "uint", "float", "opaque", "bfloat", "complex", "bool"};
-  const std::string kind = dtype.code < std::size(kinds) ? kinds[dtype.code] : "unknown";
-  if (dtype.lanes != 1) return kind + " with " + std::to_string(dtype.lanes) + " lanes";
-  return kind == "bool" ? kind : kind + std::to_string(dtype.bits);
-}
-
-template <class Managed>
-View take_capsule(py::object capsule, const char* name, const char* used_name) {
-  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
-  if (!managed) throw py::error_already_set();
-  const dlpack::Tensor& tensor = managed->tensor;
-  View view;
-  view.data = static_cast<char*>(tensor.data) + tensor.byte_offset;
-  view.dtype = dlpack_dtype(tensor.dtype);
-  view.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
-  if (tensor.strides) view.strides.assign(tensor.strides, tensor.strides + tensor.ndim);
-  view.device = tensor.device.id;
-  // The consumer marks the capsule as used and calls the deleter when it is done.
-  PyCapsule_SetName(capsule.ptr(), used_name);
-  view.owner = py::capsule(managed, [](void* pointer) {
-    auto* each = static_cast<Managed*>(pointer);
-    if (each->deleter) each->deleter(each);
-  });
-  return view;
-}
-
-View take_dlpack(py::handle object) {
-  const cuda::Stream stream = cuda::current_stream();
-  const auto handle = stream ? static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(stream)) : 1;
-  py::object capsule;
-  try {
-    capsule = object.attr("__dlpack__")(py::arg("stream") = handle, py::arg("max_version") = py::make_tuple(1, 0));
-  } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_TypeError)) throw;  // a producer from before DLPack 1.0 does not know max_version
-    capsule = object.attr("__dlpack__")(py::arg("stream") = handle);
-  }
-  if (!PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
-    return take_capsule<dlpack::Managed>(capsule, "dltensor", "used_dltensor");
-  }
-  const auto* managed =
-      static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-  const bool read_only = (managed->flags & dlpack::flag_read_only) != 0;
-  View view = take_capsule<dlpack::ManagedVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned");
-  view.read_only = read_only;
-  return view;
-}
-
-View take_cuda_array_interface(py::handle object) {
-  const py::dict interface = object.attr("__cuda_array_interface__");
-  View view;
-  view.owner = py::reinterpret_borrow<py::object>(object);
-  const py::tuple data = interface["data"];
-  view.data = reinterpret_cast<void*>(data[0].cast<std::uintptr_t>());
-  view.read_only = data[1].cast<bool>();
-  const py::object dtype = py::module_::import("numpy").attr("dtype")(interface["typestr"]);
-  view.dtype = static_cast<std::string>(py::str(dtype));
-  view.shape = interface["shape"].cast<Shape>();
-  if (interface.contains("strides") && !interface["strides"].is_none()) {
-    view.strides = interface["strides"].cast<Shape>();
-    const auto bytes = dtype.attr("itemsize").cast<std::int64_t>();
-    for (std::int64_t& stride : view.strides) {
-      check(stride % bytes == 0, "its strides in bytes must be multiples of the element size, ", bytes, ", got ",
-            stride);
-      stride /= bytes;
-    }
-  }
-  const bool empty = element_count(view.shape, "array") == 0;
-  view.device = empty ? cuda::current_device() : cuda::device_of(view.data);
-  if (interface.contains("stream") && !interface["stream"].is_none()) {
-    const auto number = interface["stream"].cast<std::int64_t>();
-    check(number != 0, "its stream must not be 0, which could mean two streams");
-    cuda::wait_for(cuda::current_stream(),
-                   number == 1 ? nullptr : reinterpret_cast<cuda::Stream>(static_cast<std::uintptr_t>(number)));
-  }
-  return view;
-}
-
-View view_of(py::handle object, const char* op, const char* name) {
-  if (py::isinstance<DeviceArray>(object)) {
-    const auto& array = object.cast<const DeviceArray&>();
-    array.memory->use_in_current_stream();
-    return {py::reinterpret_borrow<py::object>(object),
-            array.data,
-            name_of(array.dtype),
-            array.shape,
-            {},
-            array.memory->device(),
-            false};
-  }
-  const bool dlpack = has_dlpack_on_gpu(object);
-  check<TypeError>(dlpack || py::hasattr(object, "__cuda_array_interface__"), op, ": ", name,
-                   " must be an array on the GPU like the others, got ", type_name(object),
-                   "; dipkernels.cuda.to_device copies a NumPy array there");
-  try {
-    return dlpack ? take_dlpack(object) : take_cuda_array_interface(object);
-  } catch (const py::error_already_set& error) {
-    throw TypeError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
-  } catch (const py::cast_error& error) {
-    throw TypeError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
-  } catch (const ValueError& error) {
-    throw ValueError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
-  }
-}
+using cuda::Library;
+using cuda::View;
 
 // One that extents of 1 and empty arrays cannot spoil.
 bool is_contiguous(const Shape& shape, const Shape& strides) {
@@ -145,14 +24,28 @@ bool is_contiguous(const Shape& shape, const Shape& strides) {
   return true;
 }
 
-Array new_array(DType dtype, const Shape& shape) {
+Array own_array(DType dtype, const Shape& shape) {
   DeviceArray array = cuda::make_device_array(dtype, shape);
   void* data = array.data;
   return Array(py::cast(std::move(array)), dtype, shape, data);
 }
 
+// In the library's own memory where it can be: then the array behaves there as any other, in its captures too. Where
+// we capture it must be the graph's.
+Array new_array(const cuda::CallState& call, DType dtype, const Shape& shape) {
+  const Library* library = call.library;
+  if (library && library->exchange && !cuda::is_capturing()) {
+    void* data = nullptr;
+    py::object object = cuda::allocate(*library, dtype, shape, call.device, &data);
+    return Array(std::move(object), dtype, shape, data);
+  }
+  Array array = own_array(dtype, shape);
+  if (library && !library->is_own) array.return_as(*library);
+  return array;
+}
+
 Array converted(Array& array, DType dtype) {
-  Array result = new_array(dtype, array.shape());
+  Array result = own_array(dtype, array.shape());
   cuda::convert(result.tensor().data, dtype, array.tensor().data, array.dtype(), array.count());
   return result;
 }
@@ -191,45 +84,58 @@ const Tensor& Array::tensor() {
 
 py::object Array::object() {
   if (is_result_ && widened_) cuda::convert(data_, stored_dtype_, tensor_.data, tensor_.dtype, tensor_.count);
-  return owner_;
+  return library_ ? cuda::to_library(*library_, owner_.cast<const DeviceArray&>()) : owner_;
 }
 
 Array Arguments::take(py::handle object, const char* name, const char* layout, std::initializer_list<DType> dtypes,
                       bool may_widen) const {
-  View view = view_of(object, op_, name);
-  std::string accepted;
-  const auto accept = [&](DType dtype, bool last) {
-    accepted += (accepted.empty() ? "" : last ? " or " : ", ") + std::string(name_of(dtype));
-    return view.dtype == name_of(dtype);
+  return take_view(cuda::view_of(object, op_, name, false, call_.stream), name, layout, dtypes, may_widen);
+}
+
+Array Arguments::take_view(View view, const char* name, const char* layout, std::initializer_list<DType> dtypes,
+                           bool may_widen) const {
+  const auto is_real = [](DType dtype) {
+    return dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
   };
-  bool found = false;
-  DType dtype{};
-  for (const DType* each = dtypes.begin(); each != dtypes.end() && !found; ++each) {
-    const bool last = each + 1 == dtypes.end(), real = *each == DType::float32 && may_widen;
-    found = accept(dtype = *each, last && !real) ||
-            (real && (accept(dtype = DType::float16, false) || accept(dtype = DType::bfloat16, last)));
+  std::vector<DType> accepted(dtypes);
+  if (may_widen && std::find(accepted.begin(), accepted.end(), DType::float32) != accepted.end()) {
+    accepted.insert(accepted.end(), {DType::float16, DType::bfloat16});
   }
-  check<TypeError>(found, op_, ": ", name, " must be ", accepted, ", got ", view.dtype, "; convert it first");
+  if (!view.dtype || std::find(accepted.begin(), accepted.end(), *view.dtype) == accepted.end()) {
+    std::string names;
+    for (std::size_t i = 0; i < accepted.size(); ++i) {
+      names += (i == 0 ? "" : i + 1 == accepted.size() ? " or " : ", ") + std::string(name_of(accepted[i]));
+    }
+    fail<TypeError>(op_, ": ", name, " must be ", names, ", got ", view.name_of_dtype(), "; convert it first");
+  }
+  const DType dtype = *view.dtype;
   check_layout(view.shape, name, layout);
-  check(device_ < 0 || device_ == view.device, op_, ": ", name, " is on GPU ", view.device,
-        " and another argument is on GPU ", device_, ", but they must be on the same one");
-  if (device_ < 0) {
-    device_ = view.device;
-    cuda::set_device(device_);
+  if (call_.device < 0) {
+    call_.device = view.device;
+    call_.library = view.library;
+    if (call_.device != call_.device_before) cuda::set_device(call_.device);
+  }
+  if (call_.device != view.device) {
+    fail(op_, ": ", name, " is on GPU ", view.device, " and another argument is on GPU ", call_.device,
+         ", but they must be on the same one");
   }
   if (is_contiguous(view.shape, view.strides)) view.strides.clear();
   const auto address = reinterpret_cast<std::uintptr_t>(view.data);
-  check(address % static_cast<std::uintptr_t>(size_of(dtype)) == 0, op_, ": ", name,
-        " must begin at a multiple of its element size, got address ", address);
-  const bool real = dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
-  if (!real || !may_widen) return Array(view.owner, dtype, view.shape, view.data, view.strides);
+  if (address % static_cast<std::uintptr_t>(size_of(dtype)) != 0) {
+    fail(op_, ": ", name, " must begin at a multiple of its element size, got address ", address);
+  }
+  if (!may_widen || !is_real(dtype)) {
+    return Array(std::move(view.owner), dtype, std::move(view.shape), view.data, std::move(view.strides));
+  }
   if (storage_of_.empty()) {
     storage_of_ = name;
     storage_ = dtype;
   }
-  check<TypeError>(dtype == storage_, op_, ": ", name, " must be ", name_of(storage_), " like ", storage_of_, ", got ",
-                   view.dtype, "; convert it first");
-  Array array(view.owner, DType::float32, view.shape, view.data, view.strides);
+  if (dtype != storage_) {
+    fail<TypeError>(op_, ": ", name, " must be ", name_of(storage_), " like ", storage_of_, ", got ",
+                    view.name_of_dtype(), "; convert it first");
+  }
+  Array array(std::move(view.owner), DType::float32, std::move(view.shape), view.data, std::move(view.strides));
   array.store_as(dtype, false);
   return array;
 }
@@ -248,43 +154,39 @@ Array Arguments::indices(py::handle object, const char* name, const char* layout
 Array Arguments::output(py::handle out, const char* name, const Shape& shape, DType dtype) const {
   element_count(shape, name, op_);  // refuses what no memory holds
   const DType stored = dtype == DType::float32 ? storage_ : dtype;
-  Array result = out.is_none() ? new_array(stored, shape) : in_place(out, name, stored);
+  Array result = out.is_none() ? new_array(call_, stored, shape) : in_place(out, name, stored);
   if (!out.is_none()) check_shape(result, name, shape);
-  if (stored == dtype) return result;
-  Array real(result.object(), dtype, shape, result.stored());
-  real.store_as(stored, true);
-  return real;
+  if (stored != dtype) result.compute_in(dtype);
+  return result;
 }
 
 Array Arguments::in_place(py::handle object, const char* name, DType dtype) const {
-  const View view = view_of(object, op_, name);
+  View view = cuda::view_of(object, op_, name, true, call_.stream);
   check(!view.read_only, op_, ": ", name, " is read-only, and it must be writeable; pass a copy");
   check(is_contiguous(view.shape, view.strides), op_, ": ", name,
         " must be C-contiguous, because it is written in place; pass a contiguous copy");
-  Array array = take(object, name, "*", {dtype}, false);
   // The caller gets back the very object that was passed, not what keeps its memory alive.
-  return Array(py::reinterpret_borrow<py::object>(object), dtype, array.shape(), array.tensor().data);
+  view.owner = py::reinterpret_borrow<py::object>(object);
+  return take_view(std::move(view), name, "*", {dtype}, false);
 }
 
-Number::Number() {
-  auto array = std::make_shared<DeviceArray>(cuda::make_device_array(DType::float64, {}));
-  data_ = static_cast<double*>(array->data);
-  memory_ = std::move(array);
-}
+Number::Number(const Arguments& args)
+    : on_gpu_(args.output(py::none(), "the result", {}, DType::float64)),
+      data_(static_cast<double*>(on_gpu_.stored())) {}
 
-py::object Number::object() const {
-  return py::cast(*static_cast<DeviceArray*>(memory_.get()));
+py::object Number::object() {
+  return on_gpu_.object();
 }
 
 // Operators run on the GPU that holds their arguments.
 Arguments::Arguments(const char* op) : op_(op) {
   cuda::check_device(0);
   cuda::raise_faults();
-  device_before_ = cuda::current_device();
+  call_.device_before = cuda::current_device();
 }
 
 Arguments::~Arguments() {
-  if (device_ >= 0 && device_ != device_before_) cuda::set_device(device_before_);
+  if (call_.device >= 0 && call_.device != call_.device_before) cuda::set_device(call_.device_before);
 }
 
 }  // namespace dip

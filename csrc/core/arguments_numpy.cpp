@@ -129,9 +129,9 @@ Array Arguments::in_place(py::handle object, const char* name, DType dtype) cons
   return array;
 }
 
-Number::Number() : memory_(std::make_shared<double>(0.0)), data_(static_cast<double*>(memory_.get())) {}
+Number::Number(const Arguments&) : on_host_(std::make_shared<double>(0.0)), data_(on_host_.get()) {}
 
-py::object Number::object() const {
+py::object Number::object() {
   return py::float_(*data_);
 }
 

@@ -11,35 +11,13 @@
 #include "core/check.h"
 #include "core/contiguous.h"
 #include "core/copy_kernels.h"
-#include "core/dlpack.h"
 #include "core/released_lock.h"
+#include "core/storage.h"
 
 namespace dip::cuda {
 namespace {
 
 namespace py = pybind11;
-
-struct Storage {
-  DType dtype;
-  const char* numpy;  // the typestr of __array_interface__; null where NumPy has no such dtype
-  dlpack::DataType dlpack;
-};
-
-constexpr Storage storages[] = {
-    {DType::float32, "<f4", {dlpack::code_float, 32, 1}}, {DType::float64, "<f8", {dlpack::code_float, 64, 1}},
-    {DType::float16, "<f2", {dlpack::code_float, 16, 1}}, {DType::bfloat16, nullptr, {dlpack::code_bfloat, 16, 1}},
-    {DType::int32, "<i4", {dlpack::code_int, 32, 1}},     {DType::int64, "<i8", {dlpack::code_int, 64, 1}},
-    {DType::int16, "<i2", {dlpack::code_int, 16, 1}},     {DType::int8, "|i1", {dlpack::code_int, 8, 1}},
-    {DType::uint8, "|u1", {dlpack::code_uint, 8, 1}},     {DType::uint16, "<u2", {dlpack::code_uint, 16, 1}},
-    {DType::uint32, "<u4", {dlpack::code_uint, 32, 1}},   {DType::uint64, "<u8", {dlpack::code_uint, 64, 1}},
-};
-
-const Storage& storage_of(DType dtype) {
-  for (const Storage& storage : storages) {
-    if (storage.dtype == dtype) return storage;
-  }
-  throw std::logic_error("an array of a dtype that is in no table");
-}
 
 using ShapeTuple = py::typing::Tuple<py::int_, py::ellipsis>;
 
@@ -50,7 +28,7 @@ ShapeTuple to_tuple(const Shape& shape) {
 }
 
 // Null where NumPy's dtype is none of ours.
-const Storage* storage_of(const py::array& array) {
+const Storage* storage_of_numpy(const py::array& array) {
   for (const Storage& storage : storages) {
     if (storage.numpy && array.dtype().equal(py::dtype(storage.numpy))) return &storage;
   }
@@ -72,7 +50,7 @@ void upload(const DeviceArray& to, py::array from) {
 
 DeviceArray to_device(py::handle object, int device) {
   const py::array array = as_array("to_device", object);
-  const Storage* storage = storage_of(array);
+  const Storage* storage = storage_of_numpy(array);
   check<TypeError>(storage, "to_device: array must be float32, float64, float16 or of integers, got ",
                    static_cast<std::string>(py::str(array.dtype())));
   const int before = current_device();
@@ -85,7 +63,7 @@ DeviceArray to_device(py::handle object, int device) {
 
 void set(const DeviceArray& array, py::handle object) {
   const py::array values = as_array("set", object);
-  const Storage* storage = storage_of(values);
+  const Storage* storage = storage_of_numpy(values);
   check<TypeError>(storage && storage->dtype == array.dtype, "set: array must be ", name_of(array.dtype), ", got ",
                    static_cast<std::string>(py::str(values.dtype())));
   const Shape shape(values.shape(), values.shape() + values.ndim());
@@ -194,7 +172,7 @@ struct Export {
 };
 
 template <class Managed>
-py::capsule export_array(const DeviceArray& array, const char* name) {
+Managed* make_export(const DeviceArray& array) {
   auto* exported = new Export<Managed>{{}, array, {}};
   exported->strides.assign(array.shape.size(), 1);
   for (std::size_t axis = array.shape.size(); axis-- > 1;) {
@@ -209,12 +187,17 @@ py::capsule export_array(const DeviceArray& array, const char* name) {
   tensor.strides = exported->strides.data();
   exported->managed.context = exported;
   exported->managed.deleter = [](Managed* managed) { delete static_cast<Export<Managed>*>(managed->context); };
+  return &exported->managed;
+}
+
+template <class Managed>
+py::capsule in_capsule(Managed* managed, const char* name) {
   // A consumer renames the capsule and calls the deleter itself.
-  PyObject* capsule = PyCapsule_New(&exported->managed, name, [](PyObject* object) {
+  PyObject* capsule = PyCapsule_New(managed, name, [](PyObject* object) {
     const char* still = PyCapsule_GetName(object);
     if (std::string(still).rfind("used_", 0) == 0) return;
-    auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(object, still));
-    managed->deleter(managed);
+    auto* left = static_cast<Managed*>(PyCapsule_GetPointer(object, still));
+    left->deleter(left);
   });
   if (!capsule) throw py::error_already_set();
   return py::reinterpret_steal<py::capsule>(capsule);
@@ -239,12 +222,9 @@ py::capsule to_dlpack(const DeviceArray& array, py::object stream, py::object ma
     wait_for(number == 1 ? nullptr : reinterpret_cast<Stream>(handle), current_stream());
   }
   if (!max_version.is_none() && max_version.cast<py::sequence>()[0].cast<int>() >= 1) {
-    py::capsule capsule = export_array<dlpack::ManagedVersioned>(array, "dltensor_versioned");
-    auto* managed = capsule.get_pointer<dlpack::ManagedVersioned>();
-    managed->major = 1;
-    return capsule;
+    return in_capsule(export_array(array), "dltensor_versioned");
   }
-  return export_array<dlpack::Managed>(array, "dltensor");
+  return in_capsule(make_export<dlpack::Managed>(array), "dltensor");
 }
 
 }  // namespace
@@ -254,6 +234,12 @@ DeviceArray make_device_array(DType dtype, const Shape& shape) {
   array.memory = std::make_shared<DeviceMemory>(static_cast<std::size_t>(array.bytes()));
   array.data = array.memory->data();
   return array;
+}
+
+dlpack::ManagedVersioned* export_array(const DeviceArray& array) {
+  auto* managed = make_export<dlpack::ManagedVersioned>(array);
+  managed->major = 1;
+  return managed;
 }
 
 void bind_device_array(py::module_& m) {

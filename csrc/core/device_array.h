@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/device_runtime.h"
+#include "core/dlpack.h"
 #include "core/tensor.h"
 
 namespace dip::cuda {
@@ -22,6 +23,9 @@ struct DeviceArray {
 
 // A new array in the order of the current stream; its elements are not set.
 DeviceArray make_device_array(DType dtype, const Shape& shape);
+
+// A view for another library, which shares the memory and calls the deleter when it is done.
+dlpack::ManagedVersioned* export_array(const DeviceArray& array);
 
 void bind_device_array(pybind11::module_& m);
 

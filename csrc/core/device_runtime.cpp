@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <vector>
@@ -37,13 +38,13 @@ struct Graph::State {
   cudaStream_t stream = nullptr;
   cudaGraphExec_t executable = nullptr;
   Stream stream_before = nullptr;
+  bool chosen_before = false;
   int device = 0;
   bool capturing = false;
 };
 
 namespace {
 
-thread_local Stream stream_of_thread = nullptr;
 thread_local const Graph* captured_graph = nullptr;
 thread_local std::shared_ptr<GraphMemory> captured_memory;
 
@@ -100,10 +101,61 @@ int attribute(cudaDeviceAttr which) {
   return value;
 }
 
+// Small blocks of memory that serve again without asking CUDA, whose pool takes as long as a launch. Only those of the
+// legacy default stream: it is never destroyed, and all that is done there comes one after the other.
+class SmallBlocks {
+ public:
+  // All memory is taken so large that it could serve here: its stream may become the default one later.
+  static std::size_t rounded(std::size_t bytes) {
+    return bytes > largest ? bytes : (bytes + grain - 1) / grain * grain;
+  }
+  static bool serves(std::size_t bytes, Stream stream) { return bytes <= largest && stream == nullptr; }
+
+  // Null where there is none.
+  void* take(int device, std::size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<void*>& free = blocks(device)[bytes / grain];
+    if (free.empty()) return nullptr;
+    void* data = free.back();
+    free.pop_back();
+    return data;
+  }
+
+  // False where enough are kept.
+  bool keep(int device, std::size_t bytes, void* data) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<void*>& free = blocks(device)[bytes / grain];
+    if (free.size() == free.capacity()) return false;
+    free.push_back(data);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t grain = 512, largest = 64 << 10, most_of_a_size = 64;
+
+  std::vector<std::vector<void*>>& blocks(int device) {
+    if (static_cast<std::size_t>(device) >= devices_.size()) devices_.resize(device + 1);
+    std::vector<std::vector<void*>>& sizes = devices_[device];
+    if (sizes.empty()) {
+      sizes.resize(largest / grain + 1);
+      for (std::vector<void*>& size : sizes) size.reserve(most_of_a_size);
+    }
+    return sizes;
+  }
+
+  std::mutex mutex_;
+  std::vector<std::vector<std::vector<void*>>> devices_;  // [device][size]
+};
+
+SmallBlocks& small_blocks() {
+  static SmallBlocks& blocks = *new SmallBlocks;  // never freed: arrays may go when the interpreter ends
+  return blocks;
+}
+
 // Asks again and again, as cudaStreamSynchronize() does too, which would not let Ctrl-C through.
 void wait_for_kernels() {
-  cudaError_t state = cudaStreamQuery(stream_of_thread);
-  for (; state == cudaErrorNotReady; state = cudaStreamQuery(stream_of_thread)) check_interruption();
+  cudaError_t state = cudaStreamQuery(current_stream());
+  for (; state == cudaErrorNotReady; state = cudaStreamQuery(current_stream())) check_interruption();
   check_cuda(state, "waiting for the GPU");
 }
 
@@ -117,10 +169,13 @@ int device_count() {
 }
 
 void check_device(int device) {
+  static std::atomic<int> found{0};  // asking takes longer than a small operator
+  if (device >= 0 && device < found) return;
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   check_cuda(error == cudaSuccess && count == 0 ? cudaErrorNoDevice : error, "looking for a GPU");
   check(device >= 0 && device < count, "device must be from 0 to ", count - 1, ", got ", device);
+  found = count;
 }
 
 int current_device() {
@@ -149,7 +204,11 @@ std::string device_name(int device) {
 }
 
 int multiprocessors() {
-  return attribute(cudaDevAttrMultiProcessorCount);
+  // Every launch asks; CUDA would take a third of a microsecond for it.
+  static std::array<std::atomic<int>, 64> counts{};
+  std::atomic<int>& count = counts[static_cast<std::size_t>(current_device()) % counts.size()];
+  if (count == 0) count = attribute(cudaDevAttrMultiProcessorCount);
+  return count;
 }
 
 bool has_tf32() {
@@ -167,12 +226,8 @@ int shared_bytes_a_block() {
   return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
 }
 
-Stream current_stream() {
-  return stream_of_thread;
-}
-
-void set_current_stream(Stream stream) {
-  stream_of_thread = stream;
+bool is_capturing() {
+  return captured_graph != nullptr;
 }
 
 void wait_for(Stream waiting, Stream awaited) {
@@ -192,10 +247,17 @@ void synchronize() {
 }
 
 DeviceMemory::DeviceMemory(std::size_t bytes)
-    : bytes_(bytes ? bytes : 1), device_(current_device()), stream_(current_stream()), graph_(captured_memory) {
+    : bytes_(SmallBlocks::rounded(bytes ? bytes : 1)),
+      device_(current_device()),
+      stream_(current_stream()),
+      graph_(captured_memory) {
   if (graph_) {
     data_ = take_from(*graph_, bytes_);
     return;
+  }
+  if (SmallBlocks::serves(bytes_, stream_)) {
+    data_ = small_blocks().take(device_, bytes_);
+    if (data_) return;
   }
   keep_pool(device_);
   check_cuda(cudaMallocAsync(&data_, bytes_, stream_), "memory on the GPU");
@@ -213,6 +275,7 @@ DeviceMemory::~DeviceMemory() {
     for (GraphMemory::Block& block : graph_->blocks) block.used = block.used && block.data != data_;
     return;
   }
+  if (SmallBlocks::serves(bytes_, stream_) && small_blocks().keep(device_, bytes_, data_)) return;
   // A destructor cannot raise; an error here comes back from the next call.
   int before = 0;
   cudaGetDevice(&before);
@@ -261,7 +324,8 @@ void Graph::begin_capture() {
   // Relaxed: memory for the graph is allocated while it is captured.
   check_cuda(cudaStreamBeginCapture(state_->stream, cudaStreamCaptureModeRelaxed), "capturing a graph");
   state_->stream_before = current_stream();
-  set_current_stream(state_->stream);
+  state_->chosen_before = stream_is_chosen();
+  choose_stream(state_->stream, true);
   captured_graph = this;
   captured_memory = state_->memory;
   state_->capturing = true;
@@ -274,7 +338,7 @@ void Graph::end_capture() {
   captured_graph = nullptr;
   captured_memory.reset();
   state_->capturing = false;
-  set_current_stream(state_->stream_before);
+  choose_stream(state_->stream_before, state_->chosen_before);
   check_cuda(error, "capturing a graph");
   const cudaError_t instantiated = cudaGraphInstantiate(&state_->executable, graph, 0);
   cudaGraphDestroy(graph);
@@ -290,7 +354,7 @@ void Graph::cancel_capture() noexcept {
   captured_graph = nullptr;
   captured_memory.reset();
   state_->capturing = false;
-  set_current_stream(state_->stream_before);
+  choose_stream(state_->stream_before, state_->chosen_before);
 }
 
 void Graph::replay() {

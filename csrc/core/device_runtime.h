@@ -34,9 +34,15 @@ bool has_tf32();
 bool has_warpgroup_products();
 int shared_bytes_a_block();
 
-// The stream that the operators of this thread use.
+// The stream that the operators of this thread use. A chosen one stays; otherwise a library whose arrays come makes its
+// own the current one.
 Stream current_stream();
+bool stream_is_chosen();
 void set_current_stream(Stream stream);
+void choose_stream(Stream stream, bool chosen);
+
+// Whether this thread captures a graph.
+bool is_capturing();
 
 // Makes what `waiting` does from now on wait for what `awaited` was given so far. The host does not wait.
 void wait_for(Stream waiting, Stream awaited);

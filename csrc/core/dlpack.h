@@ -46,4 +46,18 @@ struct ManagedVersioned {
   Tensor tensor;
 };
 
+// What a library offers as C functions, in a capsule named "dlpack_exchange_api" that is the attribute
+// __dlpack_c_exchange_api__ of its array's type. They return 0, or −1 with a Python exception set; none of them orders
+// streams.
+struct ExchangeApi {
+  std::uint32_t major, minor;
+  ExchangeApi* previous;  // of an older version, or null
+  int (*allocate)(Tensor* like, ManagedVersioned** out, void* context,
+                  void (*set_error)(void* context, const char* kind, const char* message));
+  int (*managed_from_object)(void* object, ManagedVersioned** out);
+  int (*managed_to_object)(ManagedVersioned* tensor, void** object);  // takes the tensor over
+  int (*tensor_from_object)(void* object, Tensor* out);               // a view, not an owner; null: not offered
+  int (*current_stream)(std::int32_t device_type, std::int32_t device, void** stream);
+};
+
 }  // namespace dip::dlpack

@@ -5,6 +5,7 @@
 
 #include "core/device_array.h"
 #include "core/gemm_plan.h"
+#include "core/library.h"
 #include "core/released_lock.h"
 
 namespace dip::cuda {
@@ -19,9 +20,12 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def("set_device", set_device, py::arg("device"));
   m.def("device_name", device_name, py::arg("device"));
   m.def("current_stream", [] { return reinterpret_cast<std::uintptr_t>(current_stream()); });
+  m.def("stream_is_chosen", stream_is_chosen);
   m.def(
-      "set_current_stream", [](std::uintptr_t stream) { set_current_stream(reinterpret_cast<Stream>(stream)); },
-      py::arg("stream"));
+      "choose_stream",
+      [](std::uintptr_t stream, bool chosen) { choose_stream(reinterpret_cast<Stream>(stream), chosen); },
+      py::arg("stream"), py::arg("chosen"));
+  m.def("is_on_gpu", is_on_gpu, py::arg("array"));
   m.def(
       "plan_gemm",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,

@@ -40,6 +40,9 @@ void run_grid(Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes, const std
 // Does `work` now, or records it where a graph is captured.
 void submit(std::function<void()> work);
 
+// False: work is dropped, to time what a call does besides.
+void set_launches(bool on);
+
 // The order in which the fibers of a block run is drawn anew from `seed` at every barrier.
 void set_seed(std::uint64_t seed);
 

@@ -28,7 +28,6 @@ struct Graph::State {
 
 namespace {
 
-thread_local Stream stream_of_thread = nullptr;
 thread_local const Graph* captured_graph = nullptr;
 thread_local std::vector<std::function<void()>>* recording = nullptr;
 thread_local std::shared_ptr<GraphMemory> captured_memory;
@@ -117,12 +116,8 @@ int shared_bytes_a_block() {
   return 227 << 10;  // as Hopper has
 }
 
-Stream current_stream() {
-  return stream_of_thread;
-}
-
-void set_current_stream(Stream stream) {
-  stream_of_thread = stream;
+bool is_capturing() {
+  return captured_graph != nullptr;
 }
 
 void wait_for(Stream, Stream) {}
@@ -216,7 +211,16 @@ void raise_faults() {
 
 namespace dip::emulation {
 
+namespace {
+bool launches = true;
+}
+
+void set_launches(bool on) {
+  launches = on;
+}
+
 void submit(std::function<void()> work) {
+  if (!launches) return;
   if (cuda::recording) {
     cuda::recording->push_back(std::move(work));
   } else {

@@ -3,12 +3,15 @@
 #include "core/runtime_device.h"
 #include "emulation/device.h"
 #include "emulation/faults.h"
+#include "emulation/foreign_tensor.h"
 
 namespace dip {
 
 void bind_runtime(pybind11::module_& m) {
   namespace py = pybind11;
   cuda::bind_device_runtime(m);
+  emulation::bind_foreign_tensor(m);
+  m.def("set_launches", emulation::set_launches, py::arg("on"));
   m.def("set_seed", emulation::set_seed, py::arg("seed"));
   m.def("run_planted_fault", cuda::run_planted_fault, py::arg("name"));
 }

@@ -1,11 +1,13 @@
 """Arrays, streams and graphs on the GPU.
 
 Every function of `dipkernels.ops` takes arrays on a GPU from PyTorch, CuPy, JAX, Numba or `to_device`, without a copy,
-and returns a `DeviceArray`, which those libraries take without a copy too (`torch.from_dlpack(y)`). Where operators say
-float32, arrays on the GPU may also be float16 or bfloat16, all of a call alike: they are computed with in float32, and
-results are rounded once. Optimizers take such gradients for float32 weights. Operators do not wait for the GPU: what
-they find wrong in the values of an array there, such as a class index out of range, is raised by a later call, at the
-latest by `synchronize` or `DeviceArray.to_host`.
+in the stream in which that library works, and returns arrays of the kind that its first array is of: PyTorch's tensors
+for PyTorch's tensors, a `DeviceArray` for one. A library of another name gets a `DeviceArray`, which speaks DLPack and
+the CUDA array interface. A tensor that requires a gradient is refused, because PyTorch would not know of what is
+computed here: pass `tensor.detach()`. Where operators say float32, arrays on the GPU may also be float16 or bfloat16,
+all of a call alike: they are computed with in float32, and results are rounded once. Optimizers take such gradients for
+float32 weights. Operators do not wait for the GPU: what they find wrong in the values of an array there, such as a
+class index out of range, is raised by a later call, at the latest by `synchronize` or `DeviceArray.to_host`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,6 @@ import ctypes
 import importlib
 import importlib.util
 import os
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -75,15 +75,6 @@ def _load_runtime() -> None:
 _backend, _why_not = _import_backend()
 
 
-class _Chosen(threading.local):
-    """Whether this thread is inside `with stream(...)` or a capture, which decide over the arrays' own streams."""
-
-    stream = False
-
-
-_chosen = _Chosen()
-
-
 def backend(what: str) -> ModuleType:
     """The compiled CUDA backend; RuntimeError in the name of `what` where there is none."""
     if _backend is None:
@@ -123,25 +114,12 @@ def is_available() -> bool:
 
 def is_on_gpu(array: Any) -> bool:
     """Whether an object is an array on a GPU, by the protocols it speaks."""
-    if _backend is not None and type(array) is _backend.DeviceArray:
-        return True
+    if _backend is not None:
+        return bool(_backend.is_on_gpu(array))
     device = getattr(array, "__dlpack_device__", None)
     if device is not None:
         return device()[0] in _DLPACK_CUDA
     return hasattr(array, "__cuda_array_interface__")
-
-
-def backend_for(op: str, array: Any) -> ModuleType:
-    """The compiled module, set to the stream in which the library that made `array` works now."""
-    module = backend(op)
-    if not _chosen.stream:
-        library = type(array).__module__.partition(".")[0]
-        if library == "torch":
-            current = sys.modules["torch"].cuda.current_stream(array.device)
-            module.set_current_stream(current.cuda_stream)
-        elif library == "cupy":
-            module.set_current_stream(sys.modules["cupy"].cuda.get_current_stream().ptr)
-    return module
 
 
 def to_device(array: npt.NDArray[Any], device: int | None = None) -> DeviceArray:
@@ -202,14 +180,12 @@ def stream(stream: Any) -> Iterator[None]:
     Raises TypeError for anything else.
     """
     module = backend("stream")
-    handle, before, chosen = _handle(stream), module.current_stream(), _chosen.stream
-    module.set_current_stream(handle)
-    _chosen.stream = True
+    handle, before, chosen = _handle(stream), module.current_stream(), module.stream_is_chosen()
+    module.choose_stream(handle, True)
     try:
         yield
     finally:
-        module.set_current_stream(before)
-        _chosen.stream = chosen
+        module.choose_stream(before, chosen)
 
 
 class Graph:
@@ -225,17 +201,14 @@ class Graph:
         module = backend("Graph")
         module.check_device(0)
         self._graph = module.Graph()
-        self._chosen = False
 
     def __enter__(self) -> Self:
         self._graph.begin_capture()
-        self._chosen, _chosen.stream = _chosen.stream, True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _chosen.stream = self._chosen
         if kind is None:
             self._graph.end_capture()
         else:

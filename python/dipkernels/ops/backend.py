@@ -25,7 +25,7 @@ def backend_of(op: str, *arrays: Any) -> ModuleType:
     """
     for array in arrays:
         if type(array) is not np.ndarray and array is not None and cuda.is_on_gpu(array):
-            return cuda.backend_for(op, array)
+            return cuda.backend(op)
     return _cpu
 
 

@@ -23,7 +23,10 @@ Rounding: TypeAlias = Literal["exact", "floor", "ceil"]
 
 def _is_sequence(value: Any) -> bool:
     # The usual types first: asking for the abstract one takes longer than a small kernel.
-    return type(value) in (tuple, list) or (isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str))
+    kind = type(value)
+    if kind is int or kind is tuple or kind is list:
+        return kind is not int
+    return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
 
 
 def _integer(op: str, name: str, value: Any) -> int:
@@ -36,6 +39,8 @@ def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     >>> pair("conv2d", "stride", 2)
     (2, 2)
     """
+    if type(value) is int and -(2**62) < value < 2**62:  # most often, and quick
+        return value, value
     if _is_sequence(value):
         if len(value) != 2:
             raise ValueError(f"{op}: {name} must be an int or a pair (height, width), got {described(value)}")
