@@ -300,6 +300,35 @@ def test_products_of_split_numbers_are_as_exact_as_float32(like: Any, tile: str)
     assert errors["tensor"] <= errors["fma"]
 
 
+# Numbers that can be copied four at a time, and others; depths that blocks share, and such of less than a slice.
+@pytest.mark.parametrize(
+    "size", [(64, 400, 120), (64, 84, 10), (1, 2400, 40), (5, 701, 3), (16, 128, 32), (2, 1, 1)], ids=str
+)
+def test_small_products(size: tuple[int, int, int]) -> None:
+    with only("16x32", "fma"):
+        check_linear(*size, "fma")
+        n, i, o = size
+        x, weight, bias = normal(n, i), normal(o, i, seed=1), normal(o, seed=2)
+        exact = np.tanh(reference.linear(*(a.astype(np.float64) for a in (x, weight, bias))))
+        # tanh is nowhere steeper than 1, and computed with an error of four units at most.
+        limit = bound("fma", i + 1, np.abs(x) @ np.abs(weight).T + np.abs(bias)) + 4 * UNIT
+        assert (np.abs(ops.linear(x, weight, bias, activation="tanh") - exact) <= limit).all()
+        np.testing.assert_array_equal(ops.linear(x, weight, bias), ops.linear(x, weight, bias))
+
+
+def test_small_products_are_for_few_results_and_share_long_depths() -> None:
+    plan = backend().plan_small_product
+    assert plan(64, 300, 784, 132) == (1, 896)
+    assert plan(1, 4096, 4096, 132) == (2, 2048)
+    assert plan(64, 120, 4096, 132)[0] >= 8
+    assert plan(4096, 4096, 64, 132) == (0, 0)
+    for tile in TILES:
+        with only(tile):
+            assert plan(64, 300, 784, 132) == (0, 0)
+    with only("16x32"):
+        assert plan(4096, 4096, 64, 132) == (1, 128)
+
+
 def test_infinities_and_the_largest_numbers_survive_the_split(way: str) -> None:
     large, inf, nan = np.float32(3.4e38), np.inf, np.nan
     values = np.float32([large, -large, inf, -inf, nan, 1, -3, 0, 1e-30])
@@ -337,7 +366,9 @@ def test_a_chosen_tile_is_taken_where_there_is_one(kind: str, tiles: tuple[str, 
             for rows, columns, depth in [(5, 7, 9), (512, 50_000, 4608)]:
                 taken = backend().plan_gemm(rows, columns, depth, 1, 132, True, kind)[0]
                 assert taken == name if name in tiles else taken in tiles
-    with pytest.raises(ValueError, match=r'set_gemm_tile: name must be one of "auto", "128x128", .*, got "256x256"'):
+    with pytest.raises(
+        ValueError, match=r'set_gemm_tile: name must be one of "auto", "16x32", "128x128", .*, got "256x256"'
+    ):
         backend().set_gemm_tile("256x256")
     with pytest.raises(ValueError, match=r'kind must be "warps", .*, got "threads"'):
         backend().plan_gemm(1, 1, 1, 1, 1, True, "threads")

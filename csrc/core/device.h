@@ -19,6 +19,11 @@ namespace dip::cuda {
 constexpr int threads_per_block = 256;
 constexpr std::int64_t most_blocks = 1 << 16;
 
+// Whether an address is a multiple of 16 bytes, as it must be where so many are moved at once.
+__host__ __device__ inline bool is_octet_aligned(const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
+}
+
 // The first element of this thread in a loop over all elements, and the distance to its next.
 __device__ inline std::int64_t first_element() {
   return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -66,6 +66,10 @@ __device__ inline void read_four(const float* from, float* to) {
   to[3] = four.w;
 }
 
+__device__ inline void write_four(float* to, const float* from) {
+  *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+}
+
 // Between float32 and the bits of a float16.
 __device__ inline float half_to_float(std::uint16_t bits) {
   float x;
@@ -109,6 +113,10 @@ __device__ inline void copy_octet_async(Shared<std::uint16_t> shared, const std:
   const unsigned to = shared_address(shared);
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(valid ? 16 : 0) : "memory");
 #endif
+}
+
+__device__ inline void copy_four_async(Shared<float> shared, const float* global, bool valid) {
+  copy_octet_async(reinterpret_cast<std::uint16_t*>(shared), reinterpret_cast<const std::uint16_t*>(global), valid);
 }
 
 // Closes this thread's group of started copies.

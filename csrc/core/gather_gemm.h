@@ -78,12 +78,22 @@ struct Float32Product {
     }
   }
 
-  template <class Store>
-  __device__ void store(const Store& store) const {
+  template <class Run>
+  __device__ void for_each(const Run& run) {
 #pragma unroll
     for (int i = 0; i < patch_rows; ++i) {
 #pragma unroll
-      for (int j = 0; j < patch_columns; ++j) store(row(i), column(j), sums[i][j]);
+      for (int j = 0; j < patch_columns; ++j) run(row(i), column(j), sums[i][j]);
+    }
+  }
+
+  // The same for four neighbours of a row at a time.
+  template <class Run>
+  __device__ void for_each_four(const Run& run) const {
+#pragma unroll
+    for (int i = 0; i < patch_rows; ++i) {
+#pragma unroll
+      for (int j = 0; j < patch_columns; j += 4) run(row(i), column(j), sums[i] + j);
     }
   }
 };
@@ -112,9 +122,10 @@ __device__ DIP_RARE float sum_of_what_meets(Problem problem, int row, ColumnAt c
 //   int rows, columns, depth, height, width;  const float *a, *b;  int a_row;
 //   void begin(int batch, int split)      moves the pointers
 //   DepthAt depth_at(int d)  ColumnAt column_at(int j)
-//   void store(int i, int column_out, float sum)
+//   float finish(int i, int column_out, float sum)   what becomes of it
+//   float* place(int i, int column_out)              where
 // and says in which direction its matrices are contiguous: a_along_rows (neighbouring i), b_along_depth (neighbouring
-// d).
+// d); and with has_outside whether elements can lie outside the image.
 template <class Problem, class T>
 __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     gather_gemm_kernel(Problem problem, int batches, int split_depth) {
@@ -145,7 +156,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   static_assert(T::threads % a_inner == 0 && T::threads % b_inner == 0, "a place is a thread's");
   const int a_place = thread % a_inner, a_first = thread / a_inner;
   const int b_place = thread % b_inner, b_first = thread / b_inner;
-  const int a_row = first_row + (Problem::a_along_rows ? a_place : a_first), rows_left = problem.rows - a_row;
+  const int a_row = first_row + (Problem::a_along_rows ? a_place : a_first), a_rows_left = problem.rows - a_row;
   const unsigned a_pitch = problem.a_row, a_from = a_row * a_pitch, a_stride = a_step * a_pitch;
   const ColumnAt own = columns[Problem::b_along_depth ? 0 : b_place];
 
@@ -158,7 +169,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
     for (int step = 0; step < T::rows * T::depth / T::threads; ++step) {
       const int along = a_first + step * a_step;
       const int depth = Problem::a_along_rows ? DepthAt(slice_depths[along]).a : a_depth.a;
-      const bool valid = depth >= 0 && rows_left > (Problem::a_along_rows ? 0 : step * a_step);
+      const bool valid = depth >= 0 && a_rows_left > (Problem::a_along_rows ? 0 : step * a_step);
       const unsigned offset = valid ? a_from + depth + (Problem::a_along_rows ? 0 : step * a_stride) : 0;
       copy_async(a_tile + (Problem::a_along_rows ? a_place * T::a_pitch + along : along * T::a_pitch + a_place),
                  problem.a + offset, valid);
@@ -180,11 +191,22 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_tiles + slice % T::stages * T::a_floats, b_tiles + slice % T::stages * T::b_floats);
   });
-  product.store([&](int i, int j, float sum) {
-    if (first_row + i < problem.rows && first_column + j < problem.columns) {
-      const ColumnAt column = columns[j];
-      if (sum != sum) sum = sum_of_what_meets(problem, first_row + i, column, block.begin, block.end);
-      problem.store(first_row + i, column.out, sum);
+  const int rows_left = problem.rows - first_row, columns_left = problem.columns - first_column;
+  product.for_each([&](int i, int j, float& sum) {
+    if (i >= rows_left || j >= columns_left) return;
+    const ColumnAt column = columns[j];
+    if (Problem::has_outside && sum != sum)
+      sum = sum_of_what_meets(problem, first_row + i, column, block.begin, block.end);
+    sum = problem.finish(first_row + i, column.out, sum);
+  });
+  product.for_each_four([&](int i, int j, const float* sums) {
+    if (i >= rows_left || j >= columns_left) return;
+    const int first = ColumnAt(columns[j]).out, last = ColumnAt(columns[j + 3]).out;
+    float* place = problem.place(first_row + i, first);
+    if (last == first + 3 && is_octet_aligned(place)) return write_four(place, sums);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (j + k < columns_left) *problem.place(first_row + i, ColumnAt(columns[j + k]).out) = sums[k];
     }
   });
 }

@@ -32,6 +32,9 @@ constexpr Candidate candidates[] = {
 // The candidate that set_gemm_tile chose, or null.
 std::atomic<const Candidate*> chosen_tile{nullptr};
 
+constexpr const char* small_product_name = "16x32";
+std::atomic<bool> chose_small_products{false};
+
 constexpr std::int64_t slice = 64, shortest_split = 256, most_splits = 64;
 constexpr std::int64_t longest_split = 1 << 16;  // of what may be split: the error of a sum grows with its length
 
@@ -82,7 +85,8 @@ std::string name_of(GemmTile tile) {
 }
 
 void set_gemm_tile(const std::string& name) {
-  std::string known = "\"auto\"";
+  chose_small_products = name == small_product_name;
+  std::string known = message("\"auto\", \"", small_product_name, "\"");
   for (const Candidate& candidate : candidates) {
     if (name == candidate.name) {
       chosen_tile = &candidate;
@@ -90,7 +94,7 @@ void set_gemm_tile(const std::string& name) {
     }
     known += message(", \"", candidate.name, "\"");
   }
-  check(name == "auto", "set_gemm_tile: name must be one of ", known, ", got \"", name, "\"");
+  check(name == "auto" || chose_small_products, "set_gemm_tile: name must be one of ", known, ", got \"", name, "\"");
   chosen_tile = nullptr;
 }
 
@@ -120,6 +124,21 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
     }
   }
   return best;
+}
+
+GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {
+  constexpr std::int64_t small_rows = 16, small_columns = 32, small_slice = 128;
+  const std::int64_t blocks = divide_up(rows, small_rows) * divide_up(columns, small_columns);
+  // Two blocks fit on a multiprocessor; beyond two rounds of them larger tiles read less.
+  if (!chose_small_products && (chosen_tile || blocks > 4 * multiprocessors)) return {};
+  std::int64_t splits = 1;
+  // Another launch is worth some eight slices.
+  if (depth > 12 * small_slice) {
+    splits = std::clamp<std::int64_t>(2 * multiprocessors / blocks, 1, divide_up(depth, 4 * small_slice));
+  }
+  splits = std::max(std::min(splits, most_splits), divide_up(depth, longest_split));
+  const std::int64_t length = divide_up(divide_up(std::max<std::int64_t>(depth, 1), splits), small_slice) * small_slice;
+  return {{}, static_cast<int>(divide_up(std::max<std::int64_t>(depth, 1), length)), static_cast<int>(length)};
 }
 
 bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors) {

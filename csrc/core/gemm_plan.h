@@ -30,7 +30,11 @@ struct GemmPlan {
 GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
                    int multiprocessors, bool may_split, TileKind kind);
 
-// The name of a tile, or "auto": tests and measurements reach every one by it.
+// Of a product of strided matrices with so few results that blocks of 16 × 32 of them, whose warps share the depth
+// (ops/linear/small_product.h), are faster than tiles; splits is 0 where they are not.
+GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors);
+
+// The name of a tile, "16x32" of small products, or "auto": tests and measurements reach every one by it.
 void set_gemm_tile(const std::string& name);
 
 // Whether so many multiply-adds of float32 are faster as so many products of bfloat16 on tensor cores, whose operands

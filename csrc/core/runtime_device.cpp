@@ -35,6 +35,13 @@ void bind_device_runtime(pybind11::module_& m) {
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
       py::arg("may_split"), py::arg("kind") = "warps");
+  m.def(
+      "plan_small_product",
+      [](std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {
+        const GemmPlan plan = plan_small_product(rows, columns, depth, multiprocessors);
+        return std::make_tuple(plan.splits, plan.split_depth);
+      },
+      py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("multiprocessors"));
   m.def("multiprocessors", multiprocessors);
   m.def("packing_pays", packing_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
         py::arg("multiprocessors"));

@@ -206,6 +206,11 @@ inline void read_four(Shared<float> from, float* to) {
   for (int i = 0; i < 4; ++i) to[i] = from[i];
 }
 
+inline void write_four(float* to, const float* from) {
+  emulation::check_aligned(to, 16);
+  for (int i = 0; i < 4; ++i) to[i] = from[i];
+}
+
 inline int min(int a, int b) {
   return a < b ? a : b;
 }
@@ -261,6 +266,9 @@ inline void copy_async(Shared<float> to, const float* from, bool valid) {
   emulation::copy_async(to.array(), to.address(), from, sizeof(float), valid);
 }
 inline void copy_octet_async(Shared<std::uint16_t> to, const std::uint16_t* from, bool valid) {
+  emulation::copy_async(to.array(), to.address(), from, 16, valid);
+}
+inline void copy_four_async(Shared<float> to, const float* from, bool valid) {
   emulation::copy_async(to.array(), to.address(), from, 16, valid);
 }
 

@@ -34,7 +34,7 @@ struct Geometry {
 
 // y: filters × positions, summed over channels and taps.
 struct Forward : Geometry {
-  static constexpr bool a_along_rows = false, b_along_depth = false;
+  static constexpr bool a_along_rows = false, b_along_depth = false, has_outside = true;
   int rows, columns, depth, height, width;
   const float *a, *b, *bias;
   int a_row;
@@ -69,14 +69,15 @@ struct Forward : Geometry {
     const int h = oh * stride_h - pad_h, w = ow * stride_w - pad_w;
     return {n * image + h * width + w, n * out_image + oh * out_w + ow, h, w};
   }
-  __device__ void store(int i, int column_out, float sum) const {
-    y[i * out_h * out_w + column_out] = activate(bias ? sum + bias[i] : sum, activation.kind, activation.alpha);
+  __device__ float finish(int i, int, float sum) const {
+    return activate(bias ? sum + bias[i] : sum, activation.kind, activation.alpha);
   }
+  __device__ float* place(int i, int column_out) const { return y + i * out_h * out_w + column_out; }
 };
 
 // One phase of dx: channels × positions, summed over filters and the phase's taps.
 struct BackwardData : Geometry {
-  static constexpr bool a_along_rows = false, b_along_depth = false;
+  static constexpr bool a_along_rows = false, b_along_depth = false, has_outside = true;
   int rows, columns, depth, height, width;
   const float *a, *b;
   int a_row;
@@ -113,12 +114,13 @@ struct BackwardData : Geometry {
     const int out = n * in_image + (h.first + qh * stride_h) * in_w + w.first + qw * stride_w;
     return {n * image + qh * width + qw, out, qh, qw};
   }
-  __device__ void store(int i, int column_out, float sum) const { dx[i * in_h * in_w + column_out] = sum; }
+  __device__ float finish(int, int, float sum) const { return sum; }
+  __device__ float* place(int i, int column_out) const { return dx + i * in_h * in_w + column_out; }
 };
 
 // dweight: filters × (channels and taps), summed over images and positions.
 struct BackwardWeight : Geometry {
-  static constexpr bool a_along_rows = false, b_along_depth = true;
+  static constexpr bool a_along_rows = false, b_along_depth = true, has_outside = true;
   int rows, columns, depth, height, width;
   const float *a, *b;
   int a_row;
@@ -153,7 +155,8 @@ struct BackwardWeight : Geometry {
     const int h = r * dilation_h, w = s * dilation_w;
     return {(c * height + h) * width + w, j, h, w};
   }
-  __device__ void store(int i, int column_out, float sum) const { dweight[i * columns + column_out] = sum; }
+  __device__ float finish(int, int, float sum) const { return sum; }
+  __device__ float* place(int i, int column_out) const { return dweight + i * columns + column_out; }
 };
 
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {

@@ -6,6 +6,7 @@
 #include "core/scalar_math.h"
 #include "ops/conv/packed.h"
 #include "ops/linear/linear.h"
+#include "ops/linear/small_product.h"
 
 namespace dip::cuda {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 // result (rows, columns) = A·B + bias, where A[i, d] = a[i·a_row + d·a_depth] and B[d, j] = b[j·b_column + d·b_depth].
 template <bool along_rows, bool along_depth>
 struct Product {
-  static constexpr bool a_along_rows = along_rows, b_along_depth = along_depth;
+  static constexpr bool a_along_rows = along_rows, b_along_depth = along_depth, has_outside = false;
   int rows, columns, depth;
   const float* a;
   int a_row, a_depth;
@@ -27,13 +28,16 @@ struct Product {
   __device__ void begin(int, int split) { result += split * rows * columns; }
   __device__ DepthAt depth_at(int d) const { return {d * a_depth, d * b_depth, 0, 0}; }
   __device__ ColumnAt column_at(int j) const { return {j * b_column, j, 0, 0}; }
-  __device__ void store(int i, int j, float sum) const {
-    result[i * columns + j] = activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
+  __device__ float finish(int, int j, float sum) const {
+    return activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
   }
+  __device__ float* place(int i, int j) const { return result + i * columns + j; }
 };
 
 template <class P>
 void multiply(P problem, bool may_split) {
+  const GemmPlan small = plan_small_product(problem.rows, problem.columns, problem.depth, multiprocessors());
+  if (small.splits > 0) return multiply_small(problem, small);
   const GemmPlan plan =
       plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, TileKind::warps);
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
