@@ -151,6 +151,10 @@ bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products
   return share * products / bf16_rate + packing < share / fma_rate;
 }
 
+bool may_avoid_tiles() {
+  return !chosen_tile && float32_products() != Float32Products::tensor;
+}
+
 void set_float32_products(const std::string& name) {
   float32_products() = parse(name, "set_float32_products: name");
 }

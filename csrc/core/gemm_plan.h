@@ -41,6 +41,9 @@ void set_gemm_tile(const std::string& name);
 // have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
 bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors);
 
+// Whether a product may go without tiles: unless a tile, or tensor cores, were asked for.
+bool may_avoid_tiles();
+
 // "auto", "fma" or "tensor".
 void set_float32_products(const std::string& name);
 

@@ -1,36 +1,19 @@
 // Convolution on the GPU as implicit matrix products (core/gather_gemm.h): nothing is unfolded, the three products read
-// x, dy and weight where they lie. What those do not take, arrays beyond 2^31 elements and groups of few filters, goes
-// through the direct kernels (direct.cu).
+// x, dy and weight where they lie. Few channels have kernels of their own (few_channels.cu), and so have arrays that
+// 32-bit offsets do not reach (direct.cu).
 #include "core/copy_kernels.h"
 #include "core/device_sum.h"
 #include "core/gather_gemm.h"
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
+#include "ops/conv/few_channels.h"
+#include "ops/conv/geometry_device.h"
 #include "ops/conv/packed.h"
 #include "ops/conv/phase.h"
 
 namespace dip::cuda {
 namespace {
-
-// The numbers of a window in the 32 bits that offsets have.
-struct Geometry {
-  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, in_h, in_w, out_h, out_w;
-
-  explicit Geometry(const Window2d& window)
-      : kernel_h(int(window.h.kernel)),
-        kernel_w(int(window.w.kernel)),
-        stride_h(int(window.h.stride)),
-        stride_w(int(window.w.stride)),
-        pad_h(int(window.h.pad_start)),
-        pad_w(int(window.w.pad_start)),
-        dilation_h(int(window.h.dilation)),
-        dilation_w(int(window.w.dilation)),
-        in_h(int(window.h.input)),
-        in_w(int(window.w.input)),
-        out_h(int(window.h.output)),
-        out_w(int(window.w.output)) {}
-};
 
 // y: filters × positions, summed over channels and taps.
 struct Forward : Geometry {
@@ -172,28 +155,28 @@ std::string conv2d_choice(const std::string& op, const Conv2d& p) {
     if (p.precision == Precision::medium && !transposes) return message("packed: products of TF32", than_float32);
     return message("packed: ", p.precision == Precision::highest ? 6 : 3, " products of split numbers", than_float32);
   }
-  if (!use_direct(p)) {
-    return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
-  }
-  return has_few_channels(p) ? "direct: groups of few channels would leave tiles empty"
-                             : "direct: 32-bit offsets do not reach all elements";
+  if (has_few_channels(p)) return "few channels: they would leave tiles of a matrix product empty";
+  if (!fits_32_bits(p)) return "direct: 32-bit offsets do not reach all elements";
+  return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
 }
 
 void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y) {
+  if (has_few_channels(p)) return conv2d_forward_few(p, x, weight, bias, y);
   if (uses_packed(p, x.dtype)) return conv2d_forward_packed(p, x, weight, bias, y);
   const Widened wide_x(x, p.x_count()), wide_weight(weight, p.weight_count()), wide_bias(bias, p.K);
   in_float32(y, p.y_count(), [&](float* result) {
-    if (use_direct(p)) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
+    if (!fits_32_bits(p)) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
     gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
   });
 }
 
 void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
+  if (has_few_channels(p)) return conv2d_backward_data_few(p, dy, weight, dx);
   if (uses_packed(p, dy.dtype)) return conv2d_backward_data_packed(p, dy, weight, dx);
   const Widened wide_dy(dy, p.y_count()), wide_weight(weight, p.weight_count());
   in_float32(dx, p.x_count(), [&](float* result) {
-    if (use_direct(p)) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
+    if (!fits_32_bits(p)) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
     if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
     for (std::int64_t first_h : met_phases(p.window.h)) {
       for (std::int64_t first_w : met_phases(p.window.w)) {
@@ -206,10 +189,11 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
 }
 
 void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
+  if (has_few_channels(p)) return conv2d_backward_weight_few(p, dy, x, dweight);
   if (uses_packed(p, x.dtype)) return conv2d_backward_weight_packed(p, dy, x, dweight);
   const Widened wide_dy(dy, p.y_count()), wide_x(x, p.x_count());
   in_float32(dweight, p.weight_count(), [&](float* result) {
-    if (use_direct(p)) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
+    if (!fits_32_bits(p)) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
     BackwardWeight problem(p, wide_dy, wide_x, result);
     const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
     sum_splits(cut, problem.elements, result, [&](float* to) {

@@ -78,7 +78,8 @@ __global__ void backward_weight_kernel(Conv2d p, std::int64_t count, const float
   }
 }
 
-// 32-bit offsets reach every element, and every position outside the image.
+}  // namespace
+
 bool fits_32_bits(const Conv2d& p) {
   const Axis &h = p.window.h, &w = p.window.w;
   const auto small = [](std::int64_t a) { return a < std::int64_t{1} << 14; };
@@ -93,16 +94,6 @@ bool fits_32_bits(const Conv2d& p) {
   }
   return product_fits(p.N, p.C, h.input + h.pad_start + h.pad_end, w.input + w.pad_start + w.pad_end) &&
          product_fits(p.N, p.K, h.output, w.output) && product_fits(p.K, p.group_channels(), h.kernel, w.kernel);
-}
-
-}  // namespace
-
-bool has_few_channels(const Conv2d& p) {
-  return p.groups > 1 && (p.group_filters() < 8 || p.group_channels() < 8);
-}
-
-bool use_direct(const Conv2d& p) {
-  return has_few_channels(p) || !fits_32_bits(p);
 }
 
 void conv2d_forward_direct(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {

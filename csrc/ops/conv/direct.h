@@ -5,11 +5,9 @@
 
 namespace dip::cuda {
 
-// Groups of so few channels that a tile of the matrix product would stay nearly empty.
-bool has_few_channels(const Conv2d& p);
-
-// Those, and arrays of which 32-bit offsets do not reach every element.
-bool use_direct(const Conv2d& p);
+// Whether 32-bit offsets reach every element, and every position outside the image. What they do not reach is computed
+// here.
+bool fits_32_bits(const Conv2d& p);
 
 void conv2d_forward_direct(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y);
 void conv2d_backward_data_direct(const Conv2d& p, const float* dy, const float* weight, float* dx);

@@ -9,6 +9,7 @@
 #include "core/scalar_math.h"
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
+#include "ops/conv/few_channels.h"
 #include "ops/conv/packed.h"
 #include "ops/conv/phase.h"
 
@@ -525,9 +526,9 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
 }  // namespace
 
 bool uses_packed(const Conv2d& p, DType dtype) {
-  if (!has_tf32() || use_direct(p)) return false;
+  if (!has_tf32() || has_few_channels(p)) return false;
   const Conv2d whole = with_whole_octets(with_rows_unfolded(p));
-  if (use_direct(with_whole_octets(p)) || use_direct(whole)) return false;
+  if (!fits_32_bits(p) || !fits_32_bits(with_whole_octets(p)) || !fits_32_bits(whole)) return false;
   if (dtype != DType::float32) return true;
   // One of TF32 takes as long as two of bfloat16.
   const int products = p.precision == Precision::medium ? 2 : p.precision == Precision::high ? 3 : 6;
