@@ -308,6 +308,40 @@ def test_earlier_checks_leave_room_for_those_of_a_graph() -> None:
         del graph  # and with it the places of its checks
 
 
+@on_gpu
+@pytest.mark.parametrize(
+    ("inputs", "size"),
+    [((9, 7), (16, 15)), ((50, 60), (200, 100)), ((100, 100), (150, 130))],
+    ids=["a block a plane", "several blocks", "lists in memory"],
+)
+def test_unpooling_adds_in_the_order_of_the_inputs(inputs: tuple[int, int], size: tuple[int, int]) -> None:
+    """Elements that one input names, a few, or so many that they are added in float64."""
+    rng, (height, width) = np.random.default_rng(0), size
+    x = normal(2, 3, *inputs)
+    few = height * width // 40
+    indices = np.where(
+        rng.random(x.shape) < 0.5, rng.integers(0, height * width, x.shape), rng.integers(0, few, x.shape)
+    )
+    indices[rng.random(x.shape) < 0.3] = height * width - 2
+    indices = indices.astype(np.int32)
+    y = ops.max_unpool2d(cuda.to_device(x), cuda.to_device(indices), output_size=size)
+    got = y.to_host().reshape(6, -1)
+    for plane, (values, places) in enumerate(zip(x.reshape(6, -1), indices.reshape(6, -1), strict=True)):
+        in_order, exact = np.zeros(height * width, np.float32), np.zeros(height * width)
+        np.add.at(in_order, places, values)
+        np.add.at(exact, places, values)
+        long = np.bincount(places, minlength=height * width) > 64
+        assert long.any() or x[0, 0].size < 100
+        np.testing.assert_array_equal(got[plane][~long], in_order[~long])
+        np.testing.assert_allclose(got[plane][long], exact[long], rtol=UNIT, atol=1e-12 * np.abs(values).sum())
+    cuda.synchronize()
+    for wrong in (-1, height * width):
+        indices[1, 2, 3, 4] = wrong
+        ops.max_unpool2d(cuda.to_device(x), cuda.to_device(indices), output_size=size)
+        with pytest.raises(IndexError, match=rf"indices\(1, 2, 3, 4\) is {wrong}, outside the plane"):
+            cuda.synchronize()
+
+
 def images(count: int) -> data.Dataset:
     """Bright bars, in rows or in columns: two classes that a small network tells apart."""
     rng = np.random.default_rng(0)

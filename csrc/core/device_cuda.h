@@ -53,8 +53,9 @@ __device__ Shared<T> dynamic_shared() {
   return reinterpret_cast<T*>(dip_dynamic_shared);
 }
 
-__device__ inline void atomic_min(Shared<int> to, int value) {
-  atomicMin(to, value);
+// Puts a value in the place of another, which it returns.
+__device__ inline int atomic_exchange(int* place, int value) {
+  return atomicExch(place, value);
 }
 
 // Reads 16 bytes at once.

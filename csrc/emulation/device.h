@@ -196,9 +196,16 @@ Shared<T> dynamic_shared() {
   return {array, reinterpret_cast<T*>(array->bytes.data())};
 }
 
-inline void atomic_min(Shared<int> to, int value) {
-  emulation::check_access(to.array(), to.address(), sizeof(int), emulation::Access::atomic);
-  if (value < *to.address()) *to.address() = value;
+inline int atomic_exchange(Shared<int> place, int value) {
+  emulation::check_access(place.array(), place.address(), sizeof(int), emulation::Access::atomic);
+  const int old = *place.address();
+  *place.address() = value;
+  return old;
+}
+inline int atomic_exchange(int* place, int value) {
+  const int old = *place;
+  *place = value;
+  return old;
 }
 
 inline void read_four(Shared<float> from, float* to) {

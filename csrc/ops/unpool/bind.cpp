@@ -18,18 +18,17 @@ void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t w
 
 namespace {
 
-void check_plane_indices(const Arguments& args, const Shape& shape, const std::int32_t* indices, Pair size) {
-  backend::check_indices(indices, element_count(shape, "indices"), size[0] * size[1],
-                         [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
-                           Shape position(4);
-                           for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
-                             position[axis] = rest % shape[axis];
-                             rest /= shape[axis];
-                           }
-                           return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value),
-                                          ", outside the plane of ", size[0], " x ", size[1], ": it must be from 0 to ",
-                                          size[0] * size[1] - 1);
-                         });
+// What to say of an index outside its plane of `size`, in an array of this shape.
+backend::Describe description(const Arguments& args, const Shape& shape, Pair size) {
+  return [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
+    Shape position(4);
+    for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
+      position[axis] = rest % shape[axis];
+      rest /= shape[axis];
+    }
+    return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value), ", outside the plane of ",
+                   size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
+  };
 }
 
 }  // namespace
@@ -38,9 +37,8 @@ void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x
                      Pair size, backend::RealResults y) {
   const std::int64_t planes = shape[0] * shape[1];
   if (planes == 0) return;
-  if (!backend::scatter_planes(planes, shape[2] * shape[3], size[0] * size[1], x, indices, y)) {
-    check_plane_indices(args, shape, indices, size);
-  }
+  backend::scatter_planes(planes, shape[2] * shape[3], size[0] * size[1], x, indices, y,
+                          description(args, shape, size));
 }
 
 namespace {
@@ -88,9 +86,8 @@ py::object gather(py::object dy_, py::object indices_, py::object out) {
   const backend::RealResults dx_data = dx.results();
   if (planes > 0) {
     const ReleasedLock released;
-    if (!backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data)) {
-      check_plane_indices(args, indices.shape(), index_data, size);
-    }
+    backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data,
+                           description(args, indices.shape(), size));
   }
   return dx.object();
 }

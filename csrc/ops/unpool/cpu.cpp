@@ -67,22 +67,24 @@ bool scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* 
 
 }  // namespace
 
-bool scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y) {
+void scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y,
+                    const Describe& describe) {
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
     if (!scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out)) inside.store(false);
   });
-  return inside;
+  if (!inside) check_indices(indices, planes * in, out, describe);
 }
 
-bool gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, const std::int32_t* indices, float* dx) {
+void gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, const std::int32_t* indices, float* dx,
+                   const Describe& describe) {
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
     Indices of_plane(indices + plane * in, out);
     for (int64_t i = 0; i < in; ++i) dx[plane * in + i] = dy[plane * out + of_plane[i]];
     if (!of_plane.all_inside()) inside.store(false);
   });
-  return inside;
+  if (!inside) check_indices(indices, planes * in, out, describe);
 }
 
 namespace {

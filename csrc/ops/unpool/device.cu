@@ -1,6 +1,7 @@
 // Unpooling and upsampling on the GPU: one result a thread, but for the scattering, where a block fills part of a
 // plane.
 #include "core/check.h"
+#include "core/device_check.h"
 #include "core/device_long_sum.h"
 #include "core/device_window.h"
 #include "core/half.h"
@@ -9,76 +10,131 @@
 namespace dip::cuda {
 namespace {
 
-constexpr int scatter_chunk = 4096;  // elements of a plane that one block collects in shared memory
+// y[indices[i]] += x[i] in the order of i, although threads come in none. First each input is linked into the list of
+// its element: heads[e] is 1 + the last that came, next[i] 1 + the one before it, 0 the end. Then each element adds the
+// inputs of its list, always the first of those that are left: the lists of pooling are as short as windows overlap.
+template <class Heads, class Next>
+struct Lists {
+  Heads heads;
+  Next next;
 
-// y[indices[i]] += x[i] in the order of i, for a chunk of one plane. Indices may repeat, and sums must not depend on
-// the order of the threads: in each round the first of the inputs that are left adds to its element. Where nothing
-// repeats, as in pooling without overlap, one round is all. What is left after `most_rounds` of them is a long sum,
-// which the whole block takes in float64, an element after the other.
-constexpr int most_rounds = 64;
+  // Beyond so many inputs the whole block adds them, in float64.
+  static constexpr int longest = 64;
 
-__global__ void scatter_kernel(std::int64_t chunks, int in, std::int64_t out, Reals x, const std::int32_t* indices,
-                               RealResults y) {
-  const Shared<float> sums = dynamic_shared<float>();
-  const Shared<int> done = shared_cast<int>(sums + scatter_chunk);  // the last input added to each element
-  const Shared<int> next = done + scatter_chunk;                    // the first of those that are left
-  DIP_SHARED_ARRAY(double, partial, threads_per_block);
-  const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * scatter_chunk;
-  const int size = static_cast<int>(out - begin < scatter_chunk ? out - begin : scatter_chunk);
-  const int first = static_cast<int>(threadIdx.x);
-  indices += plane * in;
-  for (int e = first; e < size; e += threads_per_block) {
-    sums[e] = 0.0f;
-    done[e] = -1;
-    next[e] = in;
+  __device__ bool is_long(std::int64_t e) const {
+    int count = 0;
+    for (int at = heads[e]; at > 0 && count <= longest; at = next[at - 1]) ++count;
+    return count > longest;
   }
-  bool left = true;
-  for (int round = 0; left; ++round) {
-    __syncthreads();
-    for (int i = first; i < in; i += threads_per_block) {
-      const std::int64_t e = indices[i] - begin;  // an index outside the plane is in no chunk
-      if (e >= 0 && e < size && i > done[e]) atomic_min(next + e, i);
-    }
-    __syncthreads();
-    if (round == most_rounds) break;
-    bool any = false;
-    for (int i = first; i < in; i += threads_per_block) {
-      const std::int64_t e = indices[i] - begin;
-      if (e < 0 || e >= size || i < next[e]) continue;
-      if (i > next[e]) {
-        any = true;
-      } else {
-        sums[e] += read(x, plane * in + i);
+
+  template <class Read>
+  __device__ float sum(std::int64_t e, const Read& read) const {
+    const int head = heads[e];
+    if (head == 0) return 0.0f;
+    if (next[head - 1] == 0) return 0.0f + read(head - 1);
+    float sum = 0.0f;
+    for (int last = 0;;) {
+      int first = 0;
+      for (int at = head; at > 0; at = next[at - 1]) {
+        if (at > last && (first == 0 || at < first)) first = at;
       }
-    }
-    left = __syncthreads_or(any);
-    for (int e = first; e < size; e += threads_per_block) {
-      done[e] = next[e];
-      next[e] = in;
+      if (first == 0) return sum;
+      sum += read(first - 1);
+      last = first;
     }
   }
-  for (int e = 0; left && e < size; ++e) {
-    if (next[e] == in) continue;
+};
+
+// Elements `begin` to `end` of a plane from the lists, by the block.
+template <class Heads, class Next>
+__device__ void add_lists(const Lists<Heads, Next>& lists, std::int64_t begin, std::int64_t end, int in, Reals x,
+                          std::int64_t x_plane, const std::int32_t* indices, RealResults y, std::int64_t y_plane) {
+  const int first = static_cast<int>(threadIdx.x);
+  const auto read_input = [&](int i) { return read(x, x_plane + i); };
+  bool any_long = false;
+  for (std::int64_t e = begin + first; e < end; e += threads_per_block) {
+    if (lists.is_long(e - begin)) {
+      any_long = true;
+    } else {
+      write(y, y_plane + e, lists.sum(e - begin, read_input));
+    }
+  }
+  if (!__syncthreads_or(any_long)) return;
+  DIP_SHARED_ARRAY(double, partial, threads_per_block);
+  for (std::int64_t e = begin; e < end; ++e) {
+    if (!lists.is_long(e - begin)) continue;
     double own = 0.0;
     for (int i = first; i < in; i += threads_per_block) {
-      if (indices[i] - begin == e) own += read(x, plane * in + i);
+      if (indices[i] == e) own += read_input(i);
     }
+    __syncthreads();
     partial[first] = own;
     for (int half = threads_per_block / 2; half > 0; half /= 2) {
       __syncthreads();
       if (first < half) partial[first] += partial[first + half];
     }
-    if (first == 0) sums[e] = static_cast<float>(static_cast<double>(partial[0]));
-    __syncthreads();
+    if (first == 0) write(y, y_plane + e, static_cast<float>(static_cast<double>(partial[0])));
   }
-  for (int e = first; e < size; e += threads_per_block) write(y, plane * out + begin + e, sums[e]);
+}
+
+// With lists in shared memory: a block has `chunk` elements of a plane, and looks at all inputs of the plane.
+__global__ void scatter_kernel(int chunks, int chunk, int in, std::int64_t out, Reals x, const std::int32_t* indices,
+                               RealResults y, Fault* fault) {
+  const Shared<int> heads = dynamic_shared<int>(), next = heads + chunk;
+  const std::int64_t plane = blockIdx.x / chunks, begin = std::int64_t{blockIdx.x} % chunks * chunk;
+  const int size = static_cast<int>(out - begin < chunk ? out - begin : chunk), first = static_cast<int>(threadIdx.x);
+  const std::int32_t* of_plane = indices + plane * in;
+  for (int e = first; e < size; e += threads_per_block) heads[e] = 0;
+  __syncthreads();
+  std::int64_t wrong = -1;
+  stream_elements(
+      first, in, threads_per_block, [&](int i) { return of_plane[i]; },
+      [&](int i, std::int32_t index) {
+        if (index < 0 || index >= out) wrong = wrong < 0 ? plane * in + i : wrong;
+        const std::int64_t e = index - begin;
+        if (e >= 0 && e < size) next[i] = atomic_exchange(heads + e, i + 1);
+      });
+  __syncthreads();
+  add_lists(Lists<Shared<int>, Shared<int>>{heads, next}, begin, begin + size, in, x, plane * in, of_plane, y,
+            plane * out);
+  report_first(wrong, [&](std::int64_t i) { return static_cast<double>(indices[i]); }, fault);
+}
+
+// With lists in memory, for planes of any size.
+__global__ void link_kernel(std::int64_t count, std::int64_t in, std::int64_t out, const std::int32_t* indices,
+                            int* heads, int* next, Fault* fault) {
+  std::int64_t wrong = -1;
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    const std::int64_t plane = i / in, index = indices[i];
+    if (index < 0 || index >= out) {
+      wrong = wrong < 0 ? i : wrong;
+      continue;
+    }
+    next[i] = atomic_exchange(heads + plane * out + index, static_cast<int>(i - plane * in + 1));
+  }
+  report_first(wrong, [&](std::int64_t i) { return static_cast<double>(indices[i]); }, fault);
+}
+
+constexpr int linked_chunk = 4096;  // elements of a plane that a block adds
+
+__global__ void add_linked_kernel(std::int64_t chunks, int in, std::int64_t out, Reals x, const std::int32_t* indices,
+                                  const int* heads, const int* next, RealResults y) {
+  const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * linked_chunk;
+  const std::int64_t end = begin + linked_chunk < out ? begin + linked_chunk : out;
+  add_lists(Lists<const int*, const int*>{heads + plane * out + begin, next + plane * in}, begin, end, in, x,
+            plane * in, indices + plane * in, y, plane * out);
 }
 
 __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, Reals dy,
-                              const std::int32_t* indices, RealResults dx) {
+                              const std::int32_t* indices, RealResults dx, Fault* fault) {
+  std::int64_t wrong = -1;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    write(dx, i, indices[i] >= 0 && indices[i] < out ? read(dy, i / in * out + indices[i]) : 0.0f);
+    const std::int64_t index = indices[i];
+    const bool inside = index >= 0 && index < out;
+    if (!inside && wrong < 0) wrong = i;
+    write(dx, i, inside ? read(dy, i / in * out + index) : 0.0f);
   }
+  report_first(wrong, [&](std::int64_t i) { return static_cast<double>(indices[i]); }, fault);
 }
 
 __global__ void nearest_kernel(Nearest p, std::int64_t count, Reals x, RealResults y) {
@@ -138,20 +194,35 @@ std::int64_t large_count(const Nails& p, std::int64_t planes) {
 
 }  // namespace
 
-bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
-                    RealResults y) {
-  const std::int64_t chunks = (out + scatter_chunk - 1) / scatter_chunk;
-  check(planes * chunks <= INT32_MAX && in <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes and ",
-        "elements of a plane, got ", planes, " planes of ", in, " elements");
-  launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
-         scatter_chunk * (sizeof(float) + 2 * sizeof(int)), chunks, static_cast<int>(in), out, x, indices, y);
-  return false;
+void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
+                    RealResults y, const Describe& describe) {
+  // Shared memory holds a plane of 16,384 elements and 8,192 inputs three times a multiprocessor.
+  constexpr std::int64_t most_elements = 1 << 14, most_inputs = 1 << 13;
+  check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
+  Fault* fault = watch_for<IndexError>(describe);
+  if (in <= most_inputs && out <= 4 * most_elements) {
+    const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out + chunks - 1) / chunks;
+    check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
+    launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
+           static_cast<std::size_t>(chunk + in) * sizeof(int), static_cast<int>(chunks), static_cast<int>(chunk),
+           static_cast<int>(in), out, x, indices, y, fault);
+    return;
+  }
+  const std::int64_t chunks = (out + linked_chunk - 1) / linked_chunk;
+  check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes and chunks of ",
+        linked_chunk, " elements, got ", planes, " planes of ", chunks);
+  const DeviceScratch<int> heads(planes * out), next(planes * in);
+  fill_zero(heads.data(), static_cast<std::size_t>(planes * out) * sizeof(int));
+  launch_elements(link_kernel, planes * in, planes * in, in, out, indices, heads.data(), next.data(), fault);
+  launch(add_linked_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block, std::size_t{0}, chunks,
+         static_cast<int>(in), out, x, indices, static_cast<const int*>(heads.data()),
+         static_cast<const int*>(next.data()), y);
 }
 
-bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
-                   RealResults dx) {
-  launch_elements(gather_kernel, planes * in, planes * in, in, out, dy, indices, dx);
-  return false;
+void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
+                   RealResults dx, const Describe& describe) {
+  if (planes * in == 0) return;
+  launch_elements(gather_kernel, planes * in, planes * in, in, out, dy, indices, dx, watch_for<IndexError>(describe));
 }
 
 void upsample_nearest2d(const Nearest& p, std::int64_t planes, Reals x, RealResults y) {

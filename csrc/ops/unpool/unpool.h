@@ -1,18 +1,19 @@
 // Unpooling and upsampling of a backend, over planes.
 #pragma once
 
+#include "core/indices.h"
 #include "core/reals.h"
 
 namespace dip::DIP_BACKEND {
 
 // y = 0, then y[indices[i]] += x[i] in the order of i, in every plane: max unpooling and the gradient of max pooling.
-// False where indices remain to be checked: one that is outside its plane may be among them, and is left out.
-bool scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
-                    RealResults y);
+// IndexError with what `describe` says for an index that is outside its plane.
+void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
+                    RealResults y, const Describe& describe);
 
-// dx[i] = dy[indices[i]]: the gradient of scatter_planes. False as there.
-bool gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
-                   RealResults dx);
+// dx[i] = dy[indices[i]]: the gradient of scatter_planes, and IndexError as there.
+void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
+                   RealResults dx, const Describe& describe);
 
 // Element (h, w) of a large plane is that of the small one at (⌊h·height/large_height⌋, ⌊w·width/large_width⌋).
 struct Nearest {
