@@ -10,14 +10,14 @@ namespace dip::cuda {
 // something wrong, or one that is none, below 0, and leaves the first of all in `fault` with value(position). The lock
 // is taken by one thread of a block, and only where something is wrong; the first position wins whatever the order of
 // the blocks.
-template <class Value>
+template <int threads = threads_per_block, class Value>
 __device__ void report_first(std::int64_t position, const Value& value, Fault* fault) {
   if (!__syncthreads_or(position >= 0)) return;
-  DIP_SHARED_ARRAY(std::int64_t, positions, threads_per_block);
+  DIP_SHARED_ARRAY(std::int64_t, positions, threads);
   positions[threadIdx.x] = position;
   __syncthreads();
   if (threadIdx.x != 0) return;
-  for (unsigned i = 1; i < blockDim.x; ++i) {
+  for (int i = 1; i < threads; ++i) {
     const std::int64_t other = positions[i];
     if (other >= 0 && (position < 0 || other < position)) position = other;
   }

@@ -7,15 +7,18 @@
 
 namespace dip::cuda {
 
-// The sum over the block, for thread 0; the others get 0. All threads of the block must call it, once in a kernel.
-__device__ inline double block_sum(double value) {
-  DIP_SHARED_ARRAY(double, partial, threads_per_block);
+// The sum over a block of so many threads, for all of them. All must call it.
+template <int threads = threads_per_block>
+__device__ double block_sum(double value) {
+  DIP_SHARED_ARRAY(double, partial, threads);
+  __syncthreads();  // an earlier sum has been read
   partial[threadIdx.x] = value;
-  for (unsigned half = threads_per_block / 2; half > 0; half /= 2) {
+  for (unsigned half = threads / 2; half > 0; half /= 2) {
     __syncthreads();
     if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
   }
-  return threadIdx.x == 0 ? static_cast<double>(partial[0]) : 0.0;
+  __syncthreads();
+  return partial[0];
 }
 
 template <class Body>

@@ -73,19 +73,16 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
         return message(op, ": weight[", position, "] must be finite and at least 0, got ", got);
       });
     }
-    if (labelled) {
-      backend::check_labels(p.labels, target.count(), p.classes, ignore_index,
-                            [op, classes = p.classes, ignore_index](std::int64_t position, double got) {
-                              return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(got),
-                                             "; a class index must be from 0 to ", classes - 1, ", or ignore_index (",
-                                             ignore_index, ")");
-                            });
-    } else {
+    if (!labelled) {
       backend::check_proper(p.distribution, target.count(), [op](std::int64_t position, double got) {
         return message(op, ": target.flat[", position, "] must be a finite probability of at least 0, got ", got);
       });
     }
-    backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data, value_data);
+    const auto describe = [op, classes = p.classes, ignore_index](std::int64_t position, double got) {
+      return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(got),
+                     "; a class index must be from 0 to ", classes - 1, ", or ignore_index (", ignore_index, ")");
+    };
+    backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data, value_data, describe);
   }
   return py::make_tuple(reduction == Reduction::none ? losses.object() : value.object(),
                         want_gradient ? gradient.object() : py::none());

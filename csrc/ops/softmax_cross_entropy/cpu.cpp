@@ -25,7 +25,8 @@ double denominator(const SoftmaxCrossEntropy& p) {
 }  // namespace
 
 void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value) {
+                           double* value, const Describe& describe) {
+  if (p.labels) check_labels(p.labels, p.outer * p.inner, p.classes, p.ignore_index, describe);
   const double divisor = denominator(p);
   const float scale = divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);
   parallel_positions(p.outer, p.classes, p.inner, [&](std::int64_t begin, std::int64_t end) {

@@ -1,4 +1,6 @@
-// Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits once.
+// Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits once. Of few positions one
+// block computes all, mean and checks of the labels included.
+#include "core/device_check.h"
 #include "core/device_class_axis.h"
 #include "core/device_sum.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -13,12 +15,15 @@ __device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t lab
   return p.weight ? smooth * p.weight[c] : smooth;
 }
 
-// `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
+__device__ float scale_of(double divisor) {
+  return divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);
+}
+
+// The losses of this thread's positions, or of its warp's, and their gradients times `scale`.
 template <class Plan>
-__global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals z, float* losses,
-                            RealResults gradient) {
+__device__ void compute_losses(const SoftmaxCrossEntropy& p, float scale, Reals z, float* losses,
+                               RealResults gradient) {
   using Lanes = typename Plan::Lanes;
-  const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
@@ -63,10 +68,17 @@ __global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals 
   }
 }
 
+// `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
+template <class Plan>
+__global__ void loss_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals z, float* losses,
+                            RealResults gradient) {
+  compute_losses<Plan>(p, divisor ? scale_of(*divisor) : 1.0f, z, losses, gradient);
+}
+
 // −w·x of the label's class.
 __global__ void logarithm_kernel(SoftmaxCrossEntropy p, const double* divisor, Reals x, float* losses,
                                  RealResults gradient) {
-  const float scale = !divisor ? 1.0f : *divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / *divisor);
+  const float scale = divisor ? scale_of(*divisor) : 1.0f;
   for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner, label = p.labels[i];
     // A label that is none has an error on its way to the host.
@@ -97,11 +109,42 @@ struct Loss {
   __device__ double value(std::int64_t, float loss) const { return loss; }
 };
 
+// All of it for few positions of few classes, by one block, a warp a position.
+constexpr int one_block = 1024;
+constexpr std::int64_t most_positions = 256, most_classes = 32;
+
+__global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
+                                                               RealResults gradient, double* value, Fault* fault) {
+  const std::int64_t positions = p.outer * p.inner;
+  const LabelWeight weights{p};
+  double divisor = 0.0, sum = 0.0;
+  std::int64_t wrong = -1;
+  for (std::int64_t i = threadIdx.x; i < positions; i += one_block) {
+    const std::int64_t label = weights.read(i);
+    divisor += weights.value(i, label);
+    if (p.labels && label != p.ignore_index && (label < 0 || label >= p.classes)) wrong = i;
+  }
+  divisor = p.reduction == Reduction::mean ? block_sum<one_block>(divisor) : 1.0;
+  compute_losses<ClassPlan<WarpLanes, 1>>(p, scale_of(divisor), z, losses, gradient);
+  __syncthreads();
+  for (std::int64_t i = threadIdx.x; i < positions; i += one_block) sum += losses[i];
+  sum = block_sum<one_block>(sum);
+  if (threadIdx.x == 0 && p.reduction != Reduction::none) *value = divisor == 0.0 ? NAN : sum / divisor;
+  if (p.labels) report_first<one_block>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
+}
+
 }  // namespace
 
 void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value) {
+                           double* value, const Describe& describe) {
   const std::int64_t positions = p.outer * p.inner;
+  const bool few = positions > 0 && positions <= most_positions && p.inner == 1 && p.classes <= most_classes;
+  if (few && !p.takes_logarithms) {
+    launch(whole_loss_kernel, 1u, static_cast<unsigned>(one_block), p, logits, losses, gradient, value,
+           p.labels ? watch_for<IndexError>(describe) : nullptr);
+    return;
+  }
+  if (p.labels) check_labels(p.labels, positions, p.classes, p.ignore_index, describe);
   DeviceScratch<double> divisor(1);
   const bool mean = p.reduction == Reduction::mean;
   if (mean) sum_elements(positions, LabelWeight{p}, 1.0, nullptr, divisor.data());

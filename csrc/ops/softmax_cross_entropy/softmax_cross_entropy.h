@@ -1,6 +1,7 @@
 // Softmax, cross-entropy and its gradient in one pass over the logits.
 #pragma once
 
+#include "core/indices.h"
 #include "core/reals.h"
 #include "ops/softmax_cross_entropy/params.h"
 
@@ -9,7 +10,8 @@ namespace dip::DIP_BACKEND {
 // Writes each position's loss (outer, inner), the gradient of their sum or mean where `gradient` is not null, and that
 // sum or mean, added in float64 and a fixed order. The mean divides by the sum of the labels' weights without the
 // ignored ones, or by the number of positions of distributions; where that is 0, the gradient is 0 and the mean NaN.
+// IndexError with what `describe` says for a label that is no class.
 void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value);
+                           double* value, const Describe& describe);
 
 }  // namespace dip::DIP_BACKEND
