@@ -393,6 +393,49 @@ def test_training_on_the_gpu_is_that_of_the_cpu(optimizer: Any, dropout: bool) -
 
 
 @on_gpu
+@pytest.mark.parametrize("dropout", [False, True])
+def test_a_step_is_captured_once_whatever_the_learning_rate(monkeypatch: pytest.MonkeyPatch, dropout: bool) -> None:
+    captured = []
+    enter = cuda.Graph.__enter__
+    monkeypatch.setattr(cuda.Graph, "__enter__", lambda graph: captured.append(graph) or enter(graph))
+    models, rules = [], []
+    for device in ("cpu", "cuda"):
+        model, rule = network(dropout), nn.SGD(0.1, 0.9, groups={"*.bias": {"lr": 0.2}})
+        schedule = lambda epoch: 0.1 / epoch  # noqa: E731
+        fit(
+            model, images(32), optimizer=rule, epochs=5, batch_size=16, device=device, progress=False, schedule=schedule
+        )  # type: ignore[arg-type]
+        models.append(model)
+        rules.append(rule)
+    assert len(captured) == 1
+    for name, value in models[0].parameters.items():
+        np.testing.assert_allclose(models[1].parameters[name], value, rtol=1e-4, atol=1e-5)
+    assert rules[1].device_rates is None
+    counters = [
+        layer.counters() for model in models for layer in model.layers.values() if isinstance(layer, nn.Dropout)
+    ]
+    assert counters == ([{"step": 10}, {"step": 10}] if dropout else [])
+
+
+@on_gpu
+def test_a_captured_dropout_takes_another_mask_each_time() -> None:
+    x, counter = cuda.to_device(np.ones(1000, np.float32)), cuda.to_device(np.int64([0]))
+    ops.dropout(x, seed=1)
+    with cuda.Graph() as graph:
+        y = ops.dropout(x, 0.3, seed=1, offset=5, device_offset=counter)
+    for step in (0, 1, -3, 7):
+        counter.set(np.int64([step]))
+        graph.replay()
+        np.testing.assert_array_equal(y.to_host(), ops.dropout(np.ones(1000, np.float32), 0.3, seed=1, offset=5 + step))
+    host = ops.dropout(np.ones(9, np.float32), seed=1, offset=2**64 - 1, device_offset=np.int64([3]))
+    np.testing.assert_array_equal(host, ops.dropout(np.ones(9, np.float32), seed=1, offset=2))
+    with pytest.raises(TypeError, match="device_offset must be int64"):
+        ops.dropout(np.ones(9, np.float32), seed=1, device_offset=np.int32([3]))
+    with pytest.raises(ValueError, match=r"device_offset must have shape \(1,\), got \(2,\)"):
+        ops.dropout(np.ones(9, np.float32), seed=1, device_offset=np.int64([3, 4]))
+
+
+@on_gpu
 def test_training_on_the_gpu_gives_the_same_bits_again_and_resumes(tmp_path: Path) -> None:
     def trained(epochs: int, checkpoint: Path | None) -> nn.Sequential:
         model = network(False)

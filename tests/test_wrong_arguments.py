@@ -117,6 +117,7 @@ NO_SCALARS = [
     "scores",
     "probabilities",
     "log_probabilities",
+    "device_offset",
 ]
 STATES = [
     "weights",

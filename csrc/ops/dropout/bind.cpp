@@ -10,14 +10,16 @@ namespace dip {
 namespace {
 
 py::object run(const std::string& op, const std::string& name, py::object x_, py::object p_, py::object seed,
-               py::object offset, py::object out) {
+               py::object offset, py::object device_offset_, py::object out) {
   const Arguments args(op.c_str());
   const double p = args.real(p_, "p");
   check(p >= 0.0 && p <= 1.0, args.op(), ": p must be from 0 to 1, got ", p);
   Array x = args.input(x_, name.c_str(), "*");
   Array y = args.output(out, "out", x.shape());
   args.check_apart(y, x, name.c_str(), true);
-  const Dropout dropout{args.natural(seed, "seed"), args.natural(offset, "offset"),
+  Array device_offset = args.optional_input(device_offset_, "device_offset", "*", DType::int64);
+  if (device_offset.given()) args.check_shape(device_offset, "device_offset", {1});
+  const Dropout dropout{args.natural(seed, "seed"), args.natural(offset, "offset"), device_offset.tensor().i64(),
                         static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
                         p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.0f};
   const backend::Reals x_data = x.reals();
@@ -33,7 +35,8 @@ py::object run(const std::string& op, const std::string& name, py::object x_, py
 
 void bind_dropout(py::module_& m) {
   using py::arg;
-  m.def("dropout", run, arg("op"), arg("name"), arg("x"), arg("p"), arg("seed"), arg("offset"), arg("out"));
+  m.def("dropout", run, arg("op"), arg("name"), arg("x"), arg("p"), arg("seed"), arg("offset"), arg("device_offset"),
+        arg("out"));
 }
 
 }  // namespace dip

@@ -10,10 +10,11 @@ struct alignas(16) Four {
 };
 
 __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, Reals x, RealResults y) {
+  const std::uint64_t offset = p.whole_offset();
   for (std::int64_t block = first_element(); 4 * block < count; block += element_step()) {
     std::uint32_t k0 = static_cast<std::uint32_t>(p.seed), k1 = static_cast<std::uint32_t>(p.seed >> 32);
     std::uint32_t c[4] = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                          static_cast<std::uint32_t>(p.offset), static_cast<std::uint32_t>(p.offset >> 32)};
+                          static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(offset >> 32)};
     for (int round = 0; round < 10; ++round) {
       const std::uint64_t first = std::uint64_t{0xD2511F53} * c[0], second = std::uint64_t{0xCD9E8D57} * c[2];
       c[0] = static_cast<std::uint32_t>(second >> 32) ^ c[1] ^ k0;

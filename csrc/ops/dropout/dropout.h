@@ -4,14 +4,20 @@
 
 #include <cstdint>
 
+#include "core/host_device.h"
 #include "core/reals.h"
 
 namespace dip {
 
 struct Dropout {
   std::uint64_t seed = 0, offset = 0;
-  std::uint64_t threshold = 0;  // keep where the 32-bit number is at least p·2³²
-  float scale = 1.0f;           // 1/(1 − p)
+  const std::int64_t* more_offset = nullptr;  // where the arrays are: added to `offset`, when a graph is replayed too
+  std::uint64_t threshold = 0;                // keep where the 32-bit number is at least p·2³²
+  float scale = 1.0f;                         // 1/(1 − p)
+
+  DIP_HOST_DEVICE std::uint64_t whole_offset() const {
+    return offset + (more_offset ? static_cast<std::uint64_t>(*more_offset) : 0);
+  }
 };
 
 namespace DIP_BACKEND {

@@ -44,7 +44,7 @@ void philox(std::uint64_t seed, std::uint64_t offset, std::uint64_t counter, std
 void blocks(const Dropout& p, std::int64_t first_counter, std::int64_t count, const float* x, float* y) {
   std::uint32_t words[4 * B];
   for (std::int64_t i = 0; i < count; i += 4 * B) {
-    philox(p.seed, p.offset, static_cast<std::uint64_t>(first_counter + i / 4), words);
+    philox(p.seed, p.whole_offset(), static_cast<std::uint64_t>(first_counter + i / 4), words);
     const std::int64_t n = count - i < 4 * B ? count - i : 4 * B;
     for (std::int64_t j = 0; j < n; ++j) y[i + j] = words[j] >= p.threshold ? x[i + j] * p.scale : 0.0f;
   }

@@ -88,18 +88,25 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
     check(value > 0.0, args.op(), ": ", what, " must be None or above 0, got ", value);
     return value;
   };
-  const std::vector<float> rates = numbers_of(args, lr, "lr", weights.size());
+  const auto is_array = [](py::handle object) {
+    return backend::steps_may_be_arrays && py::hasattr(object, "shape") && py::len(object.attr("shape")) > 0;
+  };
+  Array device_rates;
+  if (is_array(lr)) {
+    device_rates = args.in_place(lr, "lr");
+    args.check_shape(device_rates, "lr", {static_cast<std::int64_t>(weights.size())});
+  }
+  const std::vector<float> rates =
+      device_rates.given() ? std::vector<float>(weights.size()) : numbers_of(args, lr, "lr", weights.size());
   const std::vector<float> decays = numbers_of(args, weight_decay, "weight_decay", weights.size());
   const double decay1 = take_number(found->rule == Rule::adadelta ? "rho"
                                     : found->state2               ? "betas[0]"
                                                                   : "momentum",
                                     decay1_, 1.0);
   const double decay2 = take_number("betas[1]", decay2_, 1.0), epsilon = take_number("eps", eps, INFINITY);
-  const bool counts_on_device =
-      backend::steps_may_be_arrays && py::hasattr(step_, "shape") && py::len(step_.attr("shape")) > 0;
   Array device_step;
   std::int64_t step = 1;
-  if (counts_on_device) {
+  if (is_array(step_)) {
     device_step = args.in_place(step_, "step", DType::int64);
     args.check_shape(device_step, "step", {1});
   } else {
@@ -154,6 +161,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.correction1 = static_cast<float>(1.0 - std::pow(decay1, static_cast<double>(step)));
   update.correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(decay2, static_cast<double>(step))));
   update.device_step = device_step.tensor().i64();
+  update.device_rates = device_rates.tensor().f32();
   update.exact_decay1 = decay1;
   update.exact_decay2 = decay2;
   const ReleasedLock released(Interruption::never);

@@ -13,18 +13,21 @@ constexpr std::int64_t elements_a_block = 16 * threads_per_block;
 struct Tensors {
   UpdateTensor each[tensors_a_launch];
   unsigned first_block[tensors_a_launch + 1];
+  int number[tensors_a_launch];  // in the list of all
   int count;
 };
 
 // Many tensors in one launch: every block finds the tensor that is its own, and the elements of it.
 struct Part {
   UpdateTensor t;
+  int number;
   std::int64_t begin, end;
 
   __device__ explicit Part(const Tensors& tensors) {
     int which = 0;
     while (tensors.first_block[which + 1] <= blockIdx.x) ++which;
     t = tensors.each[which];
+    number = tensors.number[which];
     begin = (blockIdx.x - tensors.first_block[which]) * elements_a_block;
     end = begin + elements_a_block < t.count ? begin + elements_a_block : t.count;
   }
@@ -45,7 +48,8 @@ __global__ void square_kernel(Tensors tensors, double* squares) {
 // `squares` of all gradients, where they are to be clipped by it; else null.
 __global__ void update_kernel(Update u, Tensors tensors, const double* squares) {
   const Part part(tensors);
-  const UpdateTensor& t = part.t;
+  UpdateTensor t = part.t;
+  if (u.device_rates) t.learning_rate = u.device_rates[part.number];
   const std::int64_t begin = part.begin, end = part.end;
   const float factor = squares ? static_cast<float>(clip_factor(sqrt(*squares), u.clip_norm)) : 1.0f;
   if (u.device_step) {
@@ -122,6 +126,7 @@ void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int6
       const std::int64_t blocks = (tensors[t].count + elements_a_block - 1) / elements_a_block;
       if (blocks == 0) continue;
       launched.each[launched.count] = tensors[t];
+      launched.number[launched.count] = static_cast<int>(t);
       launched.first_block[launched.count + 1] = launched.first_block[launched.count] + static_cast<unsigned>(blocks);
       ++launched.count;
     }

@@ -4,11 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define DIP_HOST_DEVICE __host__ __device__
-#else
-#define DIP_HOST_DEVICE
-#endif
+#include "core/host_device.h"
 
 namespace dip {
 
@@ -25,6 +21,8 @@ struct Update {
   // On the GPU t may lie there, to count on when a graph is replayed; then the corrections come from it.
   const std::int64_t* device_step = nullptr;
   double exact_decay1 = 0.0, exact_decay2 = 0.0;
+  // Likewise the learning rates of all tensors.
+  const float* device_rates = nullptr;
   // Gradients are scaled so that all together have at most the length clip_norm, and then cut off at ±clip_value.
   double clip_norm = HUGE_VAL;
   float clip_value = HUGE_VALF;

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING, Any
 
 from dipkernels import ops
 from dipkernels.arguments import integer, number
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.backend import FloatArray
+
+if TYPE_CHECKING:
+    from dipkernels._cuda import DeviceArray
 
 
 class Dropout(Layer):
@@ -15,6 +19,9 @@ class Dropout(Layer):
 
     p is from 0 to 1. Every forward in training takes the next mask of `seed`. Without one it is the number of the
     layer's node in its graph, so that the layers of a network differ and every run is the same.
+
+    `step` counts the masks. On a GPU `device_step`, an int and an int64 array of one element, may give it as their sum,
+    for a captured step of training.
     """
 
     _made = itertools.count()
@@ -27,6 +34,7 @@ class Dropout(Layer):
         self._seed_is_given = seed is not None
         self.seed = next(self._made) if seed is None else integer("Dropout", "seed", seed)
         self.step = 0
+        self.device_step: tuple[int, DeviceArray] | None = None
         self._training = False
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
@@ -34,12 +42,18 @@ class Dropout(Layer):
         if not training:
             return inputs[0]
         self.step += 1
-        return ops.dropout(inputs[0], self.p, seed=self.seed, offset=self.step)
+        return ops.dropout(inputs[0], self.p, **self._mask())
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         if not self._training:
             return (dy,)
-        return (ops.dropout_backward(dy, self.p, seed=self.seed, offset=self.step),)
+        return (ops.dropout_backward(dy, self.p, **self._mask()),)
+
+    def _mask(self) -> dict[str, Any]:
+        if self.device_step is None:
+            return {"seed": self.seed, "offset": self.step}
+        ahead, counter = self.device_step
+        return {"seed": self.seed, "offset": ahead % 2**64, "device_offset": counter}
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return shapes[0]

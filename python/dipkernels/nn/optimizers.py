@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dipkernels import ops
@@ -31,7 +31,8 @@ class Optimizer:
         first pattern counts. Where a schedule changes `lr`, theirs change in proportion.
 
     `state` maps the names of the rule's states to {parameter: array}; they start at zero with the first step. On the
-    GPU `device_step`, an int64 array of one element, may count the steps instead of `steps`, for a captured step.
+    GPU `device_step`, an int64 array of one element, may count the steps instead of `steps`, and `device_rates` be the
+    learning rates of all parameters, for a captured step: it reads them anew at each replay.
 
     Raises TypeError or ValueError for impossible numbers and unknown settings of a group.
     """
@@ -53,6 +54,7 @@ class Optimizer:
         self.first_lr, self.steps = self.lr, 0
         self.state: dict[str, dict[str, FloatArray]] = {name: {} for name in self.state_names}
         self.device_step: DeviceArray | None = None
+        self.device_rates: DeviceArray | None = None
 
     def step(self, parameters: Mapping[str, FloatArray], gradients: Mapping[str, FloatArray]) -> None:
         """One update. Raises ValueError where a parameter has no gradient."""
@@ -66,11 +68,13 @@ class Optimizer:
         self.steps += 1
         names = list(parameters)
         states_in_order = [[states[name] for name in names] for states in self.state.values()]
-        options = {**self._rates(names), "clip_norm": self.clip_norm, "clip_value": self.clip_value}
+        options = {**self.rates(names), "clip_norm": self.clip_norm, "clip_value": self.clip_value}
+        if self.device_rates is not None:
+            options["lr"] = self.device_rates
         self._update([parameters[n] for n in names], [gradients[n] for n in names], *states_in_order, **options)
 
-    def _rates(self, names: list[str]) -> dict[str, Any]:
-        """lr and weight_decay: one number for all, or where there are groups one for each parameter."""
+    def rates(self, names: Sequence[str]) -> dict[str, Any]:
+        """The `lr` and `weight_decay` of these parameters: one number for all, or with groups a list of each one's."""
         if not self.groups:
             return {"lr": self.lr, "weight_decay": self.weight_decay}
         changed = self.lr / self.first_lr if self.first_lr else 0.0
@@ -88,7 +92,7 @@ class Optimizer:
 
     def hyperparameters(self) -> dict[str, Any]:
         """The numbers that define the rule, as JSON can hold them."""
-        left_out = ("state", "steps", "device_step", "state_names", "first_lr")
+        left_out = ("state", "steps", "device_step", "device_rates", "state_names", "first_lr")
         return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self).items() if k not in left_out}
 
 

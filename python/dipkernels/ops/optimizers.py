@@ -2,10 +2,11 @@
 
 Common parameters: `weights` and `gradients`, sequences of float32 arrays of matching shapes; the rule's states
 likewise, zeros at the start; `lr` the learning rate ε and `weight_decay` λ, which adds λ·w to the gradient: numbers, or
-a list with one for each tensor. `clip_norm` scales all gradients alike so that together they are no longer than that,
-as a vector of all their elements; `clip_value` then cuts every element off at ± that; None for neither. Weights and
-states must be C-contiguous and writeable and share no memory: ValueError otherwise, before anything is written. All
-hyperparameters must be finite and at least 0, decay rates below 1. TypeError for other dtypes.
+a list with one for each tensor; on a GPU `lr` may be a float32 array of these there, which a captured step reads anew.
+`clip_norm` scales all gradients alike so that together they are no longer than that, as a vector of all their elements;
+`clip_value` then cuts every element off at ± that; None for neither. Weights and states must be C-contiguous and
+writeable and share no memory: ValueError otherwise, before anything is written. All hyperparameters must be finite and
+at least 0, decay rates below 1. TypeError for other dtypes.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ class GpuEpochs:
     """Trains `model`, whose weights it moves to the GPU, epoch by epoch; `close` moves them back.
 
     A step gathers its batch from the data on the GPU, runs forward and backward, updates the weights, and adds up loss
-    and hits there. It is captured for each batch size and learning rate, and replayed; a network with `Dropout`, whose
-    masks differ from step to step, launches its operators one by one instead. The host looks at the totals a few times
-    a second for the progress bar, and at the end of the epoch.
+    and hits there. It is captured once for each batch size, and replayed: the learning rates and the counters of steps,
+    which choose the masks of `Dropout`, lie on the GPU too. The host looks at the totals a few times a second for the
+    progress bar, and at the end of the epoch.
     """
 
     def __init__(
@@ -64,12 +64,16 @@ class GpuEpochs:
         self._position = cuda.to_device(np.zeros(1, np.int64))  # in the order
         self._update = cuda.to_device(np.array([optimizer.steps + 1]))
         self._totals = cuda.to_device(np.zeros(2))  # loss and hits
-        optimizer.device_step = self._update
+        self._rates = cuda.to_device(self._learning_rates())
+        self._lr = optimizer.lr
+        optimizer.device_step, optimizer.device_rates = self._update, self._rates
+        self._dropouts = [layer for layer in model.layers.values() if isinstance(layer, Dropout)]
+        for layer in self._dropouts:
+            layer.device_step = layer.step - optimizer.steps, self._update
         self._backend = backend_of("fit", self._x)
         self._classes = False
-        self._capturable = not any(isinstance(layer, Dropout) for layer in model.layers.values())
         self._buffers: dict[int, tuple[Any, Any, Any, Any]] = {}
-        self._graphs: dict[tuple[int, float], cuda.Graph] = {}
+        self._graphs: dict[int, cuda.Graph] = {}
 
     def run(
         self,
@@ -83,6 +87,9 @@ class GpuEpochs:
         self._order.set(order)
         self._position.set(np.zeros(1, np.int64))
         self._totals.set(np.zeros(2))
+        if self._lr != self.optimizer.lr:
+            self._rates.set(self._learning_rates())
+            self._lr = self.optimizer.lr
         steps = self.optimizer.steps
         looked, shown, loss = time.perf_counter(), 0, 0.0
         right: float | None = None
@@ -100,6 +107,9 @@ class GpuEpochs:
                 bar.update(seen - shown, loss, right)
                 looked, shown = time.perf_counter(), seen
         self.optimizer.steps = steps
+        for layer in self._dropouts:
+            assert layer.device_step is not None
+            layer.step = steps + layer.device_step[0]
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"fit: the loss is {loss} at the end of epoch {number}; a smaller learning rate usually helps"
@@ -120,17 +130,18 @@ class GpuEpochs:
         for source, batch in ((self._counts, counts), (self._hits, hits)):
             if source is not None:
                 self._backend.gather_batch(source, self._order, self._position, batch)
-        key = size, self.optimizer.lr
-        if not self._capturable:
+        if size in self._graphs:
+            self._graphs[size].replay()
+            return
+        # The first one is not captured: it makes the optimizer's state and loads the kernels.
+        self._learn(x, t, counts, hits)
+        self._graphs[size] = cuda.Graph()
+        with self._graphs[size]:
             self._learn(x, t, counts, hits)
-        elif key in self._graphs:
-            self._graphs[key].replay()
-        else:
-            # The first one is not captured: it makes the optimizer's state and loads the kernels.
-            self._learn(x, t, counts, hits)
-            self._graphs[key] = cuda.Graph()
-            with self._graphs[key]:
-                self._learn(x, t, counts, hits)
+
+    def _learning_rates(self) -> npt.NDArray[np.float32]:
+        names = list(self.model.parameters)
+        return np.broadcast_to(np.float32(self.optimizer.rates(names)["lr"]), len(names)).copy()
 
     def _learn(self, x: Any, t: Any, counts: Any, hits: Any) -> None:
         outputs = self.model.forward(x, training=True)
@@ -145,7 +156,9 @@ class GpuEpochs:
         """Moves weights and optimizer state back to the host."""
         self._graphs.clear()
         self.model.to_host()
-        self.optimizer.device_step = None
+        self.optimizer.device_step = self.optimizer.device_rates = None
+        for layer in self._dropouts:
+            layer.device_step = None
         for states in self.optimizer.state.values():
             for name, value in states.items():
                 states[name] = to_host(value)
