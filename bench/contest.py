@@ -43,6 +43,9 @@ def measure(device: Device, contests: Iterable[Contest], only: str = "") -> Iter
             "torch ms": best * 1e3, "ratio": best / seconds, "rate": contest.work / seconds / 1e9,
             "torch rate": contest.work / best / 1e9,
         }  # fmt: skip
+        if kernels := device.kernel_times(contest.ours, contest.theirs):
+            own, *others = kernels
+            row |= {"kernel ms": own * 1e3, "torch kernel ms": min(others) * 1e3, "kernel ratio": min(others) / own}
         if contest.exact is not None:
             with torch.backends.cudnn.flags(benchmark=False):  # which would try every way to compute it
                 exact = device.exactly(contest.exact())

@@ -43,6 +43,10 @@ class Cpu:
         """The median seconds of each."""
         return interleaved(*functions)
 
+    def kernel_times(self, ours: Callable[[], Any], theirs: list[Callable[[], Any]]) -> list[float]:
+        """The seconds of ours and of each of theirs without what a call costs the host; none where that is the same."""
+        return []
+
 
 class _Warpgroups:
     """What both GPUs, the real one and the emulated, can choose."""
@@ -59,7 +63,7 @@ class Gpu(_Warpgroups):
 
     name = "cuda"
     images = 64
-    precisions = tuple(name + by for by in ("", BY_WARPS) for name in ("highest", "high", "medium", "bfloat16"))
+    precisions = ("highest", "high", "medium", "bfloat16")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
@@ -77,7 +81,7 @@ class Gpu(_Warpgroups):
         """A result of either, in float64, where it is."""
         return (result if isinstance(result, torch.Tensor) else torch.from_dlpack(result)).double()
 
-    def times(self, *functions: Callable[[], Any]) -> list[float]:
+    def times(self, *functions: Callable[[], Any], turns: int = 12) -> list[float]:
         """The median seconds of each, in turns of at least a millisecond between two events."""
         times: list[list[float]] = [[] for _ in functions]
         counts = []
@@ -89,7 +93,7 @@ class Gpu(_Warpgroups):
             function()
             torch.cuda.synchronize()
             counts.append(max(1, min(50, int(2e-3 / (time.perf_counter() - start)))))
-        for _ in range(12):
+        for _ in range(turns):
             for function, count, own in zip(functions, counts, times, strict=True):
                 begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
                 begin.record()
@@ -99,6 +103,47 @@ class Gpu(_Warpgroups):
                 end.synchronize()
                 own.append(begin.elapsed_time(end) / 1e3 / count)
         return [statistics.median(own) for own in times]
+
+    def kernel_times(self, ours: Callable[[], Any], theirs: list[Callable[[], Any]]) -> list[float]:
+        """The same for calls that were captured in a graph and are replayed: what the GPU alone takes.
+
+        infinity for what PyTorch cannot capture.
+        """
+        return [self._replayed(self._capture_ours, ours), *(self._replayed(self._capture_theirs, f) for f in theirs)]
+
+    def _replayed(self, capture: Callable[[Callable[[], Any], int], Any], function: Callable[[], Any]) -> float:
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        function()
+        torch.cuda.synchronize()
+        together = max(1, min(10, int(1e-3 / (time.perf_counter() - start))))
+        try:
+            graph = capture(function, together)
+        except RuntimeError:
+            torch.cuda.synchronize()
+            return float("inf")
+        graph.replay()
+        (seconds,) = self.times(graph.replay, turns=5)
+        return seconds / together
+
+    def _capture_ours(self, function: Callable[[], Any], together: int) -> Any:
+        graph = cuda.Graph()
+        with graph:
+            for _ in range(together):
+                function()
+        return graph
+
+    def _capture_theirs(self, function: Callable[[], Any], together: int) -> Any:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            function()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            for _ in range(together):
+                function()
+        return graph
 
 
 class Rehearsal(_Warpgroups, Cpu):
@@ -128,3 +173,10 @@ class Rehearsal(_Warpgroups, Cpu):
             function()
             seconds.append(time.perf_counter() - start)
         return seconds
+
+    def kernel_times(self, ours: Callable[[], Any], theirs: list[Callable[[], Any]]) -> list[float]:
+        """Of one replay of ours and of one call of theirs."""
+        graph = cuda.Graph()
+        with graph:
+            ours()
+        return self.times(graph.replay, *theirs)

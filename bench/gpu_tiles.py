@@ -1,4 +1,5 @@
-"""What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken.
+"""What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken,
+without what the call costs the host.
 
 The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Tiles
 that a convolution does not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
@@ -63,7 +64,7 @@ def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
                 return getattr(ops, op)(*arguments, **options)
 
             ways = [*_WAYS[precision], _TAKEN]
-            times = dict(zip(ways, device.times(*(_by(device, way, run) for way in ways)), strict=True))
+            times = {way: device.kernel_times(_by(device, way, run), [])[0] for way in ways}
             _set(device, _TAKEN)
             taken = times.pop(_TAKEN)
             best = min(times, key=lambda way, times=times: times[way])
