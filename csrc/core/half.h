@@ -1,4 +1,4 @@
-// The two kinds of real numbers of 16 bits, on the GPU: float16 and bfloat16.
+// Real numbers on the GPU as they are stored: float16, bfloat16, float32.
 #pragma once
 
 #include "core/device.h"
@@ -38,6 +38,24 @@ struct Bfloat {
   }
 };
 
+// float32 as one of such types.
+struct Single {
+  float value;
+
+  __device__ static Single round(float x) { return {x}; }
+  __device__ float widen() const { return value; }
+};
+
+// Calls run with a null pointer to the type of the numbers, for kernels that are compiled for each.
+template <class Run>
+void with_number(DType dtype, const Run& run) {
+  switch (dtype) {
+    case DType::float16: return run(static_cast<Half*>(nullptr));
+    case DType::bfloat16: return run(static_cast<Bfloat*>(nullptr));
+    default: return run(static_cast<Single*>(nullptr));
+  }
+}
+
 __device__ inline float read(Reals x, std::int64_t i) {
   switch (x.dtype) {
     case DType::float16: return static_cast<const Half*>(x.data)[i].widen();
@@ -52,6 +70,45 @@ __device__ inline void write(RealResults y, std::int64_t i, float value) {
     case DType::bfloat16: static_cast<Bfloat*>(y.data)[i] = Bfloat::round(value); break;
     default: static_cast<float*>(y.data)[i] = value;
   }
+}
+
+// Four numbers side by side, moved at once.
+struct alignas(16) Four {
+  float at[4];
+};
+struct alignas(8) HalfFour {
+  std::uint16_t at[4];
+};
+
+// Whether four numbers of an array can be moved at once.
+inline bool moves_fours(const void* data, DType dtype) {
+  const std::uintptr_t bytes = dtype == DType::float32 ? sizeof(Four) : sizeof(HalfFour);
+  return reinterpret_cast<std::uintptr_t>(data) % bytes == 0;
+}
+
+// Numbers 4·i to 4·i + 3.
+__device__ inline Four read_four(Reals x, std::int64_t i) {
+  if (x.dtype == DType::float32) return static_cast<const Four*>(x.data)[i];
+  const HalfFour bits = static_cast<const HalfFour*>(x.data)[i];
+  Four four;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    four.at[k] = x.dtype == DType::float16 ? Half{bits.at[k]}.widen() : Bfloat{bits.at[k]}.widen();
+  }
+  return four;
+}
+
+__device__ inline void write_four(RealResults y, std::int64_t i, const Four& four) {
+  if (y.dtype == DType::float32) {
+    static_cast<Four*>(y.data)[i] = four;
+    return;
+  }
+  HalfFour bits;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    bits.at[k] = y.dtype == DType::float16 ? Half::round(four.at[k]).bits : Bfloat::round(four.at[k]).bits;
+  }
+  static_cast<HalfFour*>(y.data)[i] = bits;
 }
 
 // Eight numbers side by side, moved at once; its address is a multiple of 16.

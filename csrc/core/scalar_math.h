@@ -13,7 +13,7 @@ __device__ inline float activate(float x, Activation kind, float alpha) {
     case Activation::step: return x != x ? x : (x > 0.0f ? 1.0f : 0.0f);
     case Activation::sigmoid: {
       const float e = expf(-fabsf(x));
-      return x != x ? x : (x > 0.0f ? 1.0f / (1.0f + e) : e / (1.0f + e));
+      return x != x ? x : (x > 0.0f ? 1.0f : e) / (1.0f + e);
     }
     case Activation::tanh: return tanhf(x);
     case Activation::relu: return x <= 0.0f ? 0.0f : x;

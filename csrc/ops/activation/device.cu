@@ -6,18 +6,40 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void forward_kernel(ActivationSpec a, std::int64_t count, Reals x, RealResults y) {
+// `fours` times four elements at once; then, or instead, one by one those up to `count`.
+__global__ void forward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals x, RealResults y) {
+  const auto f = [=](float value) { return activate(value, a.kind, a.alpha); };
   stream_elements(
-      count, [=](std::int64_t i) { return read(x, i); },
-      [=](std::int64_t i, float value) { write(y, i, activate(value, a.kind, a.alpha)); });
+      fours, [=](std::int64_t i) { return read_four(x, i); },
+      [=](std::int64_t i, const Four& four) {
+        write_four(y, i, {{f(four.at[0]), f(four.at[1]), f(four.at[2]), f(four.at[3])}});
+      });
+  stream_elements(
+      4 * fours + first_element(), count, element_step(), [=](std::int64_t i) { return read(x, i); },
+      [=](std::int64_t i, float value) { write(y, i, f(value)); });
 }
 
-__global__ void backward_kernel(ActivationSpec a, std::int64_t count, Reals dy, Reals y, RealResults dx) {
+__global__ void backward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals dy, Reals y,
+                                RealResults dx) {
+  struct Fours {
+    Four dy, y;
+  };
   struct Element {
     float dy, y;
   };
   stream_elements(
-      count, [=](std::int64_t i) { return Element{read(dy, i), read(y, i)}; },
+      fours, [=](std::int64_t i) { return Fours{read_four(dy, i), read_four(y, i)}; },
+      [=](std::int64_t i, const Fours& four) {
+        Four gradients;
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          gradients.at[k] = activation_gradient(four.dy.at[k], four.y.at[k], a.kind, a.alpha);
+        }
+        write_four(dx, i, gradients);
+      });
+  stream_elements(
+      4 * fours + first_element(), count, element_step(),
+      [=](std::int64_t i) { return Element{read(dy, i), read(y, i)}; },
       [=](std::int64_t i, Element e) { write(dx, i, activation_gradient(e.dy, e.y, a.kind, a.alpha)); });
 }
 
@@ -51,11 +73,14 @@ __global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, 
 }  // namespace
 
 void activation_forward(ActivationSpec activation, std::int64_t count, Reals x, RealResults y) {
-  launch_stream(forward_kernel, count, activation, count, x, y);
+  const std::int64_t fours = moves_fours(x.data, x.dtype) && moves_fours(y.data, y.dtype) ? count / 4 : 0;
+  launch_stream(forward_kernel, fours ? fours : count, activation, fours, count, x, y);
 }
 
 void activation_backward(ActivationSpec activation, std::int64_t count, Reals dy, Reals y, RealResults dx) {
-  launch_stream(backward_kernel, count, activation, count, dy, y, dx);
+  const bool aligned = moves_fours(dy.data, dy.dtype) && moves_fours(y.data, y.dtype) && moves_fours(dx.data, dx.dtype);
+  const std::int64_t fours = aligned ? count / 4 : 0;
+  launch_stream(backward_kernel, fours ? fours : count, activation, fours, count, dy, y, dx);
 }
 
 void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,

@@ -8,6 +8,7 @@
 #include "ops/conv/conv.h"
 #include "ops/conv/direct.h"
 #include "ops/conv/few_channels.h"
+#include "ops/conv/few_inputs.h"
 #include "ops/conv/geometry_device.h"
 #include "ops/conv/packed.h"
 #include "ops/conv/phase.h"
@@ -149,13 +150,15 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
 }  // namespace
 
 std::string conv2d_choice(const std::string& op, const Conv2d& p) {
+  if (has_few_channels(p) || (op == "conv2d_backward_data" && has_few_inputs(p))) {
+    return "few channels: they would leave tiles of a matrix product empty";
+  }
   if (uses_packed(p, DType::float32)) {
     constexpr const char* than_float32 = " on tensor cores are faster than one of float32";
     const bool transposes = op == "conv2d_backward_weight";
     if (p.precision == Precision::medium && !transposes) return message("packed: products of TF32", than_float32);
     return message("packed: ", p.precision == Precision::highest ? 6 : 3, " products of split numbers", than_float32);
   }
-  if (has_few_channels(p)) return "few channels: they would leave tiles of a matrix product empty";
   if (!fits_32_bits(p)) return "direct: 32-bit offsets do not reach all elements";
   return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
 }
@@ -173,6 +176,7 @@ void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResu
 
 void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
   if (has_few_channels(p)) return conv2d_backward_data_few(p, dy, weight, dx);
+  if (has_few_inputs(p)) return conv2d_backward_data_few_inputs(p, dy, weight, dx);
   if (uses_packed(p, dy.dtype)) return conv2d_backward_data_packed(p, dy, weight, dx);
   const Widened wide_dy(dy, p.y_count()), wide_weight(weight, p.weight_count());
   in_float32(dx, p.x_count(), [&](float* result) {

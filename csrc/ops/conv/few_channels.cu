@@ -15,13 +15,6 @@ namespace {
 
 constexpr int strip = 4;  // results one below the other
 
-struct Single {
-  float value;
-
-  __device__ static Single round(float x) { return {x}; }
-  __device__ float widen() const { return value; }
-};
-
 __device__ int divide_up(int a, int b) {
   return (a + b - 1) / b;
 }
@@ -340,16 +333,6 @@ __global__ void add_weight_parts_kernel(int count, int parts, const float* part,
     double sum = 0.0;
     for (int k = 0; k < parts; ++k) sum += part[static_cast<std::int64_t>(k) * count + i];
     dweight[i] = Number::round(static_cast<float>(sum));
-  }
-}
-
-// Calls run with a null pointer to the type of the numbers.
-template <class Run>
-void with_number(DType dtype, const Run& run) {
-  switch (dtype) {
-    case DType::float16: return run(static_cast<Half*>(nullptr));
-    case DType::bfloat16: return run(static_cast<Bfloat*>(nullptr));
-    default: return run(static_cast<Single*>(nullptr));
   }
 }
 

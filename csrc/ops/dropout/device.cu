@@ -5,10 +5,6 @@
 namespace dip::cuda {
 namespace {
 
-struct alignas(16) Four {
-  float at[4];
-};
-
 __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, Reals x, RealResults y) {
   const std::uint64_t offset = p.whole_offset();
   for (std::int64_t block = first_element(); 4 * block < count; block += element_step()) {
@@ -25,9 +21,9 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, Real
       k1 += 0xBB67AE85;
     }
     if (aligned && 4 * block + 3 < count) {
-      Four four = static_cast<const Four*>(x.data)[block];
+      Four four = read_four(x, block);
       for (int j = 0; j < 4; ++j) four.at[j] = c[j] >= p.threshold ? four.at[j] * p.scale : 0.0f;
-      static_cast<Four*>(y.data)[block] = four;
+      write_four(y, block, four);
     } else {
       for (int j = 0; j < 4 && 4 * block + j < count; ++j) {
         const std::int64_t i = 4 * block + j;
@@ -40,8 +36,7 @@ __global__ void dropout_kernel(Dropout p, std::int64_t count, bool aligned, Real
 }  // namespace
 
 void dropout(const Dropout& p, std::int64_t count, Reals x, RealResults y) {
-  const auto address = reinterpret_cast<std::uintptr_t>(x.data) | reinterpret_cast<std::uintptr_t>(y.data);
-  const bool aligned = x.dtype == DType::float32 && y.dtype == DType::float32 && address % sizeof(Four) == 0;
+  const bool aligned = moves_fours(x.data, x.dtype) && moves_fours(y.data, y.dtype);
   launch_elements(dropout_kernel, (count + 3) / 4, p, count, aligned, x, y);
 }
 
