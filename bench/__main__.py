@@ -12,6 +12,8 @@ from bench import contest, devices, gpu_tiles, machine, operators, peak, report,
 def _operators(arguments: argparse.Namespace) -> None:
     machine.show()
     device = devices.Gpu() if arguments.device == "cuda" else devices.Cpu()
+    if arguments.precisions:
+        device.precisions = tuple(arguments.precisions)
     contests = itertools.chain(operators.contests(device), steps.steps() if arguments.device == "cpu" else ())
     measured = contest.measure(device, contests, arguments.only)
     peaks = peak.peaks(device)
@@ -39,6 +41,7 @@ def main() -> None:
     command = commands.add_parser("operators", help="every operator against PyTorch, over a table of shapes")
     command.add_argument("--only", default="", help="operators whose name contains this")
     command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    command.add_argument("--precisions", nargs="+", choices=devices.Gpu.precisions, help="multiply only with these")
     command.add_argument("--compare", type=Path, metavar="FILE", help="say what changed since this earlier JSON")
     command.set_defaults(run=_operators)
     command = commands.add_parser("training", help="LeNet-5 and the MLP on MNIST against the same recipe in PyTorch")

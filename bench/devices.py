@@ -22,7 +22,7 @@ class Cpu:
 
     name = "cpu"
     images = 16  # the batch of the larger convolutions
-    precisions = ("highest", "high", "medium")
+    precisions: tuple[str, ...] = ("highest", "high", "medium")
 
     def choose(self, precision: str) -> None:
         """Sets what an operator's arguments do not say of this one of the precisions."""
@@ -63,7 +63,7 @@ class Gpu(_Warpgroups):
 
     name = "cuda"
     images = 64
-    precisions = ("highest", "high", "medium", "bfloat16")
+    precisions: tuple[str, ...] = ("highest", "high", "medium", "bfloat16")
 
     def __init__(self) -> None:
         torch.backends.cudnn.benchmark = True
