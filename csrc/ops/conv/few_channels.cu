@@ -1,9 +1,10 @@
-// Each thread computes four results one below the other, so that a row of the image that it reads serves up to four of
+// Each thread computes some results one below the other, so that a row of the image that it reads serves several of
 // them. Numbers are read as they are stored and multiplied in float32.
 #include "ops/conv/few_channels.h"
 
 #include <algorithm>
 
+#include "core/device_divisor.h"
 #include "core/gemm_plan.h"
 #include "core/half.h"
 #include "core/scalar_math.h"
@@ -13,9 +14,21 @@
 namespace dip::cuda {
 namespace {
 
-constexpr int strip = 4;  // results one below the other
+// The taps that a kernel is compiled for: size × size of them, 0 for any number. With `sliding` windows one below the
+// other share rows, because the stride is the dilation; a thread computes `strip` results one below the other.
+template <int size_, bool sliding_, int strip_>
+struct TapPlan {
+  static constexpr int size = size_, strip = strip_;
+  static constexpr bool sliding = sliding_;
+  static constexpr int rows = sliding ? strip + size - 1 : size;  // of the image that a thread reads at a time
+  static_assert(sliding || rows == size, "windows that share no rows are read one after the other");
+};
+using ThreeSliding = TapPlan<3, true, 8>;
+using Three = TapPlan<3, false, 4>;
+using FiveSliding = TapPlan<5, true, 4>;
+using AnyTaps = TapPlan<0, false, 4>;
 
-__device__ int divide_up(int a, int b) {
+int divide_up(int a, int b) {
   return (a + b - 1) / b;
 }
 
@@ -26,6 +39,9 @@ struct Correlation : Geometry {
   int own_of_group, weight_own, weight_other;  // elements of the weights from one of them to the next
   bool reversed;
   ActivationSpec activation{};
+
+  __device__ int first_row(int oh) const { return oh * stride_h - pad_h; }
+  __device__ int first_column(int ow) const { return ow * stride_w - pad_w; }
 
   // Where tap (r, s) of a plane's weights is.
   __device__ int tap(int r, int s) const {
@@ -48,26 +64,13 @@ Correlation forward_of(const Conv2d& p) {
 
 Correlation backward_data_of(const Conv2d& p) {
   const int taps = int(p.taps());
-  Correlation c{Geometry(p.window),
-                int(p.N),
-                int(p.C),
-                int(p.group_filters()),
-                int(p.group_channels()),
-                taps,
-                int(p.group_channels()) * taps,
-                true,
-                {}};
+  Correlation c{Geometry(p.window),       int(p.N), int(p.C), int(p.group_filters()), int(p.group_channels()), taps,
+                int(p.group_channels()) * taps, true,     {}};
   std::swap(c.in_h, c.out_h);
   std::swap(c.in_w, c.out_w);
   c.pad_h = c.dilation_h * (c.kernel_h - 1) - c.pad_h;
   c.pad_w = c.dilation_w * (c.kernel_w - 1) - c.pad_w;
   return c;
-}
-
-// The first of the weights that result plane `own` of an image has for the first of the planes it sums over.
-__device__ int weights_of(const Correlation& p, int own) {
-  const int group = own / p.own_of_group;
-  return p.reversed ? group * p.others * p.weight_other + own % p.own_of_group * p.weight_own : own * p.weight_own;
 }
 
 // A result by definition: a tap outside the image adds nothing, whatever its weight. For where the kernels, which take
@@ -77,10 +80,10 @@ __device__ DIP_RARE float sum_of_what_meets(Correlation p, const Number* plane, 
   float sum = 0.0f;
   for (int other = 0; other < p.others; ++other, plane += p.in_h * p.in_w, weights += p.weight_other) {
     for (int r = 0; r < p.kernel_h; ++r) {
-      const int ih = oh * p.stride_h + r * p.dilation_h - p.pad_h;
+      const int ih = p.first_row(oh) + r * p.dilation_h;
       if (ih < 0 || ih >= p.in_h) continue;
       for (int s = 0; s < p.kernel_w; ++s) {
-        const int iw = ow * p.stride_w + s * p.dilation_w - p.pad_w;
+        const int iw = p.first_column(ow) + s * p.dilation_w;
         if (iw < 0 || iw >= p.in_w) continue;
         sum = fmaf(plane[ih * p.in_w + iw].widen(), weights[p.tap(r, s)].widen(), sum);
       }
@@ -89,110 +92,140 @@ __device__ DIP_RARE float sum_of_what_meets(Correlation p, const Number* plane, 
   return sum;
 }
 
-// Reads for `rows` of taps, one below the other, what the taps of a row meet in column `ow`, and calls
-// use(row, values) for each; 0 for what lies outside.
-template <int size, int rows, class Number, class Use>
-__device__ void read_rows(const Correlation& p, const Number* plane, int oh, int ow, const Use& use) {
-  const int left = ow * p.stride_w - p.pad_w, top = oh * p.stride_h - p.pad_h;
-#pragma unroll
-  for (int row = 0; row < rows; ++row) {
-    const int ih = top + row * p.dilation_h;
-    const bool inside = static_cast<unsigned>(ih) < static_cast<unsigned>(p.in_h);
-    float values[size];
-#pragma unroll
-    for (int s = 0; s < size; ++s) {
-      const int iw = left + s * p.dilation_w;
-      const bool valid = inside && static_cast<unsigned>(iw) < static_cast<unsigned>(p.in_w);
-      values[s] = valid ? plane[ih * p.in_w + iw].widen() : 0.0f;
-    }
-    use(row, values);
-  }
-}
+// Which rows and columns of its image the windows of a thread's strip meet, a bit for each.
+template <class Plan>
+struct Field {
+  int first;  // the first row's and column's place in a plane, perhaps outside it
+  unsigned rows = 0, columns = 0;
 
-// size × size taps. With `sliding` windows one below the other share rows: the stride is the dilation.
-template <int size, bool sliding, class Number>
-__device__ void add_plane(const Correlation& p, const Number* plane, const Number* weights, int oh, int ow,
-                          float (&sums)[strip]) {
-  float taps[size][size];
+  __device__ Field(const Correlation& p, int oh, int ow)
+      : first(p.first_row(oh) * p.in_w + p.first_column(ow)) {
 #pragma unroll
-  for (int r = 0; r < size; ++r) {
+    for (int row = 0; row < Plan::rows; ++row) {
+      rows |= static_cast<unsigned>(p.first_row(oh) + row * p.dilation_h) < static_cast<unsigned>(p.in_h) ? 1u << row : 0;
+    }
 #pragma unroll
-    for (int s = 0; s < size; ++s) taps[r][s] = weights[p.tap(r, s)].widen();
+    for (int s = 0; s < Plan::size; ++s) {
+      columns |= static_cast<unsigned>(p.first_column(ow) + s * p.dilation_w) < static_cast<unsigned>(p.in_w) ? 1u << s : 0;
+    }
   }
-  const auto add = [&](int i, int r, const float (&values)[size]) {
+
+  // Reads the rows of a plane that begins at element `plane` of x, and calls use(row, values) for each; 0 for what lies
+  // outside.
+  template <class Number, class Use>
+  __device__ void read(const Correlation& p, const Number* x, int plane, const Use& use) const {
 #pragma unroll
-    for (int s = 0; s < size; ++s) sums[i] = fmaf(values[s], taps[r][s], sums[i]);
-  };
-  if constexpr (sliding) {
-    read_rows<size, strip + size - 1>(p, plane, oh, ow, [&](int row, const float (&values)[size]) {
+    for (int row = 0; row < Plan::rows; ++row) {
+      const int from = plane + first + row * p.dilation_h * p.in_w;
+      float values[Plan::size];
 #pragma unroll
-      for (int i = 0; i < strip; ++i) {
-        if (row - i >= 0 && row - i < size) add(i, row - i, values);
+      for (int s = 0; s < Plan::size; ++s) {
+        const bool inside = (rows >> row & 1u) != 0 && (columns >> s & 1u) != 0;
+        values[s] = inside ? x[static_cast<unsigned>(from + s * p.dilation_w)].widen() : 0.0f;
+      }
+      use(row, values);
+    }
+  }
+};
+
+// Calls use(i, r, values) for every row of taps of every window of the strip at (oh, ow).
+template <class Plan, class Number, class Use>
+__device__ void for_each_window(const Correlation& p, const Number* x, int plane, int oh, int ow, const Use& use) {
+  if constexpr (Plan::sliding) {
+    Field<Plan>(p, oh, ow).read(p, x, plane, [&](int row, const float (&values)[Plan::size]) {
+#pragma unroll
+      for (int i = 0; i < Plan::strip; ++i) {
+        if (row - i >= 0 && row - i < Plan::size) use(i, row - i, values);
       }
     });
   } else {
 #pragma unroll
-    for (int i = 0; i < strip; ++i) {
-      read_rows<size, size>(p, plane, oh + i, ow, [&](int r, const float (&values)[size]) { add(i, r, values); });
+    for (int i = 0; i < Plan::strip; ++i) {
+      Field<Plan>(p, oh + i, ow).read(
+          p, x, plane, [&](int r, const float (&values)[Plan::size]) { use(i, r, values); });
     }
   }
 }
 
-// The same for any number of taps.
-template <class Number>
-__device__ void add_plane_of_any(const Correlation& p, const Number* plane, const Number* weights, int oh, int ow,
-                                 float (&sums)[strip]) {
-  for (int r = 0; r < p.kernel_h; ++r) {
-    for (int s = 0; s < p.kernel_w; ++s) {
-      const float tap = weights[p.tap(r, s)].widen();
-      const int iw = ow * p.stride_w + s * p.dilation_w - p.pad_w;
-      const bool inside = static_cast<unsigned>(iw) < static_cast<unsigned>(p.in_w);
+// sums[i] += what the taps of one plane give the results of a strip.
+template <class Plan, class Number>
+__device__ void add_plane(const Correlation& p, const Number* x, int plane, const Number* weights, int oh, int ow,
+                          float (&sums)[Plan::strip]) {
+  if constexpr (Plan::size > 0) {
+    float taps[Plan::size][Plan::size];
+    const int first = p.tap(0, 0), step = p.reversed ? -1 : 1;
 #pragma unroll
-      for (int i = 0; i < strip; ++i) {
-        const int ih = (oh + i) * p.stride_h + r * p.dilation_h - p.pad_h;
-        const bool valid = inside && static_cast<unsigned>(ih) < static_cast<unsigned>(p.in_h);
-        sums[i] = fmaf(valid ? plane[ih * p.in_w + iw].widen() : 0.0f, tap, sums[i]);
-      }
+    for (int t = 0; t < Plan::size * Plan::size; ++t) {
+      taps[t / Plan::size][t % Plan::size] = weights[first + t * step].widen();
     }
-  }
-}
-
-// size 0: any number of taps.
-template <int size, bool sliding, class Number>
-__global__ void __launch_bounds__(threads_per_block, size == 3 ? 3 : 1)
-    correlate_kernel(Correlation p, int count, const Number* x, const Number* weight, const Number* bias, Number* y) {
-  constexpr int planes_together = 16;  // whose sum is made apart, so that its error does not grow with their number
-  const int strips = divide_up(p.out_h, strip);
-  for (int i = static_cast<int>(first_element()); i < count; i += static_cast<int>(element_step())) {
-    const int ow = i % p.out_w, row = i / p.out_w, oh = row % strips * strip;
-    const int own = row / strips % p.own, n = row / strips / p.own, group = own / p.own_of_group;
-    const int groups = p.own / p.own_of_group;
-    const Number* plane = x + (n * groups + group) * p.others * p.in_h * p.in_w;
-    const Number* weights = weight + weights_of(p, own);
-    float totals[strip] = {}, sums[strip] = {};
-    for (int other = 0; other < p.others; ++other) {
-      const Number *at = plane + other * p.in_h * p.in_w, *taps = weights + other * p.weight_other;
-      if constexpr (size > 0) {
-        add_plane<size, sliding>(p, at, taps, oh, ow, sums);
-      } else {
-        add_plane_of_any(p, at, taps, oh, ow, sums);
-      }
-      if (other % planes_together == planes_together - 1) {
+    for_each_window<Plan>(p, x, plane, oh, ow, [&](int i, int r, const float (&values)[Plan::size]) {
 #pragma unroll
-        for (int k = 0; k < strip; ++k) {
-          totals[k] += sums[k];
-          sums[k] = 0.0f;
+      for (int s = 0; s < Plan::size; ++s) sums[i] = fmaf(values[s], taps[r][s], sums[i]);
+    });
+  } else {
+    for (int r = 0; r < p.kernel_h; ++r) {
+      for (int s = 0; s < p.kernel_w; ++s) {
+        const float tap = weights[p.tap(r, s)].widen();
+        const int iw = p.first_column(ow) + s * p.dilation_w;
+        const bool inside = static_cast<unsigned>(iw) < static_cast<unsigned>(p.in_w);
+#pragma unroll
+        for (int i = 0; i < Plan::strip; ++i) {
+          const int ih = p.first_row(oh + i) + r * p.dilation_h;
+          const bool valid = inside && static_cast<unsigned>(ih) < static_cast<unsigned>(p.in_h);
+          sums[i] = fmaf(valid ? x[plane + ih * p.in_w + iw].widen() : 0.0f, tap, sums[i]);
         }
       }
     }
-    Number* to = y + (n * p.own + own) * p.out_h * p.out_w + ow;
+  }
+}
+
+// How an index is taken apart into column, strip, plane and image.
+struct Parts {
+  Divisor columns, strips, own, own_of_group;
+};
+
+// `share` neighbouring lanes share the planes that a strip is summed over, so that few results occupy more of the GPU:
+// each adds every share-th plane, and then a tree adds the lanes.
+template <class Plan, int share, class Number>
+__global__ void __launch_bounds__(threads_per_block, Plan::size == 3 ? 3 : 1)
+    correlate_kernel(Correlation p, Parts parts, int count, const Number* x, const Number* weight, const Number* bias,
+                     Number* y) {
+  constexpr int planes_together = 16;  // whose sum is made apart, so that its error does not grow with their number
+  constexpr int strip = Plan::strip;
+  static_assert(share == 1 || share == strip, "each lane stores one of the strip's results");
+  // Lanes beyond the end go along with the last, because those of a warp wait for each other.
+  const int padded = (count * share + 31) / 32 * 32 / share;
+  for (int i = static_cast<int>(first_element()) / share; i < padded; i += static_cast<int>(element_step()) / share) {
+    int rest = min(i, count - 1);
+    const int part = static_cast<int>(threadIdx.x) % share, ow = parts.columns.take_remainder(rest);
+    const int oh = parts.strips.take_remainder(rest) * strip, own = parts.own.take_remainder(rest), n = rest;
+    int group = own;
+    const int within = parts.own_of_group.take_remainder(group);
+    const int plane = p.in_h * p.in_w, groups = p.own / p.own_of_group;
+    const int first_plane = (n * groups + group) * p.others * plane;
+    const Number* weights =
+        weight + (p.reversed ? group * p.others * p.weight_other + within * p.weight_own : own * p.weight_own);
+    float totals[strip] = {}, sums[strip] = {};
+    for (int other = part, added = 1; other < p.others; other += share, ++added) {
+      add_plane<Plan>(p, x, first_plane + other * plane, weights + other * p.weight_other, oh, ow, sums);
+      if (added % planes_together != 0) continue;
+#pragma unroll
+      for (int k = 0; k < strip; ++k) {
+        totals[k] += sums[k];
+        sums[k] = 0.0f;
+      }
+    }
     const float shift = bias ? bias[own].widen() : 0.0f;
+    const int to = (n * p.own + own) * p.out_h * p.out_w + ow;
 #pragma unroll
     for (int k = 0; k < strip; ++k) {
-      if (oh + k >= p.out_h) continue;
       float sum = totals[k] + sums[k];
-      if (sum != sum) sum = sum_of_what_meets(p, plane, weights, oh + k, ow);
-      to[(oh + k) * p.out_w] = Number::round(activate(bias ? sum + shift : sum, p.activation.kind, p.activation.alpha));
+#pragma unroll
+      for (int mask = 1; mask < share; mask *= 2) sum += shuffle_xor(sum, mask);
+      if (i >= count || oh + k >= p.out_h || (share > 1 && k != part)) continue;
+      if (sum != sum) sum = sum_of_what_meets(p, x + first_plane, weights, oh + k, ow);
+      y[static_cast<unsigned>(to + (oh + k) * p.out_w)] =
+          Number::round(activate(bias ? sum + shift : sum, p.activation.kind, p.activation.alpha));
     }
   }
 }
@@ -232,22 +265,26 @@ constexpr int weight_threads = 128;
 struct WeightPart : Correlation {
   int strips, strips_a_part;  // of all images; whole images' strips lie side by side
   int across;                 // threads side by side; the others are on other strips
+  Divisor of_image;           // by the strips of one
+
+  __device__ int gradients_of(int n) const { return n * own * out_h * out_w; }
+  __device__ int plane_of(int n) const { return n * (own / own_of_group) * others * in_h * in_w; }
 };
 
 // sum_of_what_meets for what one thread has to add to one tap.
 template <class Number>
-__device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, const Number* dy, const Number* x, int r, int s,
+__device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, int strip, const Number* dy, const Number* x, int tap,
                                                 int begin, int end, int first_column, int step) {
-  const int rows = divide_up(p.out_h, strip);
+  const int r = tap / p.kernel_w, s = tap % p.kernel_w;
   float sum = 0.0f;
   for (int q = begin; q < end; q += step) {
-    const int n = q / rows, oh = q % rows * strip;
-    const Number* gradients = dy + n * p.own * p.out_h * p.out_w;
-    const Number* plane = x + n * (p.own / p.own_of_group) * p.others * p.in_h * p.in_w;
+    int n = q;
+    const int oh = p.of_image.take_remainder(n) * strip;
+    const Number *gradients = dy + p.gradients_of(n), *plane = x + p.plane_of(n);
     for (int ow = first_column; ow < p.out_w; ow += p.across) {
-      const int iw = ow * p.stride_w + s * p.dilation_w - p.pad_w;
+      const int iw = p.first_column(ow) + s * p.dilation_w;
       for (int i = 0; i < strip && oh + i < p.out_h; ++i) {
-        const int ih = (oh + i) * p.stride_h + r * p.dilation_h - p.pad_h;
+        const int ih = p.first_row(oh + i) + r * p.dilation_h;
         if (ih < 0 || ih >= p.in_h || iw < 0 || iw >= p.in_w) continue;
         sum = fmaf(gradients[(oh + i) * p.out_w + ow].widen(), plane[ih * p.in_w + iw].widen(), sum);
       }
@@ -256,55 +293,48 @@ __device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, const Number* dy, 
   return sum;
 }
 
-template <int size, bool sliding, class Number>
+template <class Plan, class Number>
 __global__ void __launch_bounds__(weight_threads)
     weight_kernel(WeightPart p, const Number* dy, const Number* x, float* parts) {
-  constexpr int taps = size > 0 ? size * size : 1;
-  DIP_SHARED_ARRAY(float, partial, weight_threads / 32 * taps);
+  constexpr int taps = Plan::size > 0 ? Plan::size * Plan::size : 1, strip = Plan::strip, warps = weight_threads / 32;
+  constexpr int pitch = weight_threads + 1;  // so that the sums of different taps lie in different banks
+  DIP_SHARED_ARRAY(float, all_sums, taps * pitch);
+  DIP_SHARED_ARRAY(float, sums_of_warps, taps * warps);
   const int all_taps = p.kernel_h * p.kernel_w, block = static_cast<int>(blockIdx.x);
-  const int pair = size > 0 ? block : block / all_taps, first_tap = size > 0 ? 0 : block % all_taps;
-  const int own = pair / p.others, other = pair % p.others;
-  const int rows = divide_up(p.out_h, strip), group = own / p.own_of_group;
+  const int pair = Plan::size > 0 ? block : block / all_taps, first_tap = Plan::size > 0 ? 0 : block % all_taps;
+  const int own = pair / p.others, other = pair % p.others, group = own / p.own_of_group;
   const int begin = static_cast<int>(blockIdx.y) * p.strips_a_part, end = min(p.strips, begin + p.strips_a_part);
   const int thread = static_cast<int>(threadIdx.x), column = thread % p.across, step = weight_threads / p.across;
+  const int first = begin + thread / p.across;
   dy += own * p.out_h * p.out_w;
   x += (group * p.others + other) * p.in_h * p.in_w;
 
   float sums[taps] = {};
-  for (int q = begin + thread / p.across; q < end; q += step) {
-    const int n = q / rows, oh = q % rows * strip;
-    const Number* gradients = dy + n * p.own * p.out_h * p.out_w;
-    const Number* plane = x + n * (p.own / p.own_of_group) * p.others * p.in_h * p.in_w;
+  for (int q = first; q < end; q += step) {
+    int n = q;
+    const int oh = p.of_image.take_remainder(n) * strip, gradients = p.gradients_of(n), plane = p.plane_of(n);
     for (int ow = column; ow < p.out_w; ow += p.across) {
       float g[strip];
 #pragma unroll
-      for (int i = 0; i < strip; ++i) g[i] = oh + i < p.out_h ? gradients[(oh + i) * p.out_w + ow].widen() : 0.0f;
-      if constexpr (size == 0) {
-        const int iw = ow * p.stride_w + first_tap % p.kernel_w * p.dilation_w - p.pad_w;
+      for (int i = 0; i < strip; ++i) {
+        const bool inside = oh + i < p.out_h;
+        g[i] = inside ? dy[static_cast<unsigned>(gradients + (oh + i) * p.out_w + ow)].widen() : 0.0f;
+      }
+      if constexpr (Plan::size > 0) {
+        for_each_window<Plan>(p, x, plane, oh, ow, [&](int i, int r, const float (&values)[Plan::size]) {
 #pragma unroll
-        for (int i = 0; i < strip; ++i) {
-          const int ih = (oh + i) * p.stride_h + first_tap / p.kernel_w * p.dilation_h - p.pad_h;
-          const bool valid = static_cast<unsigned>(ih) < static_cast<unsigned>(p.in_h) &&
-                             static_cast<unsigned>(iw) < static_cast<unsigned>(p.in_w);
-          sums[0] = fmaf(g[i], valid ? plane[ih * p.in_w + iw].widen() : 0.0f, sums[0]);
-        }
-      } else if constexpr (sliding) {
-        read_rows<size, strip + size - 1>(p, plane, oh, ow, [&](int row, const float (&values)[size]) {
-#pragma unroll
-          for (int i = 0; i < strip; ++i) {
-            if (row - i < 0 || row - i >= size) continue;
-#pragma unroll
-            for (int s = 0; s < size; ++s)
-              sums[(row - i) * size + s] = fmaf(g[i], values[s], sums[(row - i) * size + s]);
+          for (int s = 0; s < Plan::size; ++s) {
+            sums[r * Plan::size + s] = fmaf(g[i], values[s], sums[r * Plan::size + s]);
           }
         });
       } else {
+        const int iw = p.first_column(ow) + first_tap % p.kernel_w * p.dilation_w;
 #pragma unroll
         for (int i = 0; i < strip; ++i) {
-          read_rows<size, size>(p, plane, oh + i, ow, [&](int r, const float (&values)[size]) {
-#pragma unroll
-            for (int s = 0; s < size; ++s) sums[r * size + s] = fmaf(g[i], values[s], sums[r * size + s]);
-          });
+          const int ih = p.first_row(oh + i) + first_tap / p.kernel_w * p.dilation_h;
+          const bool valid = static_cast<unsigned>(ih) < static_cast<unsigned>(p.in_h) &&
+                             static_cast<unsigned>(iw) < static_cast<unsigned>(p.in_w);
+          sums[0] = fmaf(g[i], valid ? x[plane + ih * p.in_w + iw].widen() : 0.0f, sums[0]);
         }
       }
     }
@@ -312,18 +342,23 @@ __global__ void __launch_bounds__(weight_threads)
 #pragma unroll
   for (int t = 0; t < taps; ++t) {
     if (sums[t] != sums[t]) {
-      const int tap = first_tap + t;
-      sums[t] = tap_sum_of_what_meets(p, dy, x, tap / p.kernel_w, tap % p.kernel_w, begin + thread / p.across, end,
-                                      column, step);
+      sums[t] = tap_sum_of_what_meets(p, strip, dy, x, first_tap + t, first, end, column, step);
     }
+    all_sums[t * pitch + thread] = sums[t];
+  }
+  __syncthreads();
+  if (thread < taps * warps) {
+    const int t = thread % taps, warp = thread / taps;
+    float sum = 0.0f;
 #pragma unroll
-    for (int mask = 16; mask > 0; mask /= 2) sums[t] += shuffle_xor(sums[t], mask);
-    if (thread % 32 == 0) partial[thread / 32 * taps + t] = sums[t];
+    for (int lane = 0; lane < 32; ++lane) sum += all_sums[t * pitch + warp * 32 + lane];
+    sums_of_warps[warp * taps + t] = sum;
   }
   __syncthreads();
   if (thread >= taps) return;
   float sum = 0.0f;
-  for (int warp = 0; warp < weight_threads / 32; ++warp) sum += partial[warp * taps + thread];
+#pragma unroll
+  for (int warp = 0; warp < warps; ++warp) sum += sums_of_warps[warp * taps + thread];
   parts[(static_cast<int>(blockIdx.y) * p.own * p.others + pair) * all_taps + first_tap + thread] = sum;
 }
 
@@ -336,30 +371,36 @@ __global__ void add_weight_parts_kernel(int count, int parts, const float* part,
   }
 }
 
-enum class Taps { three, three_sliding, five_sliding, any };
-
-Taps taps_of(const Geometry& g) {
-  const bool sliding = g.stride_h == g.dilation_h;
-  if (g.kernel_h != g.kernel_w) return Taps::any;
-  if (g.kernel_h == 3) return sliding ? Taps::three_sliding : Taps::three;
-  return g.kernel_h == 5 && sliding ? Taps::five_sliding : Taps::any;
+// Calls run with the plan for the taps of a window.
+template <class Run>
+auto with_plan(const Geometry& g, const Run& run) {
+  const bool square = g.kernel_h == g.kernel_w, sliding = g.stride_h == g.dilation_h;
+  if (square && g.kernel_h == 3) return sliding ? run(ThreeSliding{}) : run(Three{});
+  if (square && g.kernel_h == 5 && sliding) return run(FiveSliding{});
+  return run(AnyTaps{});
 }
 
 void correlate(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y) {
-  const int count = p.images * p.own * ((p.out_h + strip - 1) / strip) * p.out_w;
-  with_number(x.dtype, [&](auto* null) {
-    using Number = std::remove_pointer_t<decltype(null)>;
-    const auto run = [&](auto kernel) {
-      launch_elements(kernel, count, p, count, static_cast<const Number*>(x.data),
-                      static_cast<const Number*>(weight.data), static_cast<const Number*>(bias.data),
-                      static_cast<Number*>(y.data));
-    };
-    switch (taps_of(p)) {
-      case Taps::three: return run(correlate_kernel<3, false, Number>);
-      case Taps::three_sliding: return run(correlate_kernel<3, true, Number>);
-      case Taps::five_sliding: return run(correlate_kernel<5, true, Number>);
-      case Taps::any: return run(correlate_kernel<0, false, Number>);
-    }
+  with_plan(p, [&](auto plan) {
+    using Plan = decltype(plan);
+    const int strips = divide_up(p.out_h, Plan::strip), count = p.images * p.own * strips * p.out_w;
+    const Parts parts{Divisor(p.out_w), Divisor(strips), Divisor(p.own), Divisor(p.own_of_group)};
+    with_number(x.dtype, [&](auto* null) {
+      using Number = std::remove_pointer_t<decltype(null)>;
+      const auto run = [&](auto kernel, int share) {
+        // Whole warps: their lanes wait for each other.
+        const std::int64_t threads = (std::int64_t{count} * share + 31) / 32 * 32;
+        launch_elements(kernel, threads, p, parts, count, static_cast<const Number*>(x.data),
+                        static_cast<const Number*>(weight.data), static_cast<const Number*>(bias.data),
+                        static_cast<Number*>(y.data));
+      };
+      constexpr int share = 4;
+      if constexpr (Plan::strip == share) {
+        const bool fills_gpu = count >= 512 * multiprocessors();
+        if (!fills_gpu && p.others >= share) return run(correlate_kernel<Plan, share, Number>, share);
+      }
+      run(correlate_kernel<Plan, 1, Number>, 1);
+    });
   });
 }
 
@@ -368,8 +409,9 @@ void correlate(const Correlation& p, Reals x, Reals weight, Reals bias, RealResu
 bool has_few_channels(const Conv2d& p) {
   if (!fits_32_bits(p)) return false;
   if (p.groups > 1) return p.group_filters() < 8 || p.group_channels() < 8;
-  // Beyond so many pairs of planes the images are read too often. To be confirmed by measurements.
-  return p.K * p.C <= 128 && taps_of(Geometry(p.window)) == Taps::five_sliding && may_avoid_tiles();
+  // Beyond so many pairs of planes the images are read too often.
+  const auto is_five = [](auto plan) { return std::is_same_v<decltype(plan), FiveSliding>; };
+  return p.K * p.C <= 128 && with_plan(Geometry(p.window), is_five) && may_avoid_tiles();
 }
 
 void conv2d_forward_few(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y) {
@@ -390,34 +432,29 @@ void conv2d_backward_data_few(const Conv2d& p, Reals dy, Reals weight, RealResul
 }
 
 void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
-  WeightPart part{forward_of(p), 0, 0, 1};
-  const Taps taps = taps_of(part);
+  const Correlation forward = forward_of(p);
   const int count = int(p.weight_count()), pairs = int(p.K * p.group_channels());
-  part.strips = int(p.N) * ((part.out_h + strip - 1) / strip);
-  while (part.across < part.out_w && part.across < weight_threads) part.across *= 2;
-  // So many parts that there are eight blocks for each multiprocessor, but a block has two strips a thread at least.
-  const int blocks = pairs * (taps == Taps::any ? int(p.taps()) : 1), together = weight_threads / part.across;
-  const int wanted = std::max(1, 8 * multiprocessors() / blocks), most = std::max(1, part.strips / (2 * together));
-  // No thread's sum has more than some hundred terms.
-  const int columns = (part.out_w + part.across - 1) / part.across, longest = std::max(1, 64 / columns) * together;
-  const int parts = std::max({std::min(wanted, most), (part.strips + longest - 1) / longest, 1});
-  part.strips_a_part = (part.strips + parts - 1) / parts;
-  const DeviceScratch<float> sums(std::int64_t{parts} * count);
-  with_number(x.dtype, [&](auto* null) {
-    using Number = std::remove_pointer_t<decltype(null)>;
-    const auto run = [&](auto kernel) {
-      launch(kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)},
+  with_plan(forward, [&](auto plan) {
+    using Plan = decltype(plan);
+    const int strips_of_image = divide_up(forward.out_h, Plan::strip);
+    WeightPart part{forward, int(p.N) * strips_of_image, 0, 1, Divisor(strips_of_image)};
+    while (part.across < part.out_w && part.across < weight_threads) part.across *= 2;
+    // So many parts that there are eight blocks for each multiprocessor, but a block has four strips a thread at least.
+    const int blocks = pairs * (Plan::size > 0 ? 1 : int(p.taps())), together = weight_threads / part.across;
+    const int wanted = std::max(1, 8 * multiprocessors() / blocks), most = std::max(1, part.strips / (4 * together));
+    // No thread's sum has more than some hundred terms.
+    const int columns = divide_up(part.out_w, part.across), longest = std::max(1, 64 / columns) * together;
+    const int parts = std::max({std::min(wanted, most), divide_up(part.strips, longest), 1});
+    part.strips_a_part = divide_up(part.strips, parts);
+    const DeviceScratch<float> sums(std::int64_t{parts} * count);
+    with_number(x.dtype, [&](auto* null) {
+      using Number = std::remove_pointer_t<decltype(null)>;
+      launch(weight_kernel<Plan, Number>, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)},
              static_cast<unsigned>(weight_threads), std::size_t{0}, part, static_cast<const Number*>(dy.data),
              static_cast<const Number*>(x.data), sums.data());
-    };
-    switch (taps) {
-      case Taps::three: run(weight_kernel<3, false, Number>); break;
-      case Taps::three_sliding: run(weight_kernel<3, true, Number>); break;
-      case Taps::five_sliding: run(weight_kernel<5, true, Number>); break;
-      case Taps::any: run(weight_kernel<0, false, Number>); break;
-    }
-    launch_elements(add_weight_parts_kernel<Number>, count, count, parts, static_cast<const float*>(sums.data()),
-                    static_cast<Number*>(dweight.data));
+      launch_elements(add_weight_parts_kernel<Number>, count, count, parts, static_cast<const float*>(sums.data()),
+                      static_cast<Number*>(dweight.data));
+    });
   });
 }
 

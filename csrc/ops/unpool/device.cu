@@ -21,16 +21,16 @@ struct Lists {
   // Beyond so many inputs the whole block adds them, in float64.
   static constexpr int longest = 64;
 
-  __device__ bool is_long(std::int64_t e) const {
+  // Of an element's list.
+  __device__ bool is_long(int head) const {
     int count = 0;
-    for (int at = heads[e]; at > 0 && count <= longest; at = next[at - 1]) ++count;
+    for (int at = head; at > 0 && count <= longest; at = next[at - 1]) ++count;
     return count > longest;
   }
 
+  // The sum of a list that is not long.
   template <class Read>
-  __device__ float sum(std::int64_t e, const Read& read) const {
-    const int head = heads[e];
-    if (head == 0) return 0.0f;
+  __device__ float sum(int head, const Read& read) const {
     if (next[head - 1] == 0) return 0.0f + read(head - 1);
     float sum = 0.0f;
     for (int last = 0;;) {
@@ -45,27 +45,36 @@ struct Lists {
   }
 };
 
-// Elements `begin` to `end` of a plane from the lists, by the block.
+// Of a plane: `size` elements from the lists, by the block. `x` and `indices` are the plane's `in` inputs, element `at`
+// of y is the first, and `begin` its place in the plane.
 template <class Heads, class Next>
-__device__ void add_lists(const Lists<Heads, Next>& lists, std::int64_t begin, std::int64_t end, int in, Reals x,
-                          std::int64_t x_plane, const std::int32_t* indices, RealResults y, std::int64_t y_plane) {
+__device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Reals x, std::int64_t x_at,
+                          const std::int32_t* indices, std::int64_t begin, RealResults y, std::int64_t at, bool aligned) {
   const int first = static_cast<int>(threadIdx.x);
-  const auto read_input = [&](int i) { return read(x, x_plane + i); };
+  const auto read_input = [&](int i) { return read(x, x_at + i); };
   bool any_long = false;
-  for (std::int64_t e = begin + first; e < end; e += threads_per_block) {
-    if (lists.is_long(e - begin)) {
+  const auto element = [&](int e) {
+    const int head = lists.heads[e];
+    if (head == 0) return 0.0f;
+    if (lists.is_long(head)) {
       any_long = true;
-    } else {
-      write(y, y_plane + e, lists.sum(e - begin, read_input));
+      return 0.0f;
     }
+    return lists.sum(head, read_input);
+  };
+  const int fours = aligned ? size / 4 : 0;
+  for (int four = first; four < fours; four += threads_per_block) {
+    const int e = 4 * four;
+    write_four(y, at / 4 + four, {{element(e), element(e + 1), element(e + 2), element(e + 3)}});
   }
+  for (int e = 4 * fours + first; e < size; e += threads_per_block) write(y, at + e, element(e));
   if (!__syncthreads_or(any_long)) return;
   DIP_SHARED_ARRAY(double, partial, threads_per_block);
-  for (std::int64_t e = begin; e < end; ++e) {
-    if (!lists.is_long(e - begin)) continue;
+  for (int e = 0; e < size; ++e) {
+    if (!lists.is_long(lists.heads[e])) continue;
     double own = 0.0;
     for (int i = first; i < in; i += threads_per_block) {
-      if (indices[i] == e) own += read_input(i);
+      if (indices[i] == begin + e) own += read_input(i);
     }
     __syncthreads();
     partial[first] = own;
@@ -73,13 +82,13 @@ __device__ void add_lists(const Lists<Heads, Next>& lists, std::int64_t begin, s
       __syncthreads();
       if (first < half) partial[first] += partial[first + half];
     }
-    if (first == 0) write(y, y_plane + e, static_cast<float>(static_cast<double>(partial[0])));
+    if (first == 0) write(y, at + e, static_cast<float>(static_cast<double>(partial[0])));
   }
 }
 
 // With lists in shared memory: a block has `chunk` elements of a plane, and looks at all inputs of the plane.
 __global__ void scatter_kernel(int chunks, int chunk, int in, std::int64_t out, Reals x, const std::int32_t* indices,
-                               RealResults y, Fault* fault) {
+                               RealResults y, bool aligned, Fault* fault) {
   const Shared<int> heads = dynamic_shared<int>(), next = heads + chunk;
   const std::int64_t plane = blockIdx.x / chunks, begin = std::int64_t{blockIdx.x} % chunks * chunk;
   const int size = static_cast<int>(out - begin < chunk ? out - begin : chunk), first = static_cast<int>(threadIdx.x);
@@ -95,8 +104,8 @@ __global__ void scatter_kernel(int chunks, int chunk, int in, std::int64_t out, 
         if (e >= 0 && e < size) next[i] = atomic_exchange(heads + e, i + 1);
       });
   __syncthreads();
-  add_lists(Lists<Shared<int>, Shared<int>>{heads, next}, begin, begin + size, in, x, plane * in, of_plane, y,
-            plane * out);
+  add_lists(Lists<Shared<int>, Shared<int>>{heads, next}, size, in, x, plane * in, of_plane, begin, y,
+            plane * out + begin, aligned);
   report_first(wrong, [&](std::int64_t i) { return static_cast<double>(indices[i]); }, fault);
 }
 
@@ -118,11 +127,11 @@ __global__ void link_kernel(std::int64_t count, std::int64_t in, std::int64_t ou
 constexpr int linked_chunk = 4096;  // elements of a plane that a block adds
 
 __global__ void add_linked_kernel(std::int64_t chunks, int in, std::int64_t out, Reals x, const std::int32_t* indices,
-                                  const int* heads, const int* next, RealResults y) {
+                                  const int* heads, const int* next, RealResults y, bool aligned) {
   const std::int64_t plane = blockIdx.x / chunks, begin = blockIdx.x % chunks * linked_chunk;
-  const std::int64_t end = begin + linked_chunk < out ? begin + linked_chunk : out;
-  add_lists(Lists<const int*, const int*>{heads + plane * out + begin, next + plane * in}, begin, end, in, x,
-            plane * in, indices + plane * in, y, plane * out);
+  const int size = static_cast<int>(out - begin < linked_chunk ? out - begin : linked_chunk);
+  add_lists(Lists<const int*, const int*>{heads + plane * out + begin, next + plane * in}, size, in, x, plane * in,
+            indices + plane * in, begin, y, plane * out + begin, aligned);
 }
 
 __global__ void gather_kernel(std::int64_t count, std::int64_t in, std::int64_t out, Reals dy,
@@ -200,12 +209,13 @@ void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Real
   constexpr std::int64_t most_elements = 1 << 14, most_inputs = 1 << 13;
   check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
   Fault* fault = watch_for<IndexError>(describe);
+  const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);  // then every chunk is
   if (in <= most_inputs && out <= 4 * most_elements) {
-    const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out + chunks - 1) / chunks;
+    const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out / chunks + 4) / 4 * 4;
     check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
     launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
            static_cast<std::size_t>(chunk + in) * sizeof(int), static_cast<int>(chunks), static_cast<int>(chunk),
-           static_cast<int>(in), out, x, indices, y, fault);
+           static_cast<int>(in), out, x, indices, y, aligned, fault);
     return;
   }
   const std::int64_t chunks = (out + linked_chunk - 1) / linked_chunk;
@@ -216,7 +226,7 @@ void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Real
   launch_elements(link_kernel, planes * in, planes * in, in, out, indices, heads.data(), next.data(), fault);
   launch(add_linked_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block, std::size_t{0}, chunks,
          static_cast<int>(in), out, x, indices, static_cast<const int*>(heads.data()),
-         static_cast<const int*>(next.data()), y);
+         static_cast<const int*>(next.data()), y, aligned);
 }
 
 void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
