@@ -316,6 +316,22 @@ def test_small_products(size: tuple[int, int, int]) -> None:
         np.testing.assert_array_equal(ops.linear(x, weight, bias), ops.linear(x, weight, bias))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("size", [(64, 400, 120), (16, 2400, 40), (8, 8, 8)], ids=str)
+def test_small_products_of_16_bits(size: tuple[int, int, int], dtype: str) -> None:
+    with only("16x32"):
+        check_linear_of_16_bits(*size, dtype)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5])
+def test_gradients_of_weights_for_a_few_rows(n: int) -> None:
+    with only("auto", "fma"):
+        check_linear(n, 40, 700, "fma")
+        check_linear(n, 41, 70, "fma")
+    for dtype in ("float16", "bfloat16"):
+        check_linear_of_16_bits(n, 40, 700, dtype)
+
+
 def test_small_products_are_for_few_results_and_share_long_depths() -> None:
     plan = backend().plan_small_product
     assert plan(64, 300, 784, 132) == (1, 896)

@@ -187,7 +187,7 @@ def test_rates_by_name() -> None:
     gradients = {name: np.ones_like(value) for name, value in model.parameters.items()}
     optimizer.step(model.parameters, gradients)
     optimizer.lr = 0.05  # as a schedule does
-    rates = optimizer._rates(list(model.parameters))
+    rates = optimizer.rates(list(model.parameters))
     assert rates["lr"] == [0.05, 0.05, 0.005, 0.05]
     assert rates["weight_decay"] == [0.5, 0.0, 0.5, 0.0]
     for name, lr, decay in [("linear1.weight", 0.1, 0.5), ("linear1.bias", 0.1, 0.0), ("linear2.weight", 0.01, 0.5)]:

@@ -7,6 +7,7 @@ where it is installed.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ def cupy() -> Library:
 
 
 def jax() -> Library:
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # it would take most of the GPU's memory
     module = importlib.import_module("jax")
     return Library(module.Array, lambda a: module.device_put(a), np.asarray)
 

@@ -116,10 +116,6 @@ __device__ inline void copy_octet_async(Shared<std::uint16_t> shared, const std:
 #endif
 }
 
-__device__ inline void copy_four_async(Shared<float> shared, const float* global, bool valid) {
-  copy_octet_async(reinterpret_cast<std::uint16_t*>(shared), reinterpret_cast<const std::uint16_t*>(global), valid);
-}
-
 // Closes this thread's group of started copies.
 __device__ inline void copy_async_commit() {
 #if !DIP_BEFORE_AMPERE

@@ -126,11 +126,11 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
   return best;
 }
 
-GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {
+GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors,
+                            int most_blocks) {
   constexpr std::int64_t small_rows = 16, small_columns = 32, small_slice = 128;
   const std::int64_t blocks = divide_up(rows, small_rows) * divide_up(columns, small_columns);
-  // Two blocks fit on a multiprocessor; beyond two rounds of them larger tiles read less.
-  if (!chose_small_products && (chosen_tile || blocks > 4 * multiprocessors)) return {};
+  if (!chose_small_products && (!may_avoid_tiles() || blocks > most_blocks * multiprocessors)) return {};
   std::int64_t splits = 1;
   // Another launch is worth some eight slices.
   if (depth > 12 * small_slice) {

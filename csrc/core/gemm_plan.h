@@ -31,8 +31,10 @@ GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, 
                    int multiprocessors, bool may_split, TileKind kind);
 
 // Of a product of strided matrices with so few results that blocks of 16 × 32 of them, whose warps share the depth
-// (ops/linear/small_product.h), are faster than tiles; splits is 0 where they are not.
-GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors);
+// (ops/linear/small_product.cu), are faster than tiles; splits is 0 where they are not, where these are more than
+// `most_blocks` for each multiprocessor.
+GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors,
+                            int most_blocks);
 
 // The name of a tile, "16x32" of small products, or "auto": tests and measurements reach every one by it.
 void set_gemm_tile(const std::string& name);

@@ -27,7 +27,7 @@ thread_local bool in_handler = false;
 ReleasedLock::ReleasedLock(Interruption interruption) {
   check<std::runtime_error>(!in_handler, "an operator cannot run in the handler of a signal that came during another");
   if (is_main_thread && interruption == Interruption::allowed) {
-    looked_ = steady_clock::now();
+    looked_ = {};  // counted from the first look: most operators have none, and asking for the time takes its own
     interruptible = this;
   }
   state_ = PyEval_SaveThread();
@@ -40,6 +40,7 @@ ReleasedLock::~ReleasedLock() noexcept(false) {
 
 void ReleasedLock::look_for_signals() {
   const steady_clock::time_point now = steady_clock::now();
+  if (looked_ == steady_clock::time_point{}) looked_ = now;
   if (now - looked_ < between_looks) return;
   PyEval_RestoreThread(state_);
   std::exception_ptr raised;

@@ -38,7 +38,7 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def(
       "plan_small_product",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {
-        const GemmPlan plan = plan_small_product(rows, columns, depth, multiprocessors);
+        const GemmPlan plan = plan_small_product(rows, columns, depth, multiprocessors, 4);
         return std::make_tuple(plan.splits, plan.split_depth);
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("multiprocessors"));

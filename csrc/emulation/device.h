@@ -275,10 +275,6 @@ inline void copy_async(Shared<float> to, const float* from, bool valid) {
 inline void copy_octet_async(Shared<std::uint16_t> to, const std::uint16_t* from, bool valid) {
   emulation::copy_async(to.array(), to.address(), from, 16, valid);
 }
-inline void copy_four_async(Shared<float> to, const float* from, bool valid) {
-  emulation::copy_async(to.array(), to.address(), from, 16, valid);
-}
-
 using emulation::copy_async_commit;
 
 template <int pending>

@@ -64,8 +64,15 @@ Correlation forward_of(const Conv2d& p) {
 
 Correlation backward_data_of(const Conv2d& p) {
   const int taps = int(p.taps());
-  Correlation c{Geometry(p.window),       int(p.N), int(p.C), int(p.group_filters()), int(p.group_channels()), taps,
-                int(p.group_channels()) * taps, true,     {}};
+  Correlation c{Geometry(p.window),
+                int(p.N),
+                int(p.C),
+                int(p.group_filters()),
+                int(p.group_channels()),
+                taps,
+                int(p.group_channels()) * taps,
+                true,
+                {}};
   std::swap(c.in_h, c.out_h);
   std::swap(c.in_w, c.out_w);
   c.pad_h = c.dilation_h * (c.kernel_h - 1) - c.pad_h;
@@ -98,15 +105,16 @@ struct Field {
   int first;  // the first row's and column's place in a plane, perhaps outside it
   unsigned rows = 0, columns = 0;
 
-  __device__ Field(const Correlation& p, int oh, int ow)
-      : first(p.first_row(oh) * p.in_w + p.first_column(ow)) {
+  __device__ Field(const Correlation& p, int oh, int ow) : first(p.first_row(oh) * p.in_w + p.first_column(ow)) {
 #pragma unroll
     for (int row = 0; row < Plan::rows; ++row) {
-      rows |= static_cast<unsigned>(p.first_row(oh) + row * p.dilation_h) < static_cast<unsigned>(p.in_h) ? 1u << row : 0;
+      rows |=
+          static_cast<unsigned>(p.first_row(oh) + row * p.dilation_h) < static_cast<unsigned>(p.in_h) ? 1u << row : 0;
     }
 #pragma unroll
     for (int s = 0; s < Plan::size; ++s) {
-      columns |= static_cast<unsigned>(p.first_column(ow) + s * p.dilation_w) < static_cast<unsigned>(p.in_w) ? 1u << s : 0;
+      columns |=
+          static_cast<unsigned>(p.first_column(ow) + s * p.dilation_w) < static_cast<unsigned>(p.in_w) ? 1u << s : 0;
     }
   }
 
@@ -141,8 +149,9 @@ __device__ void for_each_window(const Correlation& p, const Number* x, int plane
   } else {
 #pragma unroll
     for (int i = 0; i < Plan::strip; ++i) {
-      Field<Plan>(p, oh + i, ow).read(
-          p, x, plane, [&](int r, const float (&values)[Plan::size]) { use(i, r, values); });
+      Field<Plan>(p, oh + i, ow).read(p, x, plane, [&](int r, const float (&values)[Plan::size]) {
+        use(i, r, values);
+      });
     }
   }
 }
@@ -298,8 +307,8 @@ __global__ void __launch_bounds__(weight_threads)
     weight_kernel(WeightPart p, const Number* dy, const Number* x, float* parts) {
   constexpr int taps = Plan::size > 0 ? Plan::size * Plan::size : 1, strip = Plan::strip, warps = weight_threads / 32;
   constexpr int pitch = weight_threads + 1;  // so that the sums of different taps lie in different banks
-  DIP_SHARED_ARRAY(float, all_sums, taps * pitch);
-  DIP_SHARED_ARRAY(float, sums_of_warps, taps * warps);
+  DIP_SHARED_ARRAY(float, all_sums, taps* pitch);
+  DIP_SHARED_ARRAY(float, sums_of_warps, taps* warps);
   const int all_taps = p.kernel_h * p.kernel_w, block = static_cast<int>(blockIdx.x);
   const int pair = Plan::size > 0 ? block : block / all_taps, first_tap = Plan::size > 0 ? 0 : block % all_taps;
   const int own = pair / p.others, other = pair % p.others, group = own / p.own_of_group;

@@ -1,6 +1,6 @@
-// Each thread computes all channels of eight positions of x that the same taps meet, a stride apart: a number of dy that
-// it reads serves every channel, and a weight all positions. A block has positions of one phase of the stride, and that
-// phase's weights in shared memory; one launch serves all phases.
+// Each thread computes all channels of eight positions of x that the same taps meet, a stride apart: a number of dy
+// that it reads serves every channel, and a weight all positions. A block has positions of one phase of the stride, and
+// that phase's weights in shared memory; one launch serves all phases.
 #include "ops/conv/few_inputs.h"
 
 #include <algorithm>
@@ -53,8 +53,8 @@ __device__ DIP_RARE float sum_of_what_meets(FewInputs p, const Number* dy, const
   return sum;
 }
 
-// sums[c][j] += Σ over filters of a number of dy, for position j, times the tap's weight of channel c. `present`: a bit for
-// each position that meets dy; with `all` every one does.
+// sums[c][j] += Σ over filters of a number of dy, for position j, times the tap's weight of channel c. `present`: a bit
+// for each position that meets dy; with `all` every one does.
 template <bool all, int channels, class Number>
 __device__ void add_tap(const Number* dy, unsigned from, unsigned row, unsigned plane, unsigned present, int filters,
                         Shared<float> weights, float (&sums)[channels][strip]) {

@@ -36,8 +36,6 @@ struct Product {
 
 template <class P>
 void multiply(P problem, bool may_split) {
-  const GemmPlan small = plan_small_product(problem.rows, problem.columns, problem.depth, multiprocessors());
-  if (small.splits > 0) return multiply_small(problem, small);
   const GemmPlan plan =
       plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, TileKind::warps);
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
@@ -84,6 +82,8 @@ Conv2d as_convolution(const Linear& p) {
 void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResults y) {
   if (p.N * p.out == 0) return;
   const Conv2d same = as_convolution(p);
+  if (uses_packed(same, x.dtype) && x.dtype == DType::float32) return conv2d_forward_packed(same, x, weight, bias, y);
+  if (multiply_small({Layout::forward, p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, y})) return;
   if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
   const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
   in_float32(y, p.N * p.out, [&](float* result) {
@@ -95,6 +95,11 @@ void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResu
 void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults dx) {
   if (p.N * p.in == 0) return;
   const Conv2d same = as_convolution(p);
+  if (uses_packed(same, dy.dtype) && dy.dtype == DType::float32) {
+    return conv2d_backward_data_packed(same, dy, weight, dx);
+  }
+  const Reals none = static_cast<const float*>(nullptr);
+  if (multiply_small({Layout::backward_data, p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, none, {}, dx})) return;
   if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
   const Widened wide_dy(dy, p.N * p.out), wide_weight(weight, p.out * p.in);
   in_float32(dx, p.N * p.in, [&](float* result) {
@@ -105,6 +110,11 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
 void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dweight) {
   if (p.in * p.out == 0) return;
   const Conv2d same = as_convolution(p);
+  if (uses_packed(same, x.dtype) && x.dtype == DType::float32) {
+    return conv2d_backward_weight_packed(same, dy, x, dweight);
+  }
+  const Reals none = static_cast<const float*>(nullptr);
+  if (multiply_small({Layout::backward_weight, p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, none, {}, dweight})) return;
   if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
   const Widened wide_dy(dy, p.N * p.out), wide_x(x, p.N * p.in);
   in_float32(dweight, p.out * p.in, [&](float* result) {

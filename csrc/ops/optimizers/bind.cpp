@@ -1,6 +1,8 @@
 // The optimizer steps: arguments are checked here, once, for every backend, and before anything is written.
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <map>
 
 #include "core/arguments.h"
 #include "core/families.h"
@@ -69,6 +71,14 @@ std::vector<float> numbers_of(const Arguments& args, py::handle given, const cha
   return numbers;
 }
 
+// "weights[3]". Kept: making them takes longer than an update of a small network.
+const char* label_of(const char* list, std::size_t number) {
+  static std::map<const char*, std::deque<std::string>> labels;  // Python's lock guards it
+  std::deque<std::string>& known = labels[list];
+  while (known.size() <= number) known.push_back(message(list, "[", known.size(), "]"));
+  return known[number].c_str();
+}
+
 void step(const std::string& name, Arrays weights, Arrays gradients, Arrays states1, Arrays states2, Arrays states3,
           py::object lr, py::object weight_decay, py::object decay1_, py::object decay2_, py::object eps,
           py::object clip_norm, py::object clip_value, py::object step_) {
@@ -128,9 +138,9 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   arrays.reserve(5 * weights.size());
   const auto take = [&](const Arrays& list, const char* what, std::size_t i, const Shape* shape,
                         bool written) -> float* {
-    const std::string label = std::string(what) + "[" + std::to_string(i) + "]";
-    arrays.push_back(written ? args.in_place(list[i], label.c_str()) : args.input(list[i], label.c_str(), "*"));
-    if (shape) args.check_shape(arrays.back(), label.c_str(), *shape);
+    const char* label = label_of(what, i);
+    arrays.push_back(written ? args.in_place(list[i], label) : args.input(list[i], label, "*"));
+    if (shape) args.check_shape(arrays.back(), label, *shape);
     return arrays.back().tensor().f32();
   };
   std::vector<UpdateTensor> tensors;

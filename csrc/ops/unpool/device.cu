@@ -49,7 +49,8 @@ struct Lists {
 // of y is the first, and `begin` its place in the plane.
 template <class Heads, class Next>
 __device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Reals x, std::int64_t x_at,
-                          const std::int32_t* indices, std::int64_t begin, RealResults y, std::int64_t at, bool aligned) {
+                          const std::int32_t* indices, std::int64_t begin, RealResults y, std::int64_t at,
+                          bool aligned) {
   const int first = static_cast<int>(threadIdx.x);
   const auto read_input = [&](int i) { return read(x, x_at + i); };
   bool any_long = false;

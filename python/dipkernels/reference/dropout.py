@@ -22,14 +22,16 @@ def philox4x32(seed: int, offset: int, counter: int) -> tuple[int, int, int, int
     return c[0], c[1], c[2], c[3]
 
 
-def dropout(x: Any, p: float = 0.5, *, seed: int, offset: int = 0) -> Float64:
+def dropout(x: Any, p: float = 0.5, *, seed: int, offset: int = 0, device_offset: Any = None) -> Float64:
     """Keeps element i where word i mod 4 of block i // 4 is at least p·2³², times 1/(1 − p)."""
     x = np.asarray(x, np.float64)
+    if device_offset is not None:
+        offset = (offset + int(device_offset[0])) % 2**64
     blocks = [philox4x32(seed, offset, i) for i in range(-(-x.size // 4))]
     words = np.array(blocks, np.float64).reshape(-1)[: x.size].reshape(x.shape)
     return np.where(words >= p * _WORD, x / (1 - p if p < 1 else 1.0), 0.0)
 
 
-def dropout_backward(dy: Any, p: float = 0.5, *, seed: int, offset: int = 0) -> Float64:
+def dropout_backward(dy: Any, p: float = 0.5, *, seed: int, offset: int = 0, device_offset: Any = None) -> Float64:
     """dy through the same mask."""
-    return dropout(dy, p, seed=seed, offset=offset)
+    return dropout(dy, p, seed=seed, offset=offset, device_offset=device_offset)
