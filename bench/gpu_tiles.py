@@ -65,6 +65,12 @@ def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
 
             ways = [*_WAYS[precision], _TAKEN]
             times = {way: device.kernel_times(_by(device, way, run), [])[0] for way in ways}
+            plans = {}
+            for products in ("fma", "tensor"):
+                _set(device, (products, "auto"))
+                device.backend.take_planned_products()
+                run()
+                plans[products] = device.backend.take_planned_products()
             _set(device, _TAKEN)
             taken = times.pop(_TAKEN)
             best = min(times, key=lambda way, times=times: times[way])
@@ -72,7 +78,7 @@ def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
             row = {
                 "operator": f"{op} {precision} {name}", "ms": taken * 1e3, "over the best of warps": taken / of_warps,
                 "best": " ".join(best), "best ms": times[best] * 1e3,
-                "ways": {" ".join(way): seconds * 1e3 for way, seconds in times.items()},
+                "planned": plans, "ways": {" ".join(way): seconds * 1e3 for way, seconds in times.items()},
             }  # fmt: skip
             print(
                 f"{row['operator']:46} taken {row['ms']:9.3f} ms, {row['over the best of warps']:5.2f} of the best of "

@@ -35,7 +35,7 @@ constexpr int far_outside = -(1 << 29);
 template <int tile_rows, int tile_columns>
 struct Tile {
   static constexpr int rows = tile_rows, columns = tile_columns, depth = 16, stages = 3;
-  static constexpr int sums = tile_rows * tile_columns, threads = sums / 32 < 256 ? sums / 32 : 256;
+  static constexpr int threads = 256;  // of the small tiles too: there are often few blocks
   static constexpr bool warpgroups = false;
   static_assert(tile_rows * depth % threads == 0 && tile_columns * depth % threads == 0, "all threads copy alike");
   // The paddings put what a warp reads at once into different banks.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
+#include <utility>
 
 #include "core/check.h"
 
@@ -31,6 +33,12 @@ constexpr Candidate candidates[] = {
 
 // The candidate that set_gemm_tile chose, or null.
 std::atomic<const Candidate*> chosen_tile{nullptr};
+
+constexpr const char* kind_names[] = {"warps", "warpgroups", "mapped", "mapped wide"};
+
+std::atomic<bool> keeps_planned{false};
+std::mutex planned_mutex;
+std::vector<PlannedProduct> planned;
 
 constexpr const char* small_product_name = "16x32";
 std::atomic<bool> chose_small_products{false};
@@ -72,12 +80,15 @@ std::atomic<bool>& warpgroups() {
 
 }  // namespace
 
+const char* name_of(TileKind kind) {
+  return kind_names[static_cast<int>(kind)];
+}
+
 TileKind tile_kind(const std::string& name) {
-  constexpr const char* names[] = {"warps", "warpgroups", "mapped", "mapped wide"};
-  const auto found = std::find(std::begin(names), std::end(names), name);
-  check(found != std::end(names), R"(kind must be "warps", "warpgroups", "mapped" or "mapped wide", got ")", name,
+  const auto found = std::find(std::begin(kind_names), std::end(kind_names), name);
+  check(found != std::end(kind_names), R"(kind must be "warps", "warpgroups", "mapped" or "mapped wide", got ")", name,
         "\"");
-  return static_cast<TileKind>(found - std::begin(names));
+  return static_cast<TileKind>(found - std::begin(kind_names));
 }
 
 std::string name_of(GemmTile tile) {
@@ -98,8 +109,18 @@ void set_gemm_tile(const std::string& name) {
   chosen_tile = nullptr;
 }
 
-GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split, TileKind kind) {
+std::vector<PlannedProduct> take_planned_products() {
+  const std::lock_guard<std::mutex> lock(planned_mutex);
+  keeps_planned = true;
+  return std::exchange(planned, {});
+}
+
+GemmPlan plan_gemm(const PlannedProduct& product, int multiprocessors) {
+  const auto [rows, columns, depth, batches, may_split, kind, products] = product;
+  if (keeps_planned) {
+    const std::lock_guard<std::mutex> lock(planned_mutex);
+    planned.push_back(product);
+  }
   GemmPlan best{};
   double least = 0.0;
   const Candidate* chosen = chosen_tile;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/precision.h"
 
@@ -15,6 +16,7 @@ enum class GemmTile { large, wide, small, warpgroups, warpgroup, mapped, mapped_
 // What a product can be computed by; each kind has the tiles of those before it. Wide ones are for single planes.
 enum class TileKind { warps, warpgroups, mapped, mapped_wide };
 TileKind tile_kind(const std::string& name);
+const char* name_of(TileKind kind);
 
 // Their names, for set_gemm_tile.
 std::string name_of(GemmTile tile);
@@ -25,10 +27,20 @@ struct GemmPlan {
   int split_depth;  // … each of this length, the last one perhaps shorter
 };
 
+// What a product is to its plan. `products`: so many of numbers of 16 bits stand for one; 0 for float32 arithmetic.
+struct PlannedProduct {
+  std::int64_t rows, columns, depth, batches;
+  bool may_split;
+  TileKind kind;
+  int products;
+};
+
 // Chooses the tile that keeps the GPU's multiprocessors busiest. Only where `may_split` the depth is cut, for results
 // too small to fill the GPU with blocks. A choice made by set_gemm_tile overrules it where that tile can be taken.
-GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches,
-                   int multiprocessors, bool may_split, TileKind kind);
+GemmPlan plan_gemm(const PlannedProduct& product, int multiprocessors);
+
+// The products planned since the last call, for measurements of the costs; the first call begins to keep them.
+std::vector<PlannedProduct> take_planned_products();
 
 // Of a product of strided matrices with so few results that blocks of 16 × 32 of them, whose warps share the depth
 // (ops/linear/small_product.cu), are faster than tiles; splits is 0 where they are not, where these are more than

@@ -29,12 +29,20 @@ void bind_device_runtime(pybind11::module_& m) {
   m.def(
       "plan_gemm",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,
-         bool may_split, const std::string& kind) {
-        const GemmPlan plan = plan_gemm(rows, columns, depth, batches, multiprocessors, may_split, tile_kind(kind));
+         bool may_split, const std::string& kind, int products) {
+        const GemmPlan plan =
+            plan_gemm({rows, columns, depth, batches, may_split, tile_kind(kind), products}, multiprocessors);
         return std::make_tuple(name_of(plan.tile), plan.splits, plan.split_depth);
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
-      py::arg("may_split"), py::arg("kind") = "warps");
+      py::arg("may_split"), py::arg("kind") = "warps", py::arg("products") = 0);
+  m.def("take_planned_products", [] {
+    py::list taken;
+    for (const PlannedProduct& p : take_planned_products()) {
+      taken.append(py::make_tuple(p.rows, p.columns, p.depth, p.batches, p.may_split, name_of(p.kind), p.products));
+    }
+    return taken;
+  });
   m.def(
       "plan_small_product",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, int multiprocessors) {

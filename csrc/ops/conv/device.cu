@@ -144,7 +144,7 @@ struct BackwardWeight : Geometry {
 };
 
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
-  return plan_gemm(rows, columns, depth, p.groups, multiprocessors(), may_split, TileKind::warps);
+  return plan_gemm({rows, columns, depth, p.groups, may_split, TileKind::warps, 0}, multiprocessors());
 }
 
 }  // namespace

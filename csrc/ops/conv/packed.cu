@@ -520,7 +520,10 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
            : Number::planes == 1            ? TileKind::mapped_wide
                                             : TileKind::mapped;
   }
-  return plan_gemm(problem.rows, problem.columns, problem.depth, p.groups, multiprocessors(), may_split, kind);
+  // One of TF32 takes as long as two of 16 bits.
+  constexpr int products = std::is_same_v<Number, Tf32> ? 2 : Number::planes * (Number::planes + 1) / 2;
+  return plan_gemm({problem.rows, problem.columns, problem.depth, p.groups, may_split, kind, products},
+                   multiprocessors());
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ struct Product {
 template <class P>
 void multiply(P problem, bool may_split) {
   const GemmPlan plan =
-      plan_gemm(problem.rows, problem.columns, problem.depth, 1, multiprocessors(), may_split, TileKind::warps);
+      plan_gemm({problem.rows, problem.columns, problem.depth, 1, may_split, TileKind::warps, 0}, multiprocessors());
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
     problem.result = to;
     gather_gemm(problem, 1, plan);
