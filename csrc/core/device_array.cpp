@@ -217,7 +217,7 @@ py::capsule to_dlpack(const DeviceArray& array, py::object stream, py::object ma
   array.memory->use_in_current_stream();
   const std::int64_t number = stream.is_none() ? 1 : stream.cast<std::int64_t>();
   check(number != 0 && number >= -1, "__dlpack__: stream must be None, -1, 1, 2 or a CUDA stream, got ", number);
-  if (number != -1) {
+  if (number != -1 && !is_capturing()) {  // what is captured is waited for after its replay
     const auto handle = static_cast<std::uintptr_t>(number);
     wait_for(number == 1 ? nullptr : reinterpret_cast<Stream>(handle), current_stream());
   }

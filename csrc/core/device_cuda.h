@@ -67,6 +67,14 @@ __device__ inline void read_four(const float* from, float* to) {
   to[3] = four.w;
 }
 
+__device__ inline void read_four(const int* from, int* to) {
+  const int4 four = *reinterpret_cast<const int4*>(from);
+  to[0] = four.x;
+  to[1] = four.y;
+  to[2] = four.z;
+  to[3] = four.w;
+}
+
 __device__ inline void write_four(float* to, const float* from) {
   *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
 }

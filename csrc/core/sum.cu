@@ -23,13 +23,14 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
   if (threadIdx.x == 0) *total = whole == 0.0 ? static_cast<double>(NAN) : sum / whole;
 }
 
-// A block adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side by side; every lane
-// its own, then the lanes as a tree. partial[part][channel].
-template <bool side_by_side>
-__global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x,
-                               double* partial) {
-  constexpr int width = side_by_side ? 1 : 32, lanes = threads_per_block / width;
-  DIP_SHARED_ARRAY(double, sums, threads_per_block);
+// A block of so many threads adds part blockIdx.y of the rows of 32 channels, or of one channel whose numbers lie side
+// by side; every lane its own, then the lanes as a tree: partial[part][channel]. Where there is one part it is the
+// result.
+template <bool side_by_side, int threads>
+__global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::int64_t inner, Reals x, double* partial,
+                               RealResults result) {
+  constexpr int width = side_by_side ? 1 : 32, lanes = threads / width;
+  DIP_SHARED_ARRAY(double, sums, threads);
   const int lane = static_cast<int>(threadIdx.x) / width, column = static_cast<int>(threadIdx.x) % width;
   const std::int64_t channel = std::int64_t{blockIdx.x} * width + column, count = outer * inner;
   const std::int64_t begin = count * blockIdx.y / gridDim.y, end = count * (blockIdx.y + 1) / gridDim.y;
@@ -45,7 +46,13 @@ __global__ void channel_kernel(std::int64_t outer, std::int64_t channels, std::i
     __syncthreads();
     if (lane < half) sums[threadIdx.x] += sums[threadIdx.x + half * width];
   }
-  if (lane == 0 && channel < channels) partial[blockIdx.y * channels + channel] = sums[column];
+  if (lane != 0 || channel >= channels) return;
+  sum = sums[column];
+  if (gridDim.y == 1) {
+    write(result, channel, static_cast<float>(sum));
+  } else {
+    partial[blockIdx.y * channels + channel] = sum;
+  }
 }
 
 __global__ void finish_channels_kernel(const double* partial, int parts, std::int64_t channels, RealResults sums) {
@@ -62,14 +69,23 @@ void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner,
   if (channels == 0) return;
   const bool side_by_side = inner > 1;
   const std::int64_t blocks = side_by_side ? channels : (channels + 31) / 32;
+  const auto go = [&](auto kernel, int threads, std::int64_t parts) {
+    const DeviceScratch<double> partial(parts > 1 ? parts * channels : 0);
+    launch(kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)}, static_cast<unsigned>(threads),
+           std::size_t{0}, outer, channels, inner, x, partial.data(), sums);
+    if (parts > 1) {
+      launch_elements(finish_channels_kernel, channels, static_cast<const double*>(partial.data()),
+                      static_cast<int>(parts), channels, sums);
+    }
+  };
+  // What one large block adds soon enough is worth no second launch.
+  constexpr int large = 1024;
+  if (side_by_side && outer * inner <= 64 * large) return go(channel_kernel<true, large>, large, 1);
   // As many parts as fill the GPU, but none so short that its start outweighs it.
   const std::int64_t shortest = side_by_side ? 4096 : 256, wanted = (8 * multiprocessors() + blocks - 1) / blocks;
   const std::int64_t parts = std::max<std::int64_t>(1, std::min({wanted, outer * inner / shortest, std::int64_t{512}}));
-  DeviceScratch<double> partial(parts * channels);
-  launch(side_by_side ? channel_kernel<true> : channel_kernel<false>,
-         Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)}, threads_per_block, std::size_t{0}, outer,
-         channels, inner, x, partial.data());
-  launch_elements(finish_channels_kernel, channels, partial.data(), static_cast<int>(parts), channels, sums);
+  go(side_by_side ? channel_kernel<true, threads_per_block> : channel_kernel<false, threads_per_block>,
+     threads_per_block, parts);
 }
 
 void finish_sum(const double* partial, int count, double divisor, const double* device_divisor, double* total) {

@@ -208,8 +208,13 @@ inline int atomic_exchange(int* place, int value) {
   return old;
 }
 
-inline void read_four(Shared<float> from, float* to) {
+template <class T>
+void read_four(Shared<T> from, T* to) {
   emulation::check_aligned(from.address(), 16);
+  for (int i = 0; i < 4; ++i) to[i] = from[i];
+}
+inline void read_four(const int* from, int* to) {
+  emulation::check_aligned(from, 16);
   for (int i = 0; i < 4; ++i) to[i] = from[i];
 }
 

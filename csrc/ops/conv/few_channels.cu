@@ -15,7 +15,8 @@ namespace dip::cuda {
 namespace {
 
 // The taps that a kernel is compiled for: size × size of them, 0 for any number. With `sliding` windows one below the
-// other share rows, because the stride is the dilation; a thread computes `strip` results one below the other.
+// other share rows, because the stride is the dilation, and taps lie side by side; a thread computes `strip` results
+// one below the other.
 template <int size_, bool sliding_, int strip_>
 struct TapPlan {
   static constexpr int size = size_, strip = strip_;
@@ -118,18 +119,21 @@ struct Field {
     }
   }
 
+  __device__ bool is_inside() const { return rows == (1u << Plan::rows) - 1 && columns == (1u << Plan::size) - 1; }
+
   // Reads the rows of a plane that begins at element `plane` of x, and calls use(row, values) for each; 0 for what lies
-  // outside.
-  template <class Number, class Use>
+  // outside, which is nothing where `all` is inside.
+  template <bool all, class Number, class Use>
   __device__ void read(const Correlation& p, const Number* x, int plane, const Use& use) const {
+    const int row_step = p.dilation_h * p.in_w, column_step = Plan::sliding ? 1 : p.dilation_w;
+    int from = plane + first;
 #pragma unroll
-    for (int row = 0; row < Plan::rows; ++row) {
-      const int from = plane + first + row * p.dilation_h * p.in_w;
+    for (int row = 0; row < Plan::rows; ++row, from += row_step) {
       float values[Plan::size];
 #pragma unroll
       for (int s = 0; s < Plan::size; ++s) {
-        const bool inside = (rows >> row & 1u) != 0 && (columns >> s & 1u) != 0;
-        values[s] = inside ? x[static_cast<unsigned>(from + s * p.dilation_w)].widen() : 0.0f;
+        const bool inside = all || ((rows >> row & 1u) != 0 && (columns >> s & 1u) != 0);
+        values[s] = inside ? x[from + s * column_step].widen() : 0.0f;
       }
       use(row, values);
     }
@@ -140,18 +144,23 @@ struct Field {
 template <class Plan, class Number, class Use>
 __device__ void for_each_window(const Correlation& p, const Number* x, int plane, int oh, int ow, const Use& use) {
   if constexpr (Plan::sliding) {
-    Field<Plan>(p, oh, ow).read(p, x, plane, [&](int row, const float (&values)[Plan::size]) {
+    const auto use_row = [&](int row, const float (&values)[Plan::size]) {
 #pragma unroll
       for (int i = 0; i < Plan::strip; ++i) {
         if (row - i >= 0 && row - i < Plan::size) use(i, row - i, values);
       }
-    });
+    };
+    const Field<Plan> field(p, oh, ow);
+    if (field.is_inside()) {
+      field.template read<true>(p, x, plane, use_row);
+    } else {
+      field.template read<false>(p, x, plane, use_row);
+    }
   } else {
 #pragma unroll
     for (int i = 0; i < Plan::strip; ++i) {
-      Field<Plan>(p, oh + i, ow).read(p, x, plane, [&](int r, const float (&values)[Plan::size]) {
-        use(i, r, values);
-      });
+      const auto use_row = [&](int r, const float (&values)[Plan::size]) { use(i, r, values); };
+      Field<Plan>(p, oh + i, ow).template read<false>(p, x, plane, use_row);
     }
   }
 }
@@ -224,17 +233,26 @@ __global__ void __launch_bounds__(threads_per_block, Plan::size == 3 ? 3 : 1)
         sums[k] = 0.0f;
       }
     }
-    const float shift = bias ? bias[own].widen() : 0.0f;
-    const int to = (n * p.own + own) * p.out_h * p.out_w + ow;
 #pragma unroll
     for (int k = 0; k < strip; ++k) {
-      float sum = totals[k] + sums[k];
+      sums[k] += totals[k];
 #pragma unroll
-      for (int mask = 1; mask < share; mask *= 2) sum += shuffle_xor(sum, mask);
-      if (i >= count || oh + k >= p.out_h || (share > 1 && k != part)) continue;
-      if (sum != sum) sum = sum_of_what_meets(p, x + first_plane, weights, oh + k, ow);
-      y[static_cast<unsigned>(to + (oh + k) * p.out_w)] =
-          Number::round(activate(bias ? sum + shift : sum, p.activation.kind, p.activation.alpha));
+      for (int mask = 1; mask < share; mask *= 2) sums[k] += shuffle_xor(sums[k], mask);
+    }
+    const int to = ((n * p.own + own) * p.out_h + oh) * p.out_w + ow, present = i < count ? p.out_h - oh : 0;
+    const auto store = [&](const auto& finish) {
+#pragma unroll
+      for (int k = 0; k < strip; ++k) {
+        if (k >= present || (share > 1 && k != part)) continue;
+        if (sums[k] != sums[k]) sums[k] = sum_of_what_meets(p, x + first_plane, weights, oh + k, ow);
+        y[to + k * p.out_w] = Number::round(finish(sums[k]));
+      }
+    };
+    if (!bias && p.activation.kind == Activation::none) {
+      store([](float sum) { return sum; });
+    } else {
+      const float shift = bias ? bias[own].widen() : -0.0f;
+      store([&](float sum) { return activate(sum + shift, p.activation.kind, p.activation.alpha); });
     }
   }
 }
@@ -383,7 +401,7 @@ __global__ void add_weight_parts_kernel(int count, int parts, const float* part,
 // Calls run with the plan for the taps of a window.
 template <class Run>
 auto with_plan(const Geometry& g, const Run& run) {
-  const bool square = g.kernel_h == g.kernel_w, sliding = g.stride_h == g.dilation_h;
+  const bool square = g.kernel_h == g.kernel_w, sliding = g.stride_h == g.dilation_h && g.dilation_w == 1;
   if (square && g.kernel_h == 3) return sliding ? run(ThreeSliding{}) : run(Three{});
   if (square && g.kernel_h == 5 && sliding) return run(FiveSliding{});
   return run(AnyTaps{});
@@ -448,9 +466,11 @@ void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults 
     const int strips_of_image = divide_up(forward.out_h, Plan::strip);
     WeightPart part{forward, int(p.N) * strips_of_image, 0, 1, Divisor(strips_of_image)};
     while (part.across < part.out_w && part.across < weight_threads) part.across *= 2;
-    // So many parts that there are eight blocks for each multiprocessor, but a block has four strips a thread at least.
+    // So many parts as a GPU with Hopper's registers works on at once, but a block has four strips a thread at least.
+    constexpr int at_once = Plan::size == 5 ? 5 : 7;
     const int blocks = pairs * (Plan::size > 0 ? 1 : int(p.taps())), together = weight_threads / part.across;
-    const int wanted = std::max(1, 8 * multiprocessors() / blocks), most = std::max(1, part.strips / (4 * together));
+    const int wanted = std::max(1, at_once * multiprocessors() / blocks),
+              most = std::max(1, part.strips / (4 * together));
     // No thread's sum has more than some hundred terms.
     const int columns = divide_up(part.out_w, part.across), longest = std::max(1, 64 / columns) * together;
     const int parts = std::max({std::min(wanted, most), divide_up(part.strips, longest), 1});

@@ -1,5 +1,7 @@
 // Unpooling and upsampling on the GPU: one result a thread, but for the scattering, where a block fills part of a
 // plane.
+#include <climits>
+
 #include "core/check.h"
 #include "core/device_check.h"
 #include "core/device_long_sum.h"
@@ -21,6 +23,25 @@ struct Lists {
   // Beyond so many inputs the whole block adds them, in float64.
   static constexpr int longest = 64;
 
+  // Of inputs in any order; INT_MAX stands for none.
+  template <class Read>
+  __device__ static float sum_of_four(int a, int b, int c, int d, const Read& read) {
+    sort(a, b);
+    sort(c, d);
+    sort(a, c);
+    sort(b, d);
+    sort(b, c);
+    float sum = 0.0f + read(a - 1);
+    sum += read(b - 1);
+    if (c < INT_MAX) sum += read(c - 1);
+    return d < INT_MAX ? sum + read(d - 1) : sum;
+  }
+  __device__ static void sort(int& a, int& b) {
+    const int larger = a < b ? b : a;
+    a = a < b ? a : b;
+    b = larger;
+  }
+
   // Of an element's list.
   __device__ bool is_long(int head) const {
     int count = 0;
@@ -31,7 +52,10 @@ struct Lists {
   // The sum of a list that is not long.
   template <class Read>
   __device__ float sum(int head, const Read& read) const {
-    if (next[head - 1] == 0) return 0.0f + read(head - 1);
+    const int second = next[head - 1];
+    if (second == 0) return 0.0f + read(head - 1);
+    const int third = next[second - 1], fourth = third ? next[third - 1] : 0, fifth = fourth ? next[fourth - 1] : 0;
+    if (fifth == 0) return sum_of_four(head, second, third ? third : INT_MAX, fourth ? fourth : INT_MAX, read);
     float sum = 0.0f;
     for (int last = 0;;) {
       int first = 0;
@@ -54,8 +78,7 @@ __device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Rea
   const int first = static_cast<int>(threadIdx.x);
   const auto read_input = [&](int i) { return read(x, x_at + i); };
   bool any_long = false;
-  const auto element = [&](int e) {
-    const int head = lists.heads[e];
+  const auto element = [&](int head) {
     if (head == 0) return 0.0f;
     if (lists.is_long(head)) {
       any_long = true;
@@ -65,10 +88,11 @@ __device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Rea
   };
   const int fours = aligned ? size / 4 : 0;
   for (int four = first; four < fours; four += threads_per_block) {
-    const int e = 4 * four;
-    write_four(y, at / 4 + four, {{element(e), element(e + 1), element(e + 2), element(e + 3)}});
+    int heads[4];
+    read_four(lists.heads + 4 * four, heads);
+    write_four(y, at / 4 + four, {{element(heads[0]), element(heads[1]), element(heads[2]), element(heads[3])}});
   }
-  for (int e = 4 * fours + first; e < size; e += threads_per_block) write(y, at + e, element(e));
+  for (int e = 4 * fours + first; e < size; e += threads_per_block) write(y, at + e, element(lists.heads[e]));
   if (!__syncthreads_or(any_long)) return;
   DIP_SHARED_ARRAY(double, partial, threads_per_block);
   for (int e = 0; e < size; ++e) {
@@ -206,12 +230,12 @@ std::int64_t large_count(const Nails& p, std::int64_t planes) {
 
 void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
                     RealResults y, const Describe& describe) {
-  // Shared memory holds a plane of 16,384 elements and 8,192 inputs three times a multiprocessor.
-  constexpr std::int64_t most_elements = 1 << 14, most_inputs = 1 << 13;
+  // Shared memory holds 8,192 elements and a quarter as many inputs five times a multiprocessor.
+  constexpr std::int64_t most_elements = 1 << 13, most_inputs = 1 << 13;
   check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
   Fault* fault = watch_for<IndexError>(describe);
   const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);  // then every chunk is
-  if (in <= most_inputs && out <= 4 * most_elements) {
+  if (in <= most_inputs && out <= 8 * most_elements) {
     const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out / chunks + 4) / 4 * 4;
     check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
     launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
