@@ -6,7 +6,7 @@ import argparse
 import itertools
 from pathlib import Path
 
-from bench import contest, devices, gpu_tiles, machine, operators, peak, report, steps, training
+from bench import contest, devices, gpu_costs, gpu_tiles, machine, operators, peak, report, steps, training
 
 
 def _operators(arguments: argparse.Namespace) -> None:
@@ -33,6 +33,10 @@ def _tiles(arguments: argparse.Namespace) -> None:
     machine.write(arguments.json, rows, {})
 
 
+def _costs(arguments: argparse.Namespace) -> None:
+    gpu_costs.run(arguments.table, arguments.multiprocessors, arguments.fit)
+
+
 def main() -> None:
     """Runs one benchmark, prints its table, and writes it as JSON where asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -51,6 +55,11 @@ def main() -> None:
     command = commands.add_parser("tiles", help="every way to compute a convolution on a GPU, beside the one taken")
     command.add_argument("--rehearse", action="store_true", help="on the emulation, at toy sizes")
     command.set_defaults(run=_tiles)
+    command = commands.add_parser("costs", help="how far what is taken on a GPU is from the best, and costs that fit")
+    command.add_argument("table", type=Path, help="the JSON that `bench --json FILE tiles` wrote on the GPU")
+    command.add_argument("--multiprocessors", type=int, default=132, help="of that GPU")
+    command.add_argument("--fit", action="store_true", help="look for better costs, and print them")
+    command.set_defaults(run=_costs)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -1,14 +1,15 @@
 """What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken,
 without what the call costs the host.
 
-The costs in csrc/core/gemm_plan.cpp are right where what is taken needs little more time than the best. Tiles
+The costs in csrc/core/gemm_costs.cpp are right where what is taken needs little more time than the best. Tiles
 that a convolution does not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,13 @@ def _by(device: Gpu | Rehearsal, way: tuple[str, str], run: Callable[[], Any]) -
     return chosen
 
 
-def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
-    """Times every way of every convolution; prints and returns a row for each."""
-    rows = []
-    shapes = TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
-    ungrouped = [shape for shape in shapes if shape[-1] == 1]  # groups of few channels have one way only
+def cases(device: Gpu | Rehearsal, shapes: list[Any], images: int) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Label, precision and call of every convolution that has several ways: groups of few channels have one."""
+    ungrouped = [shape for shape in shapes if shape[-1] == 1]
     for precision, (name, n, c, h, k, f, stride, padding, dilation, _) in itertools.product(_WAYS, ungrouped):
-        rng, images = np.random.default_rng(0), n or device.images
+        rng, batch = np.random.default_rng(0), n or images
         size = (h + 2 * padding - dilation * (f - 1) - 1) // stride + 1
-        sizes = (images, c, h, h), (k, c, f, f), (images, k, size, size)
+        sizes = (batch, c, h, h), (k, c, f, f), (batch, k, size, size)
         own = [device.ours(rng.standard_normal(each, np.float32)) for each in sizes]
         x, weight, dy = stored(own, precision, device)
         options = {"stride": stride, "padding": padding, "dilation": dilation, **options_of(precision)}
@@ -63,27 +62,59 @@ def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
             def run(op: str = op, arguments: Any = arguments, options: Any = options) -> Any:
                 return getattr(ops, op)(*arguments, **options)
 
-            ways = [*_WAYS[precision], _TAKEN]
-            times = {way: device.kernel_times(_by(device, way, run), [])[0] for way in ways}
-            plans = {}
-            for products in ("fma", "tensor"):
-                _set(device, (products, "auto"))
-                device.backend.take_planned_products()
-                run()
-                plans[products] = device.backend.take_planned_products()
-            _set(device, _TAKEN)
-            taken = times.pop(_TAKEN)
-            best = min(times, key=lambda way, times=times: times[way])
-            of_warps = min(seconds for (_, tile), seconds in times.items() if tile in _WARPS)
-            row = {
-                "operator": f"{op} {precision} {name}", "ms": taken * 1e3, "over the best of warps": taken / of_warps,
-                "best": " ".join(best), "best ms": times[best] * 1e3,
-                "planned": plans, "ways": {" ".join(way): seconds * 1e3 for way, seconds in times.items()},
-            }  # fmt: skip
-            print(
-                f"{row['operator']:46} taken {row['ms']:9.3f} ms, {row['over the best of warps']:5.2f} of the best of "
-                f"warps; best {row['best ms']:9.3f} ms: {row['best']}",
-                flush=True,
-            )
-            rows.append(row)
+            yield f"{op} {precision} {name}", precision, run
+
+
+def measure(device: Gpu | Rehearsal) -> list[dict[str, Any]]:
+    """Times every way of every convolution; prints and returns a row for each."""
+    rows = []
+    shapes = TOY_CONVOLUTIONS if isinstance(device, Rehearsal) else CONVOLUTIONS
+    for label, precision, run in cases(device, shapes, device.images):
+        ways = [*_WAYS[precision], _TAKEN]
+        times = {way: device.kernel_times(_by(device, way, run), [])[0] for way in ways}
+        _set(device, _TAKEN)
+        taken = times.pop(_TAKEN)
+        best = min(times, key=lambda way, times=times: times[way])
+        of_warps = min(seconds for (_, tile), seconds in times.items() if tile in _WARPS)
+        row = {
+            "operator": label, "ms": taken * 1e3, "over the best of warps": taken / of_warps,
+            "best": " ".join(best), "best ms": times[best] * 1e3,
+            "ways": {" ".join(way): seconds * 1e3 for way, seconds in times.items()},
+        }  # fmt: skip
+        print(
+            f"{row['operator']:46} taken {row['ms']:9.3f} ms, {row['over the best of warps']:5.2f} of the best of "
+            f"warps; best {row['best ms']:9.3f} ms: {row['best']}",
+            flush=True,
+        )
+        rows.append(row)
     return rows
+
+
+@dataclass
+class Planned:
+    """What the choice of a way knows: a question whether to pack, and the products of either answer."""
+
+    packing: tuple[int, ...] | None
+    products: dict[str, list[tuple[Any, ...]]]
+
+
+def planned(device: Gpu | Rehearsal) -> dict[str, Planned]:
+    """By their labels the convolutions that the choice is asked about, without computing them."""
+    found = {}
+    device.backend.set_launches(False)
+    for label, _, run in cases(device, CONVOLUTIONS, Gpu.images):
+        _set(device, _TAKEN)
+        device.backend.take_packings()
+        run()
+        packing = (device.backend.take_packings() or [None])[0]
+        products = {}
+        for way in ("fma", "tensor"):
+            _set(device, (way, "auto"))
+            device.backend.take_planned_products()
+            run()
+            products[way] = device.backend.take_planned_products()
+        if products["tensor"]:
+            found[label] = Planned(packing, products)
+    _set(device, _TAKEN)
+    device.backend.set_launches(True)
+    return found

@@ -332,6 +332,14 @@ def test_gradients_of_weights_for_a_few_rows(n: int) -> None:
         check_linear_of_16_bits(n, 40, 700, dtype)
 
 
+def test_layers_of_few_results_are_small_products() -> None:
+    """Whatever packing would cost: neither tiles nor tensor cores are asked."""
+    backend().take_planned_products()
+    ops.linear(normal(1, 700), normal(40, 700, seed=1), precision="medium")
+    ops.linear_backward_data(normal(4, 40), normal(40, 70, seed=1), precision="high")
+    assert backend().take_planned_products() == []
+
+
 def test_small_products_are_for_few_results_and_share_long_depths() -> None:
     plan = backend().plan_small_product
     assert plan(64, 300, 784, 132) == (1, 896)
@@ -413,11 +421,9 @@ def test_a_plan_covers_the_depth_once(
 
 def test_numbers_are_split_where_there_is_enough_to_multiply() -> None:
     layer = 64 * 28 * 28 * 128
-    assert backend().packing_pays(layer * 128 * 9, 2 * layer, 6, 132)
-    assert backend().packing_pays(layer * 250, 2 * layer, 3, 132)
-    assert not backend().packing_pays(layer * 250, 2 * layer, 6, 132)
-    assert not backend().packing_pays(4096 * 4096, 4096 * 4096, 3, 132)  # one row
-    assert not backend().packing_pays(10**6, 10**4, 3, 132)
+    assert backend().packing_pays(layer, 128 * 9, 2 * layer, 6, 132)
+    assert backend().packing_pays(layer, 250, 2 * layer, 3, 132)
+    assert not backend().packing_pays(10**4, 100, 10**4, 3, 132)
     with pytest.raises(ValueError, match='name must be "auto", "fma" or "tensor", got "tf32"'):
         backend().set_float32_products("tf32")
 

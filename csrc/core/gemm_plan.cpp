@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/gemm_costs.h"
 
 namespace dip::cuda {
 namespace {
@@ -15,20 +16,18 @@ struct Candidate {
   GemmTile tile;
   const char* name;
   std::int64_t rows, columns;
-  // What an element of a tile costs against one of the largest, from the shared memory read for each product:
-  // 1/rows + 1/columns of the tile, and a share for its prologue. To be replaced by measurements.
-  double cost;
+  int at_once;  // blocks of a multiprocessor
   TileKind kind;
 };
 
 constexpr Candidate candidates[] = {
-    {GemmTile::large, "128x128", 128, 128, 1.0, TileKind::warps},
-    {GemmTile::wide, "32x128", 32, 128, 1.5, TileKind::warps},
-    {GemmTile::small, "64x64", 64, 64, 1.3, TileKind::warps},
-    {GemmTile::warpgroups, "128x128 of warpgroups", 128, 128, 0.6, TileKind::warpgroups},
-    {GemmTile::warpgroup, "64x128 of warpgroups", 64, 128, 0.7, TileKind::warpgroups},
-    {GemmTile::mapped, "128x128 of mapped warpgroups", 128, 128, 0.55, TileKind::mapped},
-    {GemmTile::mapped_wide, "128x256 of mapped warpgroups", 128, 256, 0.5, TileKind::mapped_wide},
+    {GemmTile::large, "128x128", 128, 128, 2, TileKind::warps},
+    {GemmTile::wide, "32x128", 32, 128, 2, TileKind::warps},
+    {GemmTile::small, "64x64", 64, 64, 2, TileKind::warps},
+    {GemmTile::warpgroups, "128x128 of warpgroups", 128, 128, 2, TileKind::warpgroups},
+    {GemmTile::warpgroup, "64x128 of warpgroups", 64, 128, 2, TileKind::warpgroups},
+    {GemmTile::mapped, "128x128 of mapped warpgroups", 128, 128, 1, TileKind::mapped},
+    {GemmTile::mapped_wide, "128x256 of mapped warpgroups", 128, 256, 1, TileKind::mapped_wide},
 };
 
 // The candidate that set_gemm_tile chose, or null.
@@ -39,6 +38,7 @@ constexpr const char* kind_names[] = {"warps", "warpgroups", "mapped", "mapped w
 std::atomic<bool> keeps_planned{false};
 std::mutex planned_mutex;
 std::vector<PlannedProduct> planned;
+std::vector<Packing> packings;
 
 constexpr const char* small_product_name = "16x32";
 std::atomic<bool> chose_small_products{false};
@@ -115,6 +115,12 @@ std::vector<PlannedProduct> take_planned_products() {
   return std::exchange(planned, {});
 }
 
+std::vector<Packing> take_packings() {
+  const std::lock_guard<std::mutex> lock(planned_mutex);
+  keeps_planned = true;
+  return std::exchange(packings, {});
+}
+
 GemmPlan plan_gemm(const PlannedProduct& product, int multiprocessors) {
   const auto [rows, columns, depth, batches, may_split, kind, products] = product;
   if (keeps_planned) {
@@ -137,8 +143,12 @@ GemmPlan plan_gemm(const PlannedProduct& product, int multiprocessors) {
     const std::int64_t length = divide_up(divide_up(std::max<std::int64_t>(depth, 1), splits), slice) * slice;
     splits = divide_up(std::max<std::int64_t>(depth, 1), length);
     // The time of a full GPU's worth of blocks, as often as it takes.
-    const std::int64_t waves = divide_up(blocks * splits, multiprocessors);
-    const double cost = static_cast<double>(waves * length * candidate.rows * candidate.columns) * candidate.cost;
+    const auto tile = static_cast<std::size_t>(candidate.tile);
+    const TileCost& of = products == 0 ? gemm_costs().float32[tile] : gemm_costs().packed[tile];
+    const std::int64_t rounds = divide_up(blocks * splits, std::int64_t{multiprocessors} * candidate.at_once);
+    const double multiply_adds = static_cast<double>(length * candidate.rows * candidate.columns) * 1e-6;
+    const double block = of.fixed + of.element * multiply_adds * (std::max(products, 1) + of.copies);
+    const double cost = static_cast<double>(rounds) * block;
     if (least == 0.0 || cost < least) {
       least = cost;
       best = {candidate.tile, static_cast<int>(splits), static_cast<int>(length)};
@@ -162,14 +172,20 @@ GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_
   return {{}, static_cast<int>(divide_up(std::max<std::int64_t>(depth, 1), length)), static_cast<int>(length)};
 }
 
-bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors) {
+bool packing_pays(const Packing& p, int multiprocessors) {
+  if (keeps_planned) {
+    const std::lock_guard<std::mutex> lock(planned_mutex);
+    packings.push_back(p);
+  }
   if (float32_products() != Float32Products::automatic) return float32_products() == Float32Products::tensor;
-  // In cycles of an H200: what a multiprocessor multiplies and packs in each, and two more launches. Estimates, to be
-  // replaced by measurements.
-  constexpr double fma_rate = 95.0, bf16_rate = 900.0, pack_rate = 1.4, launches = 10'000.0;
-  const double share = static_cast<double>(multiply_adds) / multiprocessors;
-  const double packing = static_cast<double>(numbers) / multiprocessors / pack_rate + launches;
-  return share * products / bf16_rate + packing < share / fma_rate;
+  const GemmCosts& costs = gemm_costs();
+  const auto share = [&](std::int64_t of_all) { return static_cast<double>(of_all) / multiprocessors; };
+  const double multiply_adds = share(p.results) * static_cast<double>(p.depth), depth = static_cast<double>(p.depth);
+  const double plain =
+      std::max(multiply_adds / costs.fma_rate + share(p.results) * costs.fma_result, depth * costs.fma_depth);
+  const double packed = multiply_adds * p.products / costs.tensor_rate + share(p.results) * costs.tensor_result +
+                        share(p.numbers) / costs.pack_rate + costs.launches + depth * p.products * costs.tensor_depth;
+  return packed < plain;
 }
 
 bool may_avoid_tiles() {

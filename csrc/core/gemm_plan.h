@@ -51,9 +51,16 @@ GemmPlan plan_small_product(std::int64_t rows, std::int64_t columns, std::int64_
 // The name of a tile, "16x32" of small products, or "auto": tests and measurements reach every one by it.
 void set_gemm_tile(const std::string& name);
 
-// Whether so many multiply-adds of float32 are faster as so many products of bfloat16 on tensor cores, whose operands
-// have to be packed first. A choice made by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
-bool packing_pays(std::int64_t multiply_adds, std::int64_t numbers, int products, int multiprocessors);
+// So many results, each a sum of `depth` multiply-adds, of so many numbers, with so many products of 16 bits for one.
+struct Packing {
+  std::int64_t results, depth, numbers;
+  int products;
+};
+
+// Whether float32 is multiplied faster on tensor cores, for which the operands have to be packed first. A choice made
+// by set_float32_products or DIPKERNELS_GPU_FLOAT32 overrules it.
+bool packing_pays(const Packing& packing, int multiprocessors);
+std::vector<Packing> take_packings();  // as take_planned_products
 
 // Whether a product may go without tiles: unless a tile, or tensor cores, were asked for.
 bool may_avoid_tiles();

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "core/device_array.h"
+#include "core/gemm_costs.h"
 #include "core/gemm_plan.h"
 #include "core/library.h"
 #include "core/released_lock.h"
@@ -51,8 +52,20 @@ void bind_device_runtime(pybind11::module_& m) {
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("multiprocessors"));
   m.def("multiprocessors", multiprocessors);
-  m.def("packing_pays", packing_pays, py::arg("multiply_adds"), py::arg("numbers"), py::arg("products"),
-        py::arg("multiprocessors"));
+  m.def(
+      "packing_pays",
+      [](std::int64_t results, std::int64_t depth, std::int64_t numbers, int products, int multiprocessors) {
+        return packing_pays({results, depth, numbers, products}, multiprocessors);
+      },
+      py::arg("results"), py::arg("depth"), py::arg("numbers"), py::arg("products"), py::arg("multiprocessors"));
+  m.def("take_packings", [] {
+    py::list taken;
+    for (const Packing& p : take_packings()) taken.append(py::make_tuple(p.results, p.depth, p.numbers, p.products));
+    return taken;
+  });
+  m.def("gemm_costs", listed_gemm_costs);
+  m.def("gemm_cost_names", gemm_cost_names);
+  m.def("set_gemm_costs", set_gemm_costs, py::arg("costs"));
   m.def("set_gemm_tile", set_gemm_tile, py::arg("name"));
   m.def("set_float32_products", set_float32_products, py::arg("name"));
   m.def("set_warpgroups", set_warpgroups, py::arg("on"));

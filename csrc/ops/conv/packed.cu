@@ -535,8 +535,8 @@ bool uses_packed(const Conv2d& p, DType dtype) {
   if (dtype != DType::float32) return true;
   // One of TF32 takes as long as two of bfloat16.
   const int products = p.precision == Precision::medium ? 2 : p.precision == Precision::high ? 3 : 6;
-  return packing_pays(p.y_count() * p.group_channels() * p.taps(),
-                      whole.x_count() + whole.y_count() + whole.weight_count(), products, multiprocessors());
+  const std::int64_t numbers = whole.x_count() + whole.y_count() + whole.weight_count();
+  return packing_pays({p.y_count(), p.group_channels() * p.taps(), numbers, products}, multiprocessors());
 }
 
 void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bias, RealResults y) {

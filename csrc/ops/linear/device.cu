@@ -82,7 +82,6 @@ Conv2d as_convolution(const Linear& p) {
 void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResults y) {
   if (p.N * p.out == 0) return;
   const Conv2d same = as_convolution(p);
-  if (uses_packed(same, x.dtype) && x.dtype == DType::float32) return conv2d_forward_packed(same, x, weight, bias, y);
   if (multiply_small({Layout::forward, p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, y})) return;
   if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
   const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
@@ -95,9 +94,6 @@ void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResu
 void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults dx) {
   if (p.N * p.in == 0) return;
   const Conv2d same = as_convolution(p);
-  if (uses_packed(same, dy.dtype) && dy.dtype == DType::float32) {
-    return conv2d_backward_data_packed(same, dy, weight, dx);
-  }
   const Reals none = static_cast<const float*>(nullptr);
   if (multiply_small({Layout::backward_data, p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, none, {}, dx})) return;
   if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
@@ -110,9 +106,6 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
 void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dweight) {
   if (p.in * p.out == 0) return;
   const Conv2d same = as_convolution(p);
-  if (uses_packed(same, x.dtype) && x.dtype == DType::float32) {
-    return conv2d_backward_weight_packed(same, dy, x, dweight);
-  }
   const Reals none = static_cast<const float*>(nullptr);
   if (multiply_small({Layout::backward_weight, p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, none, {}, dweight})) return;
   if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
