@@ -1,4 +1,4 @@
-"""`python -m bench operators`, `training` and `tiles`; they need PyTorch (`pip install ".[crosscheck]"`)."""
+"""`python -m bench BENCHMARK`, of which `--help` has a list; they need PyTorch (`pip install ".[crosscheck]"`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import itertools
 from pathlib import Path
 
-from bench import contest, devices, gpu_costs, gpu_tiles, machine, operators, peak, report, steps, training
+from bench import calls, contest, devices, gpu_costs, gpu_tiles, machine, operators, peak, report, steps, training
 
 
 def _operators(arguments: argparse.Namespace) -> None:
@@ -37,6 +37,11 @@ def _costs(arguments: argparse.Namespace) -> None:
     gpu_costs.run(arguments.table, arguments.multiprocessors, arguments.fit)
 
 
+def _calls(arguments: argparse.Namespace) -> None:
+    machine.show()
+    machine.write(arguments.json, calls.measure(), {})
+
+
 def main() -> None:
     """Runs one benchmark, prints its table, and writes it as JSON where asked to."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -60,6 +65,8 @@ def main() -> None:
     command.add_argument("--multiprocessors", type=int, default=132, help="of that GPU")
     command.add_argument("--fit", action="store_true", help="look for better costs, and print them")
     command.set_defaults(run=_costs)
+    command = commands.add_parser("calls", help="what a GPU call costs before its kernel runs, on the emulation")
+    command.set_defaults(run=_calls)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

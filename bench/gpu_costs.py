@@ -22,7 +22,9 @@ _WORST_WEIGHT = 0.05  # of the worst choice against the mean, in the logarithm
 _PRIOR_WEIGHT = 2e-5  # of moving away from the costs there are
 
 
-class _Table:
+class Table:
+    """The measured times, and what is chosen now."""
+
     def __init__(self, rows: list[dict[str, Any]], multiprocessors: int) -> None:
         device = Rehearsal()
         self.backend, self.multiprocessors = device.backend, multiprocessors
@@ -32,6 +34,7 @@ class _Table:
         self.rows = [(row["operator"], row["ways"], plans[row["operator"]]) for row in rows if row["operator"] in plans]
 
     def chosen(self, plans: gpu_tiles.Planned) -> str:
+        """The way that is taken."""
         packs = plans.products["fma"][0][-1] > 0
         if plans.packing is not None and not packs:
             packs = self.backend.packing_pays(*plans.packing, self.multiprocessors)
@@ -49,13 +52,14 @@ class _Table:
         return sorted(found, reverse=True)
 
 
-def _mean(distances: list[tuple[float, str, str, str]]) -> float:
+def mean(distances: list[tuple[float, str, str, str]]) -> float:
+    """The geometric one."""
     return math.exp(sum(math.log(each) for each, *_ in distances) / len(distances))
 
 
 def _show(distances: list[tuple[float, str, str, str]]) -> None:
     print(
-        f"{len(distances)} convolutions: {_mean(distances):.3f} of the best in the mean, {distances[0][0]:.2f} at worst"
+        f"{len(distances)} convolutions: {mean(distances):.3f} of the best in the mean, {distances[0][0]:.2f} at worst"
     )
     for distance, label, chosen, best in distances[:8]:
         if distance > 1.02:
@@ -64,7 +68,7 @@ def _show(distances: list[tuple[float, str, str, str]]) -> None:
 
 def run(path: Path, multiprocessors: int, fit: bool) -> None:
     """Prints how far the choices are from the best of the table in `path`, and where asked to costs that fit better."""
-    table = _Table(json.loads(path.read_text())["rows"], multiprocessors)
+    table = Table(json.loads(path.read_text())["rows"], multiprocessors)
     backend = table.backend
     start, names = backend.gemm_costs(), backend.gemm_cost_names()
     _show(table.distances())
@@ -75,7 +79,7 @@ def run(path: Path, multiprocessors: int, fit: bool) -> None:
         backend.set_gemm_costs(costs)
         distances = table.distances()
         moved = sum(math.log((a + 1e-3) / (b + 1e-3)) ** 2 for a, b in zip(costs, start, strict=True))
-        return math.log(_mean(distances)) + _WORST_WEIGHT * (distances[0][0] - 1) + _PRIOR_WEIGHT * moved
+        return math.log(mean(distances)) + _WORST_WEIGHT * (distances[0][0] - 1) + _PRIOR_WEIGHT * moved
 
     chance, costs, best = random.Random(0), list(start), score(start)
     for _ in track(range(_STEPS), "fitting", transient=True):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -426,6 +429,19 @@ def test_numbers_are_split_where_there_is_enough_to_multiply() -> None:
     assert not backend().packing_pays(10**4, 100, 10**4, 3, 132)
     with pytest.raises(ValueError, match='name must be "auto", "fma" or "tensor", got "tf32"'):
         backend().set_float32_products("tf32")
+
+
+@pytest.mark.skipif(DEVICE != "emulated", reason="plans for a GPU that is not there")
+def test_costs_choose_well_on_the_table_they_were_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    root = Path(__file__).resolve().parent.parent
+    monkeypatch.syspath_prepend(root)
+    costs = importlib.import_module("bench.gpu_costs")
+    rows = json.loads((root / "bench/results/2026-11-26-h100-tiles.json").read_text())["rows"]
+    distances = costs.Table(rows, 132).distances()
+    assert len(distances) > 100
+    assert costs.mean(distances) < 1.05
+    assert distances[0][0] < 1.4
 
 
 def test_large_products_take_large_tiles() -> None:
