@@ -38,9 +38,10 @@ void bind_device_runtime(pybind11::module_& m) {
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),
       py::arg("may_split"), py::arg("kind") = "warps", py::arg("products") = 0);
   m.def("take_planned_products", [] {
-    py::list taken;
+    using Listed = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, std::string, int>;
+    std::vector<Listed> taken;
     for (const PlannedProduct& p : take_planned_products()) {
-      taken.append(py::make_tuple(p.rows, p.columns, p.depth, p.batches, p.may_split, name_of(p.kind), p.products));
+      taken.emplace_back(p.rows, p.columns, p.depth, p.batches, p.may_split, name_of(p.kind), p.products);
     }
     return taken;
   });
@@ -59,8 +60,8 @@ void bind_device_runtime(pybind11::module_& m) {
       },
       py::arg("results"), py::arg("depth"), py::arg("numbers"), py::arg("products"), py::arg("multiprocessors"));
   m.def("take_packings", [] {
-    py::list taken;
-    for (const Packing& p : take_packings()) taken.append(py::make_tuple(p.results, p.depth, p.numbers, p.products));
+    std::vector<std::tuple<std::int64_t, std::int64_t, std::int64_t, int>> taken;
+    for (const Packing& p : take_packings()) taken.emplace_back(p.results, p.depth, p.numbers, p.products);
     return taken;
   });
   m.def("gemm_costs", listed_gemm_costs);
