@@ -30,7 +30,8 @@ from bench import contest, devices, machine, operators, report, steps
 from dipkernels import data, models, nn, train
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["operators", "half_precision", "bad_input", "properties", "gradients", "torch", "cuda", "gemm", "explain"]
+TESTS = ["operators", "half_precision", "nonfinite", "bad_input", "properties", "gradients", "torch", "libraries"]
+TESTS += ["cuda", "gemm", "small_products", "gpu_training", "graphs", "long_sums"]
 TOY_TESTS = ["cuda"]
 CHECKED = "lenet or vgg or stride2 or groups or 64x37x50 or max_pool or cross_entropy or adam or unpool"
 

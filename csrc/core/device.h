@@ -19,6 +19,10 @@ namespace dip::cuda {
 constexpr int threads_per_block = 256;
 constexpr std::int64_t most_blocks = 1 << 16;
 
+__host__ __device__ constexpr int divide_up(int a, int b) {
+  return (a + b - 1) / b;
+}
+
 // Whether an address is a multiple of 16 bytes, as it must be where so many are moved at once.
 __host__ __device__ inline bool is_octet_aligned(const void* address) {
   return reinterpret_cast<std::uintptr_t>(address) % 16 == 0;

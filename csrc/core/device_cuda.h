@@ -6,6 +6,9 @@
 // Shared arrays are declared through a macro and handed on as Shared<T>, because the emulation watches their accesses.
 #define DIP_SHARED_ARRAY(type, name, count) __shared__ type name[count]
 
+// Of a structure that is loaded and stored at once: nvcc does so by itself.
+#define DIP_MOVED_WHOLE(Type, bytes)
+
 // Of a function that is hardly ever called: it costs its callers no registers.
 #define DIP_RARE __noinline__
 

@@ -75,6 +75,7 @@ __device__ inline void write(RealResults y, std::int64_t i, float value) {
 // Four numbers side by side, moved at once.
 struct alignas(16) Four {
   float at[4];
+  DIP_MOVED_WHOLE(Four, 16)
 };
 struct alignas(8) HalfFour {
   std::uint16_t at[4];
@@ -88,9 +89,12 @@ inline bool moves_fours(const void* data, DType dtype) {
 
 // Numbers 4·i to 4·i + 3.
 __device__ inline Four read_four(Reals x, std::int64_t i) {
-  if (x.dtype == DType::float32) return static_cast<const Four*>(x.data)[i];
-  const HalfFour bits = static_cast<const HalfFour*>(x.data)[i];
   Four four;
+  if (x.dtype == DType::float32) {
+    four = static_cast<const Four*>(x.data)[i];
+    return four;
+  }
+  const HalfFour bits = static_cast<const HalfFour*>(x.data)[i];
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     four.at[k] = x.dtype == DType::float16 ? Half{bits.at[k]}.widen() : Bfloat{bits.at[k]}.widen();
@@ -114,6 +118,7 @@ __device__ inline void write_four(RealResults y, std::int64_t i, const Four& fou
 // Eight numbers side by side, moved at once; its address is a multiple of 16.
 struct alignas(16) Octet {
   unsigned words[4];
+  DIP_MOVED_WHOLE(Octet, 16)
 };
 constexpr int octet = 8;
 

@@ -14,13 +14,27 @@
 #include <cstring>
 #include <functional>
 #include <stdexcept>
+#include <type_traits>
 #include <vector>
 
 #include "core/tensor_map.h"
+#include "emulation/counter.h"
 
 #define __global__
 #define __device__
 #define DIP_RARE
+#if defined(DIP_COUNTERS)
+// So that clang reports one access and not one for each member.
+#define DIP_MOVED_WHOLE(Type, bytes)                                           \
+  using Whole __attribute__((vector_size(bytes), may_alias)) = unsigned;       \
+  Type() = default;                                                            \
+  Type& operator=(const Type& other) {                                         \
+    *reinterpret_cast<Whole*>(this) = *reinterpret_cast<const Whole*>(&other); \
+    return *this;                                                              \
+  }
+#else
+#define DIP_MOVED_WHOLE(Type, bytes)
+#endif
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
@@ -34,14 +48,18 @@ struct Dim3 {
 
 extern thread_local Dim3 thread_index, block_index, block_size, grid_size;
 
-// Runs `body` once for each thread of each block.
-void run_grid(Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes, const std::function<void()>& body);
+// Runs `body` once for each thread of each block. `kernel` is the function's address, for counters.
+void run_grid(Dim3 grid, Dim3 block, std::size_t dynamic_shared_bytes, const std::function<void()>& body,
+              const void* kernel);
 
 // Does `work` now, or records it where a graph is captured.
 void submit(std::function<void()> work);
 
 // False: work is dropped, to time what a call does besides.
 void set_launches(bool on);
+
+// How many the emulated device says it has: plans depend on it.
+void set_multiprocessors(int count);
 
 // The order in which the fibers of a block run is drawn anew from `seed` at every barrier.
 void set_seed(std::uint64_t seed);
@@ -86,19 +104,31 @@ template <class T>
 class Shared {
  public:
   class Reference {
+    // Of structures the compiler's hooks see which members are used.
+    static constexpr bool is_counted = counts && std::is_arithmetic_v<T>;
+
    public:
     Reference(SharedArray* array, T* address) : array_(array), address_(address) {}
-    operator T() const {
+    DIP_SEEN operator T() const {
       check_access(array_, address_, sizeof(T), Access::read);
-      return *address_;
+      if constexpr (!is_counted) return *address_;
+      T value;
+      count_access(Memory::shared_load, address_, sizeof(T));
+      copy_unseen(&value, address_, sizeof(T));
+      return value;
     }
-    Reference& operator=(const T& value) {
+    DIP_SEEN Reference& operator=(const T& value) {
       check_access(array_, address_, sizeof(T), Access::write);
-      *address_ = value;
+      if constexpr (is_counted) {
+        count_access(Memory::shared_store, address_, sizeof(T));
+        copy_unseen(address_, &value, sizeof(T));
+      } else {
+        *address_ = value;
+      }
       return *this;
     }
-    Reference& operator=(const Reference& other) { return *this = static_cast<T>(other); }
-    Reference& operator+=(const T& value) { return *this = static_cast<T>(*this) + value; }
+    DIP_SEEN Reference& operator=(const Reference& other) { return *this = static_cast<T>(other); }
+    DIP_SEEN Reference& operator+=(const T& value) { return *this = static_cast<T>(*this) + value; }
 
    private:
     SharedArray* array_;
@@ -196,8 +226,15 @@ Shared<T> dynamic_shared() {
   return {array, reinterpret_cast<T*>(array->bytes.data())};
 }
 
-inline int atomic_exchange(Shared<int> place, int value) {
+DIP_SEEN inline int atomic_exchange(Shared<int> place, int value) {
   emulation::check_access(place.array(), place.address(), sizeof(int), emulation::Access::atomic);
+  emulation::count_access(emulation::Memory::shared_atomic, place.address(), sizeof(int));
+  if constexpr (emulation::counts) {
+    int before;
+    emulation::copy_unseen(&before, place.address(), sizeof before);
+    emulation::copy_unseen(place.address(), &value, sizeof value);
+    return before;
+  }
   const int old = *place.address();
   *place.address() = value;
   return old;
@@ -209,18 +246,33 @@ inline int atomic_exchange(int* place, int value) {
 }
 
 template <class T>
-void read_four(Shared<T> from, T* to) {
+DIP_SEEN inline void read_four(Shared<T> from, T* to) {
   emulation::check_aligned(from.address(), 16);
-  for (int i = 0; i < 4; ++i) to[i] = from[i];
+  if constexpr (emulation::counts) {
+    emulation::count_access(emulation::Memory::shared_load, from.address(), 16);
+    emulation::copy_unseen(to, from.address(), 16);
+  } else {
+    for (int i = 0; i < 4; ++i) to[i] = from[i];
+  }
 }
-inline void read_four(const int* from, int* to) {
+DIP_SEEN inline void read_four(const int* from, int* to) {
   emulation::check_aligned(from, 16);
-  for (int i = 0; i < 4; ++i) to[i] = from[i];
+  if constexpr (emulation::counts) {
+    emulation::count_access(emulation::Memory::global_load, from, 16);
+    emulation::copy_unseen(to, from, 16);
+  } else {
+    for (int i = 0; i < 4; ++i) to[i] = from[i];
+  }
 }
 
-inline void write_four(float* to, const float* from) {
+DIP_SEEN inline void write_four(float* to, const float* from) {
   emulation::check_aligned(to, 16);
-  for (int i = 0; i < 4; ++i) to[i] = from[i];
+  if constexpr (emulation::counts) {
+    emulation::count_access(emulation::Memory::global_store, to, 16);
+    emulation::copy_unseen(to, from, 16);
+  } else {
+    for (int i = 0; i < 4; ++i) to[i] = from[i];
+  }
 }
 
 inline int min(int a, int b) {
@@ -270,8 +322,10 @@ inline int atomicExch_system(int* address, int value) {
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), Grid blocks, unsigned threads, std::size_t dynamic_shared_bytes,
             Arguments... arguments) {
-  emulation::submit(
-      [=] { emulation::run_grid(blocks, {threads}, dynamic_shared_bytes, [&] { kernel(arguments...); }); });
+  emulation::submit([=] {
+    emulation::run_grid(
+        blocks, {threads}, dynamic_shared_bytes, [&] { kernel(arguments...); }, reinterpret_cast<const void*>(kernel));
+  });
 }
 
 inline void copy_async(Shared<float> to, const float* from, bool valid) {
@@ -338,11 +392,16 @@ inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned*
 
 // As PTX defines ldmatrix.m8n8.x4.
 template <bool transposed>
-void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
+DIP_SEEN inline void load_matrices(Shared<std::uint16_t> row, unsigned (&to)[4]) {
   emulation::check_aligned(row.address(), 16);
   auto* all = reinterpret_cast<std::uint16_t*>(emulation::warp_memory());  // [matrix][row][column]
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
-  for (int column = 0; column < 8; ++column) all[lane * 8 + column] = row[column];
+  if constexpr (emulation::counts) {
+    emulation::count_access(emulation::Memory::shared_load, row.address(), 16);
+    emulation::copy_unseen(all + lane * 8, row.address(), 16);
+  } else {
+    for (int column = 0; column < 8; ++column) all[lane * 8 + column] = row[column];
+  }
   emulation::warp_barrier();
   for (int matrix = 0; matrix < 4; ++matrix) {
     const std::uint16_t* from = all + matrix * 64;

@@ -36,7 +36,8 @@ std::mutex mutex;
 std::map<const char*, std::size_t> memory_in_use;
 
 void* take(std::size_t bytes) {
-  void* data = std::malloc(bytes);
+  void* data = nullptr;  // of a driver's alignment
+  if (posix_memalign(&data, 512, bytes) != 0) throw std::bad_alloc();
   std::memset(data, 0xff, bytes);
   const std::lock_guard<std::mutex> lock(mutex);
   memory_in_use[static_cast<const char*>(data)] = bytes;
@@ -100,8 +101,12 @@ std::string device_name(int) {
   return "emulated on the host";
 }
 
+namespace {
+int multiprocessors_of_device = 4;
+}
+
 int multiprocessors() {
-  return 4;
+  return multiprocessors_of_device;
 }
 
 bool has_tf32() {
@@ -217,6 +222,20 @@ bool launches = true;
 
 void set_launches(bool on) {
   launches = on;
+}
+
+void set_multiprocessors(int count) {
+  cuda::multiprocessors_of_device = count;
+}
+
+std::vector<std::pair<std::uintptr_t, std::uintptr_t>> device_memory() {
+  const std::lock_guard<std::mutex> lock(cuda::mutex);
+  std::vector<std::pair<std::uintptr_t, std::uintptr_t>> ranges;
+  for (const auto& [start, bytes] : cuda::memory_in_use) {
+    const auto first = reinterpret_cast<std::uintptr_t>(start);
+    ranges.emplace_back(first, first + bytes);
+  }
+  return ranges;
 }
 
 void submit(std::function<void()> work) {

@@ -253,12 +253,13 @@ void run_block(std::mt19937_64& random) {
       deliver(random);
       continue;
     }
-    if (at(Waiting::end)) return;
+    if (at(Waiting::end)) return count_until_barrier(0, block->fibers.size());
     if (std::any_of(block->fibers.begin(), block->fibers.end(),
                     [](const Fiber& fiber) { return fiber.waiting == Waiting::phase; })) {
       throw std::logic_error("a phase that threads wait for does not end");
     }
     if (!at(Waiting::block)) throw std::logic_error("a barrier was not reached by all threads of the block or warp");
+    count_until_barrier(0, block->fibers.size());
     ++block->barriers;
     block->last_vote = block->vote;
     block->vote = false;
@@ -295,6 +296,7 @@ void barrier_of(int threads) {
   if (static_cast<int>(block->running) >= threads) throw std::logic_error("a barrier is not this thread's");
   if (++block->part_arrived < threads) return wait(Waiting::part);
   block->part_arrived = 0;
+  count_until_barrier(0, static_cast<std::size_t>(threads));
   ++block->barriers;
   wake(Waiting::part);
 }
@@ -323,6 +325,7 @@ void begin_delivery(Shared<std::uint16_t> to, std::vector<char> bytes, Shared<Ph
     throw std::logic_error("an access outside a shared array");
   }
   std::memset(to.address(), 0xff, bytes.size());
+  count_event("boxes by the copy unit", 0);
   block->deliveries.push_back({to.address(), std::move(bytes), barrier.address()});
 }
 
@@ -379,6 +382,8 @@ void copy_async(SharedArray* array, void* to, const void* from, std::size_t byte
   check_aligned(from, bytes);
   check_aligned(to, bytes);
   check_access(array, to, bytes, Access::write);
+  count_access(Memory::global_load, valid ? from : nullptr, bytes, __builtin_return_address(0));
+  count_access(Memory::shared_store, to, bytes, static_cast<const char*>(__builtin_return_address(0)) - 1);
   Copy copy{array, to, bytes, {}};
   if (valid) std::memcpy(copy.value, from, bytes);
   block->fiber().copies.back().push_back(copy);
@@ -457,6 +462,8 @@ void begin_products() {
 void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMatrix b, bool b_across,
                     NumberFormat format) {
   if (!block->fiber().products_begun) throw std::logic_error("products of a warpgroup were not begun");
+  // 64 + 128 lines of 32 bytes.
+  if (block->running % 128 == 0) count_event("products 64x128 of a warpgroup", (64 + 128) * 32 / 128);
   block->fiber().products.back().push_back({&sums, a, b, a_across, b_across, format});
 }
 
@@ -499,7 +506,8 @@ void wait_for_products(int pending) {
   }
 }
 
-void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body) {
+void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body,
+              const void* kernel) {
   static thread_local std::vector<Fiber> fibers;  // their stacks are kept from launch to launch
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
   if (fibers.size() != count) fibers = std::vector<Fiber>(count);
@@ -516,6 +524,7 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
     }
   }
   std::mt19937_64 random(seed);
+  begin_counting(kernel, std::size_t{grid.x} * grid.y * grid.z, count);
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {
@@ -527,7 +536,24 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
       }
     }
   }
+  begin_counting(nullptr, 0, 0);
   block = nullptr;
+}
+
+std::size_t running_thread() {
+  return block->running;
+}
+
+bool in_own_stack(const void* address) {
+  const auto offset = static_cast<const char*>(address) - block->fiber().stack.get();
+  return offset >= 0 && offset < static_cast<std::ptrdiff_t>(stack_bytes);
+}
+
+bool in_shared_memory(const void* address) {
+  return std::any_of(block->shared.begin(), block->shared.end(), [&](const auto& each) {
+    const auto offset = static_cast<const char*>(address) - each.second.bytes.data();
+    return offset >= 0 && offset < static_cast<std::ptrdiff_t>(each.second.bytes.size());
+  });
 }
 
 }  // namespace dip::emulation

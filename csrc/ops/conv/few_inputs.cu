@@ -144,10 +144,6 @@ __global__ void __launch_bounds__(threads_per_block, 2)
   }
 }
 
-int divide_up(int a, int b) {
-  return (a + b - 1) / b;
-}
-
 }  // namespace
 
 bool has_few_inputs(const Conv2d& p) {
