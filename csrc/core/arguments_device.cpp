@@ -97,11 +97,13 @@ Array Arguments::take_view(View view, const char* name, const char* layout, std:
   const auto is_real = [](DType dtype) {
     return dtype == DType::float32 || dtype == DType::float16 || dtype == DType::bfloat16;
   };
-  std::vector<DType> accepted(dtypes);
-  if (may_widen && std::find(accepted.begin(), accepted.end(), DType::float32) != accepted.end()) {
-    accepted.insert(accepted.end(), {DType::float16, DType::bfloat16});
-  }
-  if (!view.dtype || std::find(accepted.begin(), accepted.end(), *view.dtype) == accepted.end()) {
+  const bool takes_reals = may_widen && std::find(dtypes.begin(), dtypes.end(), DType::float32) != dtypes.end();
+  const auto accepts = [&](DType dtype) {
+    return (takes_reals && is_real(dtype)) || std::find(dtypes.begin(), dtypes.end(), dtype) != dtypes.end();
+  };
+  if (!view.dtype || !accepts(*view.dtype)) {
+    std::vector<DType> accepted(dtypes);
+    if (takes_reals) accepted.insert(accepted.end(), {DType::float16, DType::bfloat16});
     std::string names;
     for (std::size_t i = 0; i < accepted.size(); ++i) {
       names += (i == 0 ? "" : i + 1 == accepted.size() ? " or " : ", ") + std::string(name_of(accepted[i]));

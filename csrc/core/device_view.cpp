@@ -41,6 +41,11 @@ void describe(View& view, const dlpack::Tensor& tensor) {
   view.device = tensor.device.id;
 }
 
+bool requires_gradient(py::handle array) {
+  static const py::handle name = PyUnicode_InternFromString("requires_grad");  // never freed: asked for in every call
+  return py::object(array.attr(name)).is(py::handle(Py_True));
+}
+
 // False where the array is not on a GPU.
 bool take_exchange(View& view, py::handle object, bool asks_read_only) {
   const dlpack::ExchangeApi& api = *view.library->exchange;
@@ -58,7 +63,7 @@ bool take_exchange(View& view, py::handle object, bool asks_read_only) {
   if (on_gpu) describe(view, tensor);
   if (managed && managed->deleter) managed->deleter(managed);
   // The library's own export refuses it too: what is computed here would be missing in the gradients.
-  check<TypeError>(!on_gpu || !view.library->records_gradients || !object.attr("requires_grad").cast<bool>(),
+  check<TypeError>(!on_gpu || !view.library->records_gradients || !requires_gradient(object),
                    "it requires a gradient, which would be lost; pass array.detach()");
   return on_gpu;
 }

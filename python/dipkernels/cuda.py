@@ -17,7 +17,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -112,14 +112,15 @@ def is_available() -> bool:
     return device_count() > 0
 
 
-def is_on_gpu(array: Any) -> bool:
-    """Whether an object is an array on a GPU, by the protocols it speaks."""
-    if _backend is not None:
-        return bool(_backend.is_on_gpu(array))
+def _speaks_a_protocol(array: Any) -> bool:
     device = getattr(array, "__dlpack_device__", None)
     if device is not None:
         return device()[0] in _DLPACK_CUDA
     return hasattr(array, "__cuda_array_interface__")
+
+
+is_on_gpu: Callable[[Any], bool] = _speaks_a_protocol if _backend is None else _backend.is_on_gpu
+"""Whether an object is an array on a GPU, by the protocols it speaks."""
 
 
 def to_device(array: npt.NDArray[Any], device: int | None = None) -> DeviceArray:
