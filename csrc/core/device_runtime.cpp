@@ -121,6 +121,15 @@ class SmallBlocks {
     return data;
   }
 
+  // Gives all of a device back to CUDA; it must be the current one.
+  void release(int device) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (std::vector<void*>& free : blocks(device)) {
+      for (void* data : free) cudaFreeAsync(data, nullptr);
+      free.clear();
+    }
+  }
+
   // False where enough are kept.
   bool keep(int device, std::size_t bytes, void* data) noexcept {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -131,7 +140,7 @@ class SmallBlocks {
   }
 
  private:
-  static constexpr std::size_t grain = 512, largest = 64 << 10, most_of_a_size = 64;
+  static constexpr std::size_t grain = 512, largest = 64 << 10, most_of_a_size = 16;
 
   std::vector<std::vector<void*>>& blocks(int device) {
     if (static_cast<std::size_t>(device) >= devices_.size()) devices_.resize(device + 1);
@@ -260,7 +269,13 @@ DeviceMemory::DeviceMemory(std::size_t bytes)
     if (data_) return;
   }
   keep_pool(device_);
-  check_cuda(cudaMallocAsync(&data_, bytes_, stream_), "memory on the GPU");
+  cudaError_t error = cudaMallocAsync(&data_, bytes_, stream_);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    small_blocks().release(device_);
+    error = cudaMallocAsync(&data_, bytes_, stream_);
+  }
+  check_cuda(error, "memory on the GPU");
 }
 
 void DeviceMemory::use_in_current_stream() {
