@@ -144,7 +144,8 @@ GemmPlan plan_gemm(const PlannedProduct& product, int multiprocessors) {
     splits = divide_up(std::max<std::int64_t>(depth, 1), length);
     // The time of a full GPU's worth of blocks, as often as it takes.
     const auto tile = static_cast<std::size_t>(candidate.tile);
-    const TileCost& of = products == 0 ? gemm_costs().float32[tile] : gemm_costs().packed[tile];
+    const bool plain = products == 0 && candidate.kind == TileKind::warps;
+    const TileCost& of = plain ? gemm_costs().float32[tile] : gemm_costs().packed[tile];
     const std::int64_t rounds = divide_up(blocks * splits, std::int64_t{multiprocessors} * candidate.at_once);
     const double multiply_adds = static_cast<double>(length * candidate.rows * candidate.columns) * 1e-6;
     const double block = of.fixed + of.element * multiply_adds * (std::max(products, 1) + of.copies);
