@@ -71,11 +71,9 @@ struct Field {
     }
   }
 
-  __device__ bool is_inside() const { return rows == (1u << Plan::rows) - 1 && columns == (1u << Plan::size) - 1; }
-
   // Reads the rows of a plane that begins at element `plane` of x, and calls use(row, values) for each; 0 for what lies
-  // outside, which is nothing where `all` is inside.
-  template <bool all, class Number, class Use>
+  // outside. Most warps have lanes at an edge: to read without these tests where all is inside would be done besides.
+  template <class Number, class Use>
   __device__ void read(const Correlation& p, const Number* x, int plane, const Use& use) const {
     const int row_step = p.dilation_h * p.in_w, column_step = Plan::sliding ? 1 : p.dilation_w;
     int from = plane + first;
@@ -84,7 +82,7 @@ struct Field {
       float values[Plan::size];
 #pragma unroll
       for (int s = 0; s < Plan::size; ++s) {
-        const bool inside = all || ((rows >> row & 1u) != 0 && (columns >> s & 1u) != 0);
+        const bool inside = (rows >> row & 1u) != 0 && (columns >> s & 1u) != 0;
         values[s] = inside ? x[from + s * column_step].widen() : 0.0f;
       }
       use(row, values);
@@ -102,17 +100,12 @@ __device__ void for_each_window(const Correlation& p, const Number* x, int plane
         if (row - i >= 0 && row - i < Plan::size) use(i, row - i, values);
       }
     };
-    const Field<Plan> field(p, oh, ow);
-    if (field.is_inside()) {
-      field.template read<true>(p, x, plane, use_row);
-    } else {
-      field.template read<false>(p, x, plane, use_row);
-    }
+    Field<Plan>(p, oh, ow).read(p, x, plane, use_row);
   } else {
 #pragma unroll
     for (int i = 0; i < Plan::strip; ++i) {
       const auto use_row = [&](int r, const float (&values)[Plan::size]) { use(i, r, values); };
-      Field<Plan>(p, oh + i, ow).template read<false>(p, x, plane, use_row);
+      Field<Plan>(p, oh + i, ow).read(p, x, plane, use_row);
     }
   }
 }
