@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -154,7 +156,12 @@ class Rehearsal(_Warpgroups, Cpu):
     precisions = Gpu.precisions
 
     def __init__(self) -> None:
-        self.backend = import_module("dipkernels._cuda_emulated")
+        if os.environ.get("DIPKERNELS_DEVICE") != "emulated":
+            sys.exit("this runs on the emulation: set DIPKERNELS_DEVICE=emulated")
+        try:
+            self.backend = import_module("dipkernels._cuda_emulated")
+        except ModuleNotFoundError:
+            sys.exit("this runs on the emulation, which cmake -S csrc -DDIPKERNELS_EMULATION=ON builds")
 
     def ours(self, array: np.ndarray[Any, Any]) -> Any:
         """What dipkernels gets."""

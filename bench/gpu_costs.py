@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,13 @@ def _show(distances: list[tuple[float, str, str, str]]) -> None:
 
 def run(path: Path, multiprocessors: int, fit: bool) -> None:
     """Prints how far the choices are from the best of the table in `path`, and where asked to costs that fit better."""
-    table = Table(json.loads(path.read_text())["rows"], multiprocessors)
+    try:
+        rows = json.loads(path.read_text())["rows"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"costs: {path} is no table that `bench --json FILE tiles` wrote: {error}")
+    table = Table([row for row in rows if "ways" in row], multiprocessors)
+    if not table.rows:
+        sys.exit(f"costs: {path} has no times of several ways of a convolution; `bench --json FILE tiles` writes some")
     backend = table.backend
     start, names = backend.gemm_costs(), backend.gemm_cost_names()
     _show(table.distances())

@@ -157,8 +157,7 @@ py::typing::Dict<py::str, py::object> cuda_array_interface(const DeviceArray& ar
   interface["typestr"] = storage.numpy;
   interface["data"] = py::make_tuple(array.count() ? reinterpret_cast<std::uintptr_t>(array.data) : 0, false);
   interface["strides"] = py::none();
-  const Stream stream = current_stream();
-  interface["stream"] = stream ? reinterpret_cast<std::uintptr_t>(stream) : 1;  // 1: the legacy default stream
+  interface["stream"] = number_of(current_stream());
   interface["version"] = 3;
   return interface;
 }
@@ -218,8 +217,7 @@ py::capsule to_dlpack(const DeviceArray& array, py::object stream, py::object ma
   const std::int64_t number = stream.is_none() ? 1 : stream.cast<std::int64_t>();
   check(number != 0 && number >= -1, "__dlpack__: stream must be None, -1, 1, 2 or a CUDA stream, got ", number);
   if (number != -1 && !is_capturing()) {  // what is captured is waited for after its replay
-    const auto handle = static_cast<std::uintptr_t>(number);
-    wait_for(number == 1 ? nullptr : reinterpret_cast<Stream>(handle), current_stream());
+    wait_for(stream_of_number(number), current_stream());
   }
   if (!max_version.is_none() && max_version.cast<py::sequence>()[0].cast<int>() >= 1) {
     return in_capsule(export_array(array), "dltensor_versioned");

@@ -95,10 +95,17 @@ void* take_from(GraphMemory& memory, std::size_t bytes) {
   return data;
 }
 
+// Of the current device. Every launch asks for some, and CUDA would take a third of a microsecond for each.
 int attribute(cudaDeviceAttr which) {
-  int value = 0;
-  check_cuda(cudaDeviceGetAttribute(&value, which, current_device()), "looking for a GPU");
-  return value;
+  static std::array<std::array<std::atomic<int>, cudaDevAttrMax>, 64> known{};  // 1 + each; 0: not asked for yet
+  const int device = current_device();
+  std::atomic<int>& kept = known[static_cast<std::size_t>(device) % known.size()][which];
+  if (kept == 0) {
+    int value = 0;
+    check_cuda(cudaDeviceGetAttribute(&value, which, device), "looking for a GPU");
+    kept = 1 + value;
+  }
+  return kept - 1;
 }
 
 // Small blocks of memory that serve again without asking CUDA, whose pool takes as long as a launch. Only those of the
@@ -213,11 +220,7 @@ std::string device_name(int device) {
 }
 
 int multiprocessors() {
-  // Every launch asks; CUDA would take a third of a microsecond for it.
-  static std::array<std::atomic<int>, 64> counts{};
-  std::atomic<int>& count = counts[static_cast<std::size_t>(current_device()) % counts.size()];
-  if (count == 0) count = attribute(cudaDevAttrMultiProcessorCount);
-  return count;
+  return attribute(cudaDevAttrMultiProcessorCount);
 }
 
 bool has_tf32() {

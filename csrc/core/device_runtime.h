@@ -41,6 +41,10 @@ bool stream_is_chosen();
 void set_current_stream(Stream stream);
 void choose_stream(Stream stream, bool chosen);
 
+// Streams as DLPack and the CUDA array interface number them: 1 is the legacy default stream.
+Stream stream_of_number(std::int64_t number);
+std::int64_t number_of(Stream stream);
+
 // Whether this thread captures a graph.
 bool is_capturing();
 

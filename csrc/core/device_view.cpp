@@ -83,10 +83,7 @@ void take_capsule(View& view, py::object capsule, const char* name, const char* 
 
 void take_dlpack(View& view, py::handle object) {
   // A library whose stream is known has been waited for; any other is told in which stream its array will be used.
-  const Stream stream = current_stream();
-  const auto number = view.library->current_stream ? -1
-                      : stream                     ? static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(stream))
-                                                   : 1;
+  const std::int64_t number = view.library->current_stream ? -1 : number_of(current_stream());
   py::object capsule;
   try {
     capsule = object.attr("__dlpack__")(py::arg("stream") = number, py::arg("max_version") = py::make_tuple(1, 0));
@@ -130,7 +127,7 @@ void take_cuda_array_interface(View& view, py::handle object) {
   if (interface.contains("stream") && !interface["stream"].is_none()) {
     const auto number = interface["stream"].cast<std::int64_t>();
     check(number != 0, "its stream must not be 0, which could mean two streams");
-    wait_for(current_stream(), number == 1 ? nullptr : reinterpret_cast<Stream>(static_cast<std::uintptr_t>(number)));
+    wait_for(current_stream(), stream_of_number(number));
   }
 }
 
@@ -181,6 +178,9 @@ View view_of(py::handle object, const char* op, const char* name, bool asks_read
     view.device = array.memory->device();
     return view;
   }
+  const auto cannot_be_read = [&](const std::exception& error) {
+    return message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what());
+  };
   try {
     bool on_gpu = false;
     if (view.library->exchange) {
@@ -196,14 +196,14 @@ View view_of(py::handle object, const char* op, const char* name, bool asks_read
       take_cuda_array_interface(view, object);
     }
     if (on_gpu) return view;
-  } catch (const py::error_already_set& error) {
-    throw TypeError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
-  } catch (const py::cast_error& error) {
-    throw TypeError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
-  } catch (const TypeError& error) {
-    throw TypeError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
   } catch (const ValueError& error) {
-    throw ValueError(message(op, ": ", name, ", got ", type_name(object), ", cannot be read: ", error.what()));
+    throw ValueError(cannot_be_read(error));
+  } catch (const py::error_already_set& error) {
+    throw TypeError(cannot_be_read(error));
+  } catch (const py::cast_error& error) {
+    throw TypeError(cannot_be_read(error));
+  } catch (const TypeError& error) {
+    throw TypeError(cannot_be_read(error));
   }
   fail<TypeError>(op, ": ", name, " must be an array on the GPU like the others, got ", type_name(object),
                   "; dipkernels.cuda.to_device copies a NumPy array there");

@@ -26,4 +26,12 @@ void choose_stream(Stream stream, bool chosen) {
   is_chosen = chosen;
 }
 
+Stream stream_of_number(std::int64_t number) {
+  return number == 1 ? nullptr : reinterpret_cast<Stream>(static_cast<std::uintptr_t>(number));
+}
+
+std::int64_t number_of(Stream stream) {
+  return stream ? static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(stream)) : 1;
+}
+
 }  // namespace dip::cuda

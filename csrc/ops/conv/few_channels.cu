@@ -155,15 +155,7 @@ __global__ void strided_data_kernel(Geometry p, int count, int channels, int fil
     float total = 0.0f;
     for (int k = 0; k < filters; ++k, gradients += p.out_h * p.out_w, weights += channels * taps) {
       float sum = 0.0f;
-      for (int r = 0; r < p.kernel_h; ++r) {
-        const int top = ih + p.pad_h - r * p.dilation_h, oh = top / p.stride_h;
-        if (top < 0 || oh * p.stride_h != top || oh >= p.out_h) continue;
-        for (int s = 0; s < p.kernel_w; ++s) {
-          const int left = iw + p.pad_w - s * p.dilation_w, ow = left / p.stride_w;
-          if (left < 0 || ow * p.stride_w != left || ow >= p.out_w) continue;
-          sum = fmaf(gradients[oh * p.out_w + ow].widen(), weights[r * p.kernel_w + s].widen(), sum);
-        }
-      }
+      add_windows_over(p, ih, iw, gradients, weights, sum);
       total += sum;
     }
     dx[i] = Number::round(total);

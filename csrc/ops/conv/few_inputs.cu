@@ -42,16 +42,7 @@ __device__ DIP_RARE float sum_of_what_meets(FewInputs p, const Number* dy, const
                                             int iw) {
   float sum = 0.0f;
   for (int k = 0; k < p.filters; ++k) {
-    for (int r = 0; r < p.kernel_h; ++r) {
-      const int top = ih + p.pad_h - r * p.dilation_h;
-      if (top < 0 || top % p.stride_h != 0 || top / p.stride_h >= p.out_h) continue;
-      for (int s = 0; s < p.kernel_w; ++s) {
-        const int left = iw + p.pad_w - s * p.dilation_w;
-        if (left < 0 || left % p.stride_w != 0 || left / p.stride_w >= p.out_w) continue;
-        sum = fmaf(dy[(k * p.out_h + top / p.stride_h) * p.out_w + left / p.stride_w].widen(),
-                   weight[(k * channels * p.kernel_h + r) * p.kernel_w + s].widen(), sum);
-      }
-    }
+    add_windows_over(p, ih, iw, dy + k * p.out_h * p.out_w, weight + k * channels * p.kernel_h * p.kernel_w, sum);
   }
   return sum;
 }

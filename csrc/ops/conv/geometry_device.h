@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/axis.h"
+#include "core/device.h"
 
 namespace dip::cuda {
 
@@ -22,5 +23,20 @@ struct Geometry {
         out_h(int(window.h.output)),
         out_w(int(window.w.output)) {}
 };
+
+// sum += what the windows that meet an element of x give it by one plane of dy and its weights.
+template <class Number>
+__device__ void add_windows_over(const Geometry& p, int ih, int iw, const Number* gradients, const Number* weights,
+                                 float& sum) {
+  for (int r = 0; r < p.kernel_h; ++r) {
+    const int top = ih + p.pad_h - r * p.dilation_h, oh = top / p.stride_h;
+    if (top < 0 || oh * p.stride_h != top || oh >= p.out_h) continue;
+    for (int s = 0; s < p.kernel_w; ++s) {
+      const int left = iw + p.pad_w - s * p.dilation_w, ow = left / p.stride_w;
+      if (left < 0 || ow * p.stride_w != left || ow >= p.out_w) continue;
+      sum = fmaf(gradients[oh * p.out_w + ow].widen(), weights[r * p.kernel_w + s].widen(), sum);
+    }
+  }
+}
 
 }  // namespace dip::cuda
