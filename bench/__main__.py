@@ -6,7 +6,20 @@ import argparse
 import itertools
 from pathlib import Path
 
-from bench import calls, contest, devices, gpu_costs, gpu_tiles, machine, operators, peak, report, steps, training
+from bench import (
+    calls,
+    contest,
+    cpu_costs,
+    devices,
+    gpu_costs,
+    gpu_tiles,
+    machine,
+    operators,
+    peak,
+    report,
+    steps,
+    training,
+)
 
 
 def _operators(arguments: argparse.Namespace) -> None:
@@ -34,7 +47,11 @@ def _tiles(arguments: argparse.Namespace) -> None:
 
 
 def _costs(arguments: argparse.Namespace) -> None:
-    gpu_costs.run(arguments.table, arguments.multiprocessors, arguments.fit)
+    if arguments.table is None:
+        machine.show()
+        machine.write(arguments.json, cpu_costs.run(arguments.fit), {})
+    else:
+        gpu_costs.run(arguments.table, arguments.multiprocessors, arguments.fit)
 
 
 def _calls(arguments: argparse.Namespace) -> None:
@@ -60,8 +77,13 @@ def main() -> None:
     command = commands.add_parser("tiles", help="every way to compute a convolution on a GPU, beside the one taken")
     command.add_argument("--rehearse", action="store_true", help="on the emulation, at toy sizes")
     command.set_defaults(run=_tiles)
-    command = commands.add_parser("costs", help="how far what is taken on a GPU is from the best, and costs that fit")
-    command.add_argument("table", type=Path, help="the JSON that `bench --json FILE tiles` wrote on the GPU")
+    command = commands.add_parser("costs", help="how far the ways that are taken are from the best, and costs that fit")
+    command.add_argument(
+        "table",
+        type=Path,
+        nargs="?",
+        help="the JSON that `bench --json FILE tiles` wrote on a GPU; else this CPU's ways",
+    )
     command.add_argument("--multiprocessors", type=int, default=132, help="of that GPU")
     command.add_argument("--fit", action="store_true", help="look for better costs, and print them")
     command.set_defaults(run=_costs)

@@ -49,7 +49,7 @@ def build() -> Path:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"counters: {' '.join(command[:3])} failed:\n{(done.stdout + done.stderr)[-3000:]}")
-    return next((BUILD / "emulation").glob("_cuda_emulated*.so"))
+    return next((BUILD / "cuda" / "emulation").glob("_cuda_emulated*.so"))
 
 
 def load(module: Path) -> Any:
@@ -128,7 +128,7 @@ def _line(frames: list[dict[str, Any]]) -> str:
     """The innermost place that is a kernel's, and not the emulation's or a type's."""
     for frame in frames:
         name = frame["FileName"]
-        if "csrc/" in name and "csrc/emulation/" not in name and not name.endswith("core/half.h"):
+        if "csrc/" in name and "csrc/cuda/emulation/" not in name and not name.endswith("cuda/half.h"):
             return f"{name.rpartition('csrc/')[2]}:{frame['Line']}"
     return f"{Path(frames[0]['FileName']).name}:{frames[0]['Line']}"
 

@@ -57,7 +57,7 @@ def _memory_check(device: str) -> dict[str, Any]:
     if tool is None or device != "cuda":
         return {"ok": True, "skipped": "compute-sanitizer is not installed"}
     prefix = (tool, "--tool", "memcheck", "--error-exitcode", "99", "--target-processes", "all")
-    return _pytest(device, "tests/test_operators.py", "-k", f"matches_oracle and ({CHECKED})", prefix=prefix)
+    return _pytest(device, "tests/operators/test_operators.py", "-k", f"matches_oracle and ({CHECKED})", prefix=prefix)
 
 
 def _training(rehearse: bool, mnist: Path | None) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def main() -> None:
     if arguments.rehearse != (chosen == "emulated"):
         parser.error("DIPKERNELS_DEVICE=emulated and --rehearse go together")
     device = devices.Rehearsal() if arguments.rehearse else devices.Gpu()
-    files = [f"tests/test_{name}.py" for name in (TOY_TESTS if arguments.rehearse else TESTS)]
+    files = [str(next(ROOT.glob(f"tests/*/test_{name}.py"))) for name in (TOY_TESTS if arguments.rehearse else TESTS)]
     checks = {"tests": _pytest(chosen, *files), "memory checker": _memory_check(chosen)}
     checks["training LeNet-5"] = _training(arguments.rehearse, arguments.mnist)
     if arguments.rehearse:

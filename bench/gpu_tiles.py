@@ -1,7 +1,7 @@
 """What the choice of a kernel costs on a GPU: every way to compute a convolution, timed beside the one that is taken,
 without what the call costs the host.
 
-The costs in csrc/core/gemm_costs.cpp are right where what is taken needs little more time than the best. Tiles
+The costs in csrc/cuda/gemm/costs.cpp are right where what is taken needs little more time than the best. Tiles
 that a convolution does not have, mapped ones of channels that fill no lines, stand for whatever is taken instead.
 """
 

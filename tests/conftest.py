@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import dipkernels
-from device_ops import DEVICE, backend
+from support.device_ops import DEVICE, backend
 
 VARIANTS = {
     "cpu": [isa for isa in dipkernels.available_isas() if isa != "avx512_bf16"],

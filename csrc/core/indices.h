@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "core/reals.h"
+
 namespace dip::DIP_BACKEND {
 
 // What to say of values[position]. Called after the operator's arguments are gone: capture by value.
@@ -20,6 +22,6 @@ void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t l
                   Describe describe);
 
 // ValueError unless all values are finite and at least 0.
-void check_proper(const float* values, std::int64_t count, Describe describe);
+void check_proper(Reals values, std::int64_t count, Describe describe);
 
 }  // namespace dip::DIP_BACKEND

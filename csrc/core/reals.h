@@ -12,7 +12,7 @@ using RealResults = float*;
 }  // namespace cpu
 
 // On the GPU they may be float16 or bfloat16 as well: widened as they are read, and rounded as they are written
-// (core/half.h).
+// (cuda/half.h).
 namespace cuda {
 struct Reals {
   const void* data;

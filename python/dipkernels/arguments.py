@@ -1,6 +1,6 @@
 """Scalars and sizes as users write them, checked in one place: errors name operator, argument, got and taken.
 
-The compiled modules check what goes to them in the same way (csrc/core/arguments.h).
+The compiled modules check what goes to them in the same way (csrc/bind/arguments.h).
 """
 
 from __future__ import annotations

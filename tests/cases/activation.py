@@ -1,4 +1,4 @@
-"""Cases of the activations. Bounds in ulp, from the errors stated in csrc/core/simd_math.h."""
+"""Cases of the activations. Bounds in ulp, from the errors stated in csrc/cpu/simd_math.h."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 // Activations, maxout and their gradients: arguments are checked here, once, for every backend.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/activation.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/indices.h"
 #include "ops/activation/activation.h"
-#include "ops/activation/spec.h"
 
 namespace dip {
 namespace {
@@ -12,14 +12,9 @@ py::object forward(py::object x_, const std::string& name, py::object alpha, py:
   const Arguments args(name.c_str());
   const ActivationSpec activation = make_activation(args, name, alpha);
   Array x = args.input(x_, "x", "*");
-  Array y = args.output(out, "out", x.shape());
+  Result y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x", true);
-  const backend::Reals x_data = x.reals();
-  const backend::RealResults y_data = y.results();
-  {
-    const ReleasedLock released;
-    backend::activation_forward(activation, x.count(), x_data, y_data);
-  }
+  compute(backend::activation_forward, activation, x.count(), x, y);
   return y.object();
 }
 
@@ -29,15 +24,10 @@ py::object backward(py::object dy_, py::object y_, const std::string& name, py::
   const ActivationSpec activation = make_activation(args, name, alpha);
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
   args.check_shape(dy, "dy", y.shape());
-  Array dx = args.output(out, "out", y.shape());
+  Result dx = args.output(out, "out", y.shape());
   args.check_apart(dx, dy, "dy", true);
   args.check_apart(dx, y, "y", true);
-  const backend::Reals dy_data = dy.reals(), y_data = y.reals();
-  const backend::RealResults dx_data = dx.results();
-  {
-    const ReleasedLock released;
-    backend::activation_backward(activation, y.count(), dy_data, y_data, dx_data);
-  }
+  compute(backend::activation_backward, activation, y.count(), dy, y, dx);
   return dx.object();
 }
 
@@ -62,15 +52,10 @@ py::typing::Tuple<py::object, py::object> maxout(py::object x_, py::object piece
         pieces);
   Shape shape = x.shape();
   shape[1] /= pieces;
-  Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
+  Result y = args.output(out, "out", shape);
+  Indices indices = args.new_indices(shape);
   args.check_apart(y, x, "x");
-  if (y.count() > 0) {
-    const backend::Reals x_data = x.reals();
-    const backend::RealResults y_data = y.results();
-    std::int32_t* index_data = indices.tensor().i32();
-    const ReleasedLock released;
-    backend::maxout_forward(shape[0] * shape[1], pieces, inner_of(shape), x_data, y_data, index_data);
-  }
+  if (y.count() > 0) compute(backend::maxout_forward, shape[0] * shape[1], pieces, inner_of(shape), x, y, indices);
   return py::make_tuple(y.object(), indices.object());
 }
 
@@ -80,23 +65,20 @@ py::object maxout_backward(py::object dy_, py::object indices_, py::object piece
   Array dy = args.input(dy_, "dy", "*");
   check(dy.shape().size() >= 2, args.op(), ": dy must have at least the dimensions (N, C), got shape ", dy.shape());
   check_pieces(args, pieces);
-  Array indices = args.indices(indices_, "indices", "*", pieces);
+  Indices indices = args.indices(indices_, "indices", "*", pieces);
   args.check_shape(indices, "indices", dy.shape());
   Shape shape = dy.shape();
   check(!__builtin_mul_overflow(shape[1], pieces, &shape[1]), args.op(), ": pieces is too large, got ", pieces);
-  Array dx = args.output(out, "out", shape);
+  Result dx = args.output(out, "out", shape);
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
   if (dx.count() > 0) {
-    const backend::Reals dy_data = dy.reals();
-    const std::int32_t* index_data = indices.tensor().i32();
-    const backend::RealResults dx_data = dx.results();
-    const ReleasedLock released;
-    backend::check_indices(index_data, indices.count(), pieces, [pieces](std::int64_t position, double value) {
+    const auto describe = [pieces](std::int64_t position, double value) {
       return message("maxout_backward: indices.flat[", position, "] must be from 0 to ", pieces - 1, ", got ",
                      static_cast<std::int64_t>(value));
-    });
-    backend::maxout_backward(dy.extent(0) * dy.extent(1), pieces, inner_of(shape), dy_data, index_data, dx_data);
+    };
+    compute(backend::check_indices, indices, indices.count(), pieces, describe);
+    compute(backend::maxout_backward, dy.extent(0) * dy.extent(1), pieces, inner_of(shape), dy, indices, dx);
   }
   return dx.object();
 }

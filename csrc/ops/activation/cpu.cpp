@@ -1,6 +1,6 @@
 #include "ops/activation/activation.h"
 
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/activation/kernels.h"
 
 namespace dip::cpu {

@@ -1,6 +1,6 @@
 // Activations on the GPU: 8 bytes an element forward and 12 backward, half of that in 16 bits; memory-bound.
-#include "core/half.h"
-#include "core/scalar_math.h"
+#include "cuda/activation.h"
+#include "cuda/half.h"
 #include "ops/activation/activation.h"
 
 namespace dip::cuda {

@@ -2,7 +2,7 @@
 // an element forward, 12 backward.
 #include "ops/activation/kernels.h"
 
-#include "core/simd_math.h"
+#include "cpu/simd_math.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -68,6 +68,10 @@ void maxout(std::int64_t pieces, std::int64_t inner, const float* x, float* y, s
 
 }  // namespace
 
-extern const ActivationKernels activation_kernels = {forward, backward, maxout};
+extern const ActivationKernels activation_kernels = {
+    .forward = forward,
+    .backward = backward,
+    .maxout = maxout,
+};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -1,8 +1,8 @@
 // conv2d and its gradients: arguments are checked here, once, for every backend.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/activation.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/geometry.h"
-#include "ops/activation/spec.h"
 #include "ops/conv/call.h"
 #include "ops/conv/conv.h"
 
@@ -46,16 +46,11 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
       make_conv_call(args, x.shape(), weight.shape(), {stride, padding, dilation, groups, rounding, precision});
   if (bias.given()) args.check_shape(bias, "bias", {call.p.K});
   call.p.activation = make_activation(args, activation, alpha);
-  Array y = args.output(out, "out", call.y_shape);
+  Result y = args.output(out, "out", call.y_shape);
   args.check_apart(y, x, "x");
   args.check_apart(y, weight, "weight");
   args.check_apart(y, bias, "bias");
-  if (y.count() > 0) {
-    const backend::Reals x_data = x.reals(), weight_data = weight.reals(), bias_data = bias.reals();
-    const backend::RealResults y_data = y.results();
-    const ReleasedLock released;
-    backend::conv2d_forward(call.p, x_data, weight_data, bias_data, y_data);
-  }
+  if (y.count() > 0) compute(backend::conv2d_forward, call.p, x, weight, bias, y);
   return y.object();
 }
 
@@ -68,15 +63,10 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   const ConvCall call =
       make_conv_call(args, x_shape, weight.shape(), {stride, padding, dilation, groups, rounding, precision});
   args.check_shape(dy, "dy", call.y_shape);
-  Array dx = args.output(out, "out", x_shape);
+  Result dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, weight, "weight");
-  if (dx.count() > 0) {
-    const backend::Reals dy_data = dy.reals(), weight_data = weight.reals();
-    const backend::RealResults dx_data = dx.results();
-    const ReleasedLock released;
-    backend::conv2d_backward_data(call.p, dy_data, weight_data, dx_data);
-  }
+  if (dx.count() > 0) compute(backend::conv2d_backward_data, call.p, dy, weight, dx);
   return dx.object();
 }
 
@@ -92,15 +82,10 @@ py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pa
   const ConvCall call =
       make_conv_call(args, x.shape(), weight_shape, {stride, padding, dilation, groups, rounding, precision});
   args.check_shape(dy, "dy", call.y_shape);
-  Array dweight = args.output(out, "out", weight_shape);
+  Result dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
   args.check_apart(dweight, x, "x");
-  const backend::Reals dy_data = dy.reals(), x_data = x.reals();
-  const backend::RealResults dweight_data = dweight.results();
-  {
-    const ReleasedLock released;
-    backend::conv2d_backward_weight(call.p, dy_data, x_data, dweight_data);
-  }
+  compute(backend::conv2d_backward_weight, call.p, dy, x, dweight);
   return dweight.object();
 }
 
@@ -112,14 +97,9 @@ py::object backward_bias(py::object dy_, py::object out) {
   p.K = dy.extent(1);
   p.window.h.output = dy.extent(2);
   p.window.w.output = dy.extent(3);
-  Array dbias = args.output(out, "out", {p.K});
+  Result dbias = args.output(out, "out", {p.K});
   args.check_apart(dbias, dy, "dy");
-  const backend::Reals dy_data = dy.reals();
-  const backend::RealResults dbias_data = dbias.results();
-  {
-    const ReleasedLock released;
-    backend::conv2d_backward_bias(p, dy_data, dbias_data);
-  }
+  compute(backend::conv2d_backward_bias, p, dy, dbias);
   return dbias.object();
 }
 
@@ -145,6 +125,9 @@ void bind_conv(py::module_& m) {
         arg("padding"), arg("dilation"), arg("groups"), arg("rounding"), arg("precision"), arg("out"));
   m.def("conv2d_choice", choice, arg("op"), arg("input_size"), arg("weight_size"), arg("stride"), arg("padding"),
         arg("dilation"), arg("groups"), arg("rounding"), arg("precision"));
+  m.def(
+      "set_conv_way", [](py::object name) { backend::set_conv_way(Arguments("set_conv_way").text(name, "name")); },
+      arg("name"));
   m.def("conv2d_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

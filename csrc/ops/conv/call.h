@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "core/arguments.h"
+#include "bind/arguments.h"
+#include "core/conv2d.h"
 #include "core/geometry.h"
-#include "ops/conv/params.h"
 
 namespace dip {
 

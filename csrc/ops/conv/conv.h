@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "core/conv2d.h"
 #include "core/reals.h"
-#include "ops/conv/params.h"
 
 namespace dip::DIP_BACKEND {
 
@@ -22,5 +22,8 @@ void conv2d_backward_bias(const Conv2d& p, Reals dy, RealResults dbias);
 
 // In words, how this backend computes `op`, conv2d or one of its gradients, and why so.
 std::string conv2d_choice(const std::string& op, const Conv2d& p);
+
+// Has convolutions go this way where they can, whatever it costs; "auto": the cheapest again. For tests and benchmarks.
+void set_conv_way(const std::string& name);
 
 }  // namespace dip::DIP_BACKEND

@@ -1,13 +1,9 @@
-// conv2d_max_pool2d and its gradients: arguments are checked here, once, for every backend; where the backend has no
-// kernel of its own for them, the operators they are made of run one after the other.
-#include "core/families.h"
-#include "ops/activation/spec.h"
+// conv2d_max_pool2d and its gradients: arguments are checked here, once, for every backend.
+#include "bind/activation.h"
+#include "bind/families.h"
 #include "ops/conv/call.h"
-#include "ops/conv/conv.h"
 #include "ops/conv_max_pool/conv_max_pool.h"
-#include "ops/max_pool/max_pool.h"
 #include "ops/unpool/check_indices.h"
-#include "ops/unpool/unpool.h"
 
 namespace dip {
 namespace {
@@ -40,24 +36,9 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weig
   Conv2d& p = call.conv.p;
   if (bias.given()) args.check_shape(bias, "bias", {p.K});
   p.activation = make_activation(args, activation, alpha);
-  Array y = args.output(py::none(), "y", call.y_shape);
-  Array indices = args.output(py::none(), "indices", call.y_shape, DType::int32);
-  if (y.count() > 0) {
-    const float *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32(), *bias_data = bias.tensor().f32();
-    float* y_data = y.tensor().f32();
-    std::int32_t* index_data = indices.tensor().i32();
-    const auto fused = [&] {
-      const ReleasedLock released;
-      return backend::conv2d_max_pool2d_forward(p, call.pool, x_data, weight_data, bias_data, y_data, index_data);
-    };
-    if (!fused()) {
-      Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
-      float* large_data = large.tensor().f32();
-      const ReleasedLock released;
-      backend::conv2d_forward(p, x_data, weight_data, bias_data, large_data);
-      backend::max_pool2d_forward(call.pool, p.N * p.K, large_data, y_data, index_data);
-    }
-  }
+  Result y = args.output(py::none(), "y", call.y_shape);
+  Indices indices = args.new_indices(call.y_shape);
+  if (y.count() > 0) compute(backend::conv2d_max_pool2d_forward, p, call.pool, x, weight, bias, y, indices);
   return py::make_tuple(y.object(), indices.object());
 }
 
@@ -74,30 +55,14 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
       make_call(args, x.shape(), weight.shape(), {stride, padding, dilation, groups, rounding, precision}, pool_size);
   const Conv2d& p = call.conv.p;
   args.check_shape(dy, "dy", call.y_shape);
-  Array indices = args.indices(indices_, "indices", "NKHW", call.pool.h.input * call.pool.w.input);
+  Indices indices = args.indices(indices_, "indices", "NKHW", call.pool.h.input * call.pool.w.input);
   args.check_shape(indices, "indices", call.y_shape);
-  Array dx, dweight = args.output(py::none(), "dweight", weight.shape());
-  Array dbias = args.output(py::none(), "dbias", {p.K});
+  Result dx, dweight = args.output(py::none(), "dweight", weight.shape());
+  Result dbias = args.output(py::none(), "dbias", {p.K});
   if (input_gradient) dx = args.output(py::none(), "dx", x.shape());
-  const float *dy_data = dy.tensor().f32(), *x_data = x.tensor().f32(), *weight_data = weight.tensor().f32();
-  const std::int32_t* index_data = indices.tensor().i32();
-  float *dweight_data = dweight.tensor().f32(), *dbias_data = dbias.tensor().f32();
-  float* dx_data = input_gradient && dx.count() > 0 ? dx.tensor().f32() : nullptr;
-  const auto fused = [&] {
-    const ReleasedLock released;
-    return backend::conv2d_max_pool2d_backward(p, call.pool, dy_data, index_data, x_data, weight_data, dx_data,
-                                               dweight_data, dbias_data);
-  };
-  if (!fused()) {
-    Array large = args.output(py::none(), "conv2d", call.conv.y_shape);
-    float* large_data = large.tensor().f32();
-    const Pair size = {call.pool.h.input, call.pool.w.input};
-    const ReleasedLock released;
-    scatter_checked(args, call.y_shape, dy_data, index_data, size, large_data);
-    backend::conv2d_backward_weight(p, large_data, x_data, dweight_data);
-    backend::conv2d_backward_bias(p, large_data, dbias_data);
-    if (dx_data) backend::conv2d_backward_data(p, large_data, weight_data, dx_data);
-  }
+  const Pair size = {call.pool.h.input, call.pool.w.input};
+  compute(backend::conv2d_max_pool2d_backward, p, call.pool, dy, indices, x, weight, dx, dweight, dbias,
+          describe_index(args, call.y_shape, size));
   return py::make_tuple(input_gradient ? dx.object() : py::none(), dweight.object(), dbias.object());
 }
 

@@ -1,17 +1,34 @@
 // On the GPU one kernel for both would have to keep whole windows in one thread's tile of the product; the two run one
-// after the other.
+// after the other, in float32, so that 16 bits are rounded once.
+#include "cuda/copy_kernels.h"
+#include "cuda/device.h"
+#include "ops/conv/conv.h"
 #include "ops/conv_max_pool/conv_max_pool.h"
+#include "ops/max_pool/max_pool.h"
+#include "ops/unpool/unpool.h"
 
 namespace dip::cuda {
 
-bool conv2d_max_pool2d_forward(const Conv2d&, const Window2d&, const float*, const float*, const float*, float*,
-                               std::int32_t*) {
-  return false;
+void conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, Reals x, Reals weight, Reals bias, RealResults y,
+                               std::int32_t* indices) {
+  const Widened wide_x(x, p.x_count()), wide_weight(weight, p.weight_count()), wide_bias(bias, p.K);
+  const DeviceScratch<float> large(p.y_count());
+  conv2d_forward(p, wide_x.data(), wide_weight.data(), wide_bias.data(), large.data());
+  in_float32(y, p.N * p.K * pool.h.output * pool.w.output,
+             [&](float* pooled) { max_pool2d_forward(pool, p.N * p.K, large.data(), pooled, indices); });
 }
 
-bool conv2d_max_pool2d_backward(const Conv2d&, const Window2d&, const float*, const std::int32_t*, const float*,
-                                const float*, float*, float*, float*) {
-  return false;
+void conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, Reals dy, const std::int32_t* indices, Reals x,
+                                Reals weight, RealResults dx, RealResults dweight, RealResults dbias,
+                                const Describe& describe) {
+  const std::int64_t planes = p.N * p.K, windows = pool.h.output * pool.w.output, plane = pool.h.input * pool.w.input;
+  const Widened wide_dy(dy, planes * windows), wide_x(x, p.x_count()), wide_weight(weight, p.weight_count());
+  const DeviceScratch<float> large(p.y_count());
+  if (planes > 0) scatter_planes(planes, windows, plane, wide_dy.data(), indices, large.data(), describe);
+  in_float32(dweight, p.weight_count(), [&](float* to) { conv2d_backward_weight(p, large.data(), wide_x.data(), to); });
+  in_float32(dbias, p.K, [&](float* to) { conv2d_backward_bias(p, large.data(), to); });
+  if (!dx.data || p.x_count() == 0) return;
+  in_float32(dx, p.x_count(), [&](float* to) { conv2d_backward_data(p, large.data(), wide_weight.data(), to); });
 }
 
 }  // namespace dip::cuda

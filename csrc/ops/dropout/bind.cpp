@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 
 namespace dip {
 namespace {
@@ -15,19 +15,14 @@ py::object run(const std::string& op, const std::string& name, py::object x_, py
   const double p = args.real(p_, "p");
   check(p >= 0.0 && p <= 1.0, args.op(), ": p must be from 0 to 1, got ", p);
   Array x = args.input(x_, name.c_str(), "*");
-  Array y = args.output(out, "out", x.shape());
+  Result y = args.output(out, "out", x.shape());
   args.check_apart(y, x, name.c_str(), true);
   Array device_offset = args.optional_input(device_offset_, "device_offset", "*", DType::int64);
   if (device_offset.given()) args.check_shape(device_offset, "device_offset", {1});
-  const Dropout dropout{args.natural(seed, "seed"), args.natural(offset, "offset"), device_offset.tensor().i64(),
+  const Dropout dropout{args.natural(seed, "seed"), args.natural(offset, "offset"), device_offset.data<std::int64_t>(),
                         static_cast<std::uint64_t>(std::llround(p * 4294967296.0)),
                         p < 1.0 ? static_cast<float>(1.0 / (1.0 - p)) : 0.0f};
-  const backend::Reals x_data = x.reals();
-  const backend::RealResults y_data = y.results();
-  {
-    const ReleasedLock released;
-    backend::dropout(dropout, x.count(), x_data, y_data);
-  }
+  compute(backend::dropout, dropout, x.count(), x, y);
   return y.object();
 }
 

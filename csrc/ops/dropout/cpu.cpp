@@ -1,6 +1,6 @@
 #include "ops/dropout/dropout.h"
 
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/dropout/kernels.h"
 
 namespace dip::cpu {

@@ -1,5 +1,5 @@
 // Dropout on the GPU: one Philox4x32-10 block, four elements, a thread. The mask is the CPU's, bit for bit.
-#include "core/half.h"
+#include "cuda/half.h"
 #include "ops/dropout/dropout.h"
 
 namespace dip::cuda {

@@ -4,7 +4,7 @@
 // word i mod 4 of the block with counter (offset, i / 4) and key (seed).
 #include "ops/dropout/kernels.h"
 
-#include "core/simd.h"
+#include "cpu/simd.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -52,6 +52,8 @@ void blocks(const Dropout& p, std::int64_t first_counter, std::int64_t count, co
 
 }  // namespace
 
-extern const DropoutKernels dropout_kernels = {blocks};
+extern const DropoutKernels dropout_kernels = {
+    .blocks = blocks,
+};
 
 }  // namespace dip::cpu::DIP_ISA

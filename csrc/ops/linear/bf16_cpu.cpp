@@ -1,11 +1,13 @@
-// Linear layers out of bfloat16 products (core/bf16.h). The left operand is packed as a whole, the right one a panel of
-// 32 columns at a time by the task that uses it.
+// Linear layers out of bfloat16 products (cpu/gemm/bf16.h). The left operand is packed as a whole, the right one a
+// panel of 32 columns at a time by the task that uses it.
 #include <algorithm>
 #include <atomic>
 
-#include "core/bf16.h"
-#include "core/parallel.h"
-#include "core/scratch.h"
+#include "cpu/costs.h"
+#include "cpu/gemm/bf16.h"
+#include "cpu/gemm/kernels.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/linear/bf16.h"
 #include "ops/linear/kernels.h"
 
@@ -31,7 +33,7 @@ struct Block {
   Block(const Operand& operand, int64_t first, int64_t vectors, int64_t d, int64_t count)
       : from(operand.data + first * operand.vector + d * operand.depth), vector(operand.vector) {
     if (operand.depth == 1) return;
-    linear_kernels().transpose(from, operand.depth, count, vectors, values[0], bf16_depth);
+    packing_kernels().transpose(from, operand.depth, count, vectors, values[0], bf16_depth);
     from = values[0];
     vector = bf16_depth;
   }
@@ -56,10 +58,6 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
   return ranges.merged();
 }
 
-// Measured on a Zen 4, in multiply-adds of one float32 lane: what it costs to pack a number of an operand, a plane
-// each, to bring a result to its place, and a multiply-add in float32.
-constexpr double cost_of_packing = 8.0, cost_of_result = 6.0, cost_of_float32 = 1.15;
-
 // result (rows × columns) = a · b + bias, with the rows of a and the columns of b as vectors.
 bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns, int64_t depth, Precision precision,
               const float* bias, const ActivationSpec& activation, float* result) {
@@ -72,8 +70,8 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   const double results = static_cast<double>(rows * columns);
   if (static_cast<double>(blocks) *
               bf16_step_cost(static_cast<double>(rows), std::min(rows, tiles.rows), columns, split.products) +
-          cost_of_packing * packed + cost_of_result * results >
-      cost_of_float32 * results * static_cast<double>(depth)) {
+          costs().linear_pack * packed + costs().linear_result * results >
+      costs().linear_float32 * results * static_cast<double>(depth)) {
     return false;
   }
 

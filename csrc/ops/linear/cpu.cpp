@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/parallel.h"
-#include "core/scratch.h"
+#include "cpu/gemm/kernels.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/linear/bf16.h"
 #include "ops/linear/kernels.h"
 #include "ops/linear/linear.h"
@@ -27,10 +28,10 @@ template <class Finish>
 void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, const float* b, int64_t rows,
               int64_t depth, int64_t columns, float* c, const Finish& finish) {
   const LinearKernels& kernels = linear_kernels();
-  const int64_t panels = divide_up(rows, kernels.row_block);
+  const int64_t panels = divide_up(rows, packing_kernels().row_block);
   static thread_local Scratch packed_scratch;
   float* packed =
-      packed_scratch.floats(std::max<int64_t>(1, panels * kernels.row_block * std::min(depth, depth_block)));
+      packed_scratch.floats(std::max<int64_t>(1, panels * packing_kernels().row_block * std::min(depth, depth_block)));
   std::vector<int64_t> a_offsets(std::min(depth, depth_block)), b_offsets(a_offsets.size());
   for (std::size_t k = 0; k < a_offsets.size(); ++k) {
     a_offsets[k] = static_cast<int64_t>(k) * column_stride;
@@ -40,17 +41,17 @@ void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, co
   for (int64_t k0 = 0; k0 < depth; k0 += depth_block) {
     const int64_t block = std::min(depth_block, depth - k0);
     parallel_for(panels, [&](int64_t panel) {
-      const int64_t m0 = panel * kernels.row_block;
+      const int64_t m0 = panel * packing_kernels().row_block;
       const float* from = matrix + m0 * row_stride + k0 * column_stride;
-      const int64_t some = std::min(kernels.row_block, rows - m0);
-      if (column_stride == 1 && some == kernels.row_block) {
-        kernels.transpose(from, row_stride, some, block, packed + m0 * block, some);
+      const int64_t some = std::min(packing_kernels().row_block, rows - m0);
+      if (column_stride == 1 && some == packing_kernels().row_block) {
+        packing_kernels().transpose(from, row_stride, some, block, packed + m0 * block, some);
       } else {
-        kernels.pack_rows(from, row_stride, a_offsets.data(), some, block, packed + m0 * block);
+        packing_kernels().pack_rows(from, row_stride, a_offsets.data(), some, block, packed + m0 * block);
       }
     });
     const PanelProduct product{packed, b + k0 * columns, b_offsets.data(), block, columns, c, k0 > 0};
-    const int64_t row_step = 4 * kernels.row_block, column_step = 2 * kernels.column_block;
+    const int64_t row_step = 4 * packing_kernels().row_block, column_step = 2 * kernels.column_block;
     const int64_t row_pieces = divide_up(rows, row_step), column_pieces = divide_up(columns, column_step);
     parallel_for(row_pieces * column_pieces, [&](int64_t task) {
       const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
@@ -104,7 +105,7 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
     static thread_local Scratch scratch;
     float* transposed = scratch.floats(p.in * p.out);
     parallel_ranges(p.in, 64, [&](int64_t begin, int64_t end) {
-      kernels.transpose(weight + begin, p.in, p.out, end - begin, transposed + begin * p.out, p.out);
+      packing_kernels().transpose(weight + begin, p.in, p.out, end - begin, transposed + begin * p.out, p.out);
     });
     const RowFinish finish{y, bias, p.out, p.activation};
     return multiply(x, p.in, 1, transposed, p.N, p.in, p.out, y,

@@ -1,10 +1,10 @@
 // Linear layers on the GPU: three matrix products without a transposed copy.
-#include "core/copy_kernels.h"
-#include "core/device_long_sum.h"
-#include "core/device_sum.h"
-#include "core/gather_gemm.h"
-#include "core/scalar_math.h"
-#include "ops/conv/packed.h"
+#include "cuda/activation.h"
+#include "cuda/copy_kernels.h"
+#include "cuda/gemm/gather.h"
+#include "cuda/gemm/packed/convolution.h"
+#include "cuda/long_sum.h"
+#include "cuda/sum.h"
 #include "ops/linear/linear.h"
 #include "ops/linear/small_product.h"
 

@@ -5,8 +5,7 @@
 // one operand whose columns are wanted, which is packed (N·O floats), while the larger one is read in place.
 #include "ops/linear/kernels.h"
 
-#include "core/lane_tiles.h"
-#include "core/tiles.h"
+#include "cpu/gemm/tiles.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -92,7 +91,14 @@ void column_sums(const float* matrix, std::int64_t rows, std::int64_t row_stride
 
 }  // namespace
 
-extern const LinearKernels linear_kernels = {MR,          NR,          dot_rows,  row_dots,   pack_rows, panel_product,
-                                             row_product, finish_rows, transpose, column_sums};
+extern const LinearKernels linear_kernels = {
+    .column_block = NR,
+    .dot_row_block = dot_rows,
+    .row_dots = row_dots,
+    .panel_product = panel_product,
+    .row_product = row_product,
+    .finish_rows = finish_rows,
+    .column_sums = column_sums,
+};
 
 }  // namespace dip::cpu::DIP_ISA

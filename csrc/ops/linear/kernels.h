@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/activation_kind.h"
-#include "core/isa.h"
+#include "cpu/kernel_table.h"
 
 namespace dip::cpu {
 
@@ -32,11 +32,9 @@ struct RowFinish {
 };
 
 struct LinearKernels {
-  std::int64_t row_block, column_block, dot_row_block;
+  std::int64_t column_block, dot_row_block;
   void (*row_dots)(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                    std::int64_t column_end);
-  void (*pack_rows)(const float* matrix, std::int64_t row_stride, const std::int64_t* column_offset, std::int64_t rows,
-                    std::int64_t depth, float* packed);
   void (*panel_product)(const PanelProduct& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                         std::int64_t column_end);
   // Of one row of the product, c[j] = Σ_k a[k] · b[k·columns + j] for j in [column_begin, column_end).
@@ -44,9 +42,6 @@ struct LinearKernels {
                       std::int64_t column_begin, std::int64_t column_end);
   void (*finish_rows)(const RowFinish& p, std::int64_t row_begin, std::int64_t row_end, std::int64_t column_begin,
                       std::int64_t column_end);
-  // to[j·to_row + i] = from[i·from_row + j]
-  void (*transpose)(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns, float* to,
-                    std::int64_t to_row);
   void (*column_sums)(const float* matrix, std::int64_t rows, std::int64_t row_stride, std::int64_t columns,
                       float* sums);
 };

@@ -1,4 +1,4 @@
-// Products of few results on the GPU. The tiles of core/gather_gemm.h would leave most of its multiprocessors idle and
+// Products of few results on the GPU. The tiles of cuda/gemm/gather.h would leave most of its multiprocessors idle and
 // the others waiting, one short slice of the depth after the other. Here a block has 16 × 32 results, and each of its
 // eight warps an eighth of every slice of the depth: all of them have something to multiply while copies are under way.
 // The warps' sums are added in their order, and so are those of blocks that share the depth: the same bits every time.
@@ -6,10 +6,10 @@
 // Numbers are copied 16 bytes at a time where they lie so, and widened as they are multiplied.
 #include "ops/linear/small_product.h"
 
-#include "core/device_divisor.h"
-#include "core/gemm_block.h"
-#include "core/half.h"
-#include "core/scalar_math.h"
+#include "cuda/activation.h"
+#include "cuda/divisor.h"
+#include "cuda/gemm/block.h"
+#include "cuda/half.h"
 
 namespace dip::cuda {
 namespace {

@@ -4,10 +4,9 @@
 #include <cmath>
 #include <iomanip>
 
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/indices.h"
-#include "core/sum.h"
 #include "ops/losses/reduction.h"
 
 namespace dip {
@@ -41,39 +40,25 @@ py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, con
                           : kind == "huber"             ? LossKind::huber
                                                         : LossKind::smooth_l1,
                           static_cast<float>(beta), gradient_scale(denominator)};
-  Array values, gradient;
+  Result values, gradient;
   if (reduction == Reduction::none) values = args.output(py::none(), "values", x.shape());
   if (want_gradient) {
     gradient = args.output(out, "out", x.shape());
     args.check_apart(gradient, x, "x", true);
     args.check_apart(gradient, target, "target", true);
   }
-  const backend::Reals x_data = x.reals(), target_data = target.reals();
-  float* values_data = values.tensor().f32();
-  const backend::RealResults gradient_data = gradient.results();
   Number value = args.number();
-  double* value_data = value.data();
-  {
-    const ReleasedLock released;
-    backend::elementwise_loss(p, x.count(), x_data, target_data, values_data, gradient_data, denominator, value_data);
-  }
+  compute(backend::elementwise_loss, p, x.count(), x, target, values, gradient, denominator, value);
   return py::make_tuple(reduction == Reduction::none ? values.object() : value.object(),
                         want_gradient ? gradient.object() : py::none());
 }
 
-void check_labels(const Arguments& args, const std::int64_t* target, std::int64_t count, std::int64_t classes) {
-  backend::check_labels(target, count, classes, 0, [op = std::string(args.op()), classes](auto position, double value) {
+void check_classes(const Arguments& args, Labels& target, std::int64_t classes) {
+  const auto describe = [op = std::string(args.op()), classes](auto position, double value) {
     return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(value),
                    "; a class index must be from 0 to ", classes - 1);
-  });
-}
-
-// Σ or mean of the positions' values, or the values themselves.
-py::object reduce(const Arguments& args, Reduction reduction, Array& values) {
-  if (reduction == Reduction::none) return values.object();
-  Number value = args.number();
-  backend::sum(values.tensor().f32(), values.count(), denominator_of(reduction, values.count()), value.data());
-  return value.object();
+  };
+  compute(backend::check_labels, target, target.count(), classes, 0, describe);
 }
 
 py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, py::object margin_,
@@ -84,34 +69,34 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
   const double margin = args.real(margin_, "margin");
   const std::int64_t p = args.integer(p_, "p");
   check(p == 1 || p == 2, args.op(), ": p must be 1 or 2, got ", p);
-  Array scores = args.input(scores_, "scores", "NC"), target = args.labels(target_, "target", "N");
+  Array scores = args.input(scores_, "scores", "NC");
+  Labels target = args.labels(target_, "target", "N");
   check(scores.extent(1) >= 1, args.op(), ": scores must have at least one class, got shape ", scores.shape());
   args.check_shape(target, "target", {scores.extent(0)});
   check(std::isfinite(margin), args.op(), ": margin must be finite, got ", margin);
   Array weight = args.optional_input(weight_, "weight", "C");
   if (weight.given()) {
     args.check_shape(weight, "weight", {scores.extent(1)});
-    backend::check_proper(weight.tensor().f32(), weight.count(), [](std::int64_t position, double got) {
+    const auto describe = [](std::int64_t position, double got) {
       return message("hinge_loss: weight[", position, "] must be finite and at least 0, got ", got);
-    });
+    };
+    compute(backend::check_proper, weight, weight.count(), describe);
   }
-  check_labels(args, target.tensor().i64(), target.count(), scores.extent(1));
-  Array values = args.output(py::none(), "values", target.shape()), gradient;
+  check_classes(args, target, scores.extent(1));
+  Result values, gradient;
+  if (reduction == Reduction::none) values = args.output(py::none(), "values", target.shape());
   if (want_gradient) {
     gradient = args.output(out, "out", scores.shape());
     args.check_apart(gradient, scores, "scores");
     args.check_apart(gradient, target, "target");
   }
-  const float *scores_data = scores.tensor().f32(), *weight_data = weight.tensor().f32();
-  const std::int64_t* target_data = target.tensor().i64();
-  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
-  {
-    const ReleasedLock released;
-    backend::hinge_loss({scores.extent(0), scores.extent(1), static_cast<float>(margin), p == 2, weight_data,
-                         gradient_scale(denominator_of(reduction, target.count()))},
-                        scores_data, target_data, values_data, gradient_data);
-  }
-  return py::make_tuple(reduce(args, reduction, values), want_gradient ? gradient.object() : py::none());
+  const double denominator = denominator_of(reduction, target.count());
+  const HingeLoss loss{scores.extent(0), scores.extent(1), static_cast<float>(margin), p == 2,
+                       gradient_scale(denominator)};
+  Number value = args.number();
+  compute(backend::hinge_loss, loss, scores, target, weight, values, gradient, denominator, value);
+  return py::make_tuple(reduction == Reduction::none ? values.object() : value.object(),
+                        want_gradient ? gradient.object() : py::none());
 }
 
 py::typing::Tuple<py::object, py::object> probability(py::object probabilities_, py::object target_,
@@ -119,7 +104,7 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   const Arguments args("probability_loss");
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   Array probabilities = args.input(probabilities_, "probabilities", "*");
-  Array target = args.labels(target_, "target", "*");
+  Labels target = args.labels(target_, "target", "*");
   Shape positions = probabilities.shape();
   check(positions.size() >= 2 && positions[1] >= 1, args.op(),
         ": probabilities must have shape (N, C) or (N, C, ...) with at least one class, got ", positions);
@@ -128,27 +113,24 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
   std::int64_t inner = 1;
   for (std::size_t axis = 1; axis < positions.size(); ++axis) inner *= positions[axis];
   args.check_shape(target, "target", positions);
-  const float* data = probabilities.tensor().f32();
-  const std::int64_t* target_data = target.tensor().i64();
-  check_labels(args, target_data, target.count(), classes);
-  backend::check_target_probabilities(outer, classes, inner, data, target_data,
-                                      [op = std::string(args.op())](auto position, double value) {
-                                        return message(op, ": probabilities must be from 0 to 1, got ",
-                                                       std::setprecision(9), value, " for target.flat[", position, "]");
-                                      });
-  Array values = args.output(py::none(), "values", positions), gradient;
+  check_classes(args, target, classes);
+  Result values, gradient;
+  if (reduction == Reduction::none) values = args.output(py::none(), "values", positions);
   if (want_gradient) {
     gradient = args.output(out, "out", probabilities.shape());
     args.check_apart(gradient, probabilities, "probabilities");
     args.check_apart(gradient, target, "target");
   }
-  float *values_data = values.tensor().f32(), *gradient_data = gradient.tensor().f32();
-  if (probabilities.count() > 0) {
-    const ReleasedLock released;
-    backend::probability_loss(outer, classes, inner, gradient_scale(denominator_of(reduction, target.count())), data,
-                              target_data, values_data, gradient_data);
-  }
-  return py::make_tuple(reduce(args, reduction, values), want_gradient ? gradient.object() : py::none());
+  const auto describe = [op = std::string(args.op())](auto position, double value) {
+    return message(op, ": probabilities must be from 0 to 1, got ", std::setprecision(9), value, " for target.flat[",
+                   position, "]");
+  };
+  const double denominator = denominator_of(reduction, target.count());
+  const ProbabilityLoss loss{outer, classes, inner, gradient_scale(denominator)};
+  Number value = args.number();
+  compute(backend::probability_loss, loss, probabilities, target, values, gradient, denominator, value, describe);
+  return py::make_tuple(reduction == Reduction::none ? values.object() : value.object(),
+                        want_gradient ? gradient.object() : py::none());
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <vector>
 
 #include "core/check.h"
-#include "core/parallel.h"
+#include "core/sum.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "ops/losses/kernels.h"
 #include "ops/losses/losses.h"
 
@@ -21,7 +23,7 @@ int64_t within(int64_t label, int64_t classes) {
 
 }  // namespace
 
-void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals target, float* values,
+void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals target, RealResults values,
                       RealResults gradient, double divisor, double* total) {
   const int64_t grain = element_grain(count);
   std::vector<double> partial((count + grain - 1) / grain);
@@ -35,12 +37,15 @@ void elementwise_loss(const ElementwiseLoss& p, int64_t count, Reals x, Reals ta
   *total = sum / divisor;
 }
 
-void hinge_loss(const HingeLoss& p, const float* scores, const int64_t* target, float* values, float* gradient) {
+void hinge_loss(const HingeLoss& p, Reals scores, const int64_t* target, Reals weights, RealResults kept,
+                RealResults gradient, double divisor, double* total) {
+  static thread_local Scratch scratch;
+  float* values = kept ? kept : scratch.floats(p.N);
   parallel_ranges(p.N, (1 << 13) / p.C + 1, [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; ++n) {
       const float* row = scores + n * p.C;
       const int64_t label = within(target[n], p.C);
-      const float own = row[label], weight = p.weight ? p.weight[label] : 1.0f;
+      const float own = row[label], weight = weights ? weights[label] : 1.0f;
       double loss = 0.0, slopes = 0.0;
       for (int64_t j = 0; j < p.C; ++j) {
         const float excess = row[j] - own + p.margin;
@@ -55,26 +60,27 @@ void hinge_loss(const HingeLoss& p, const float* scores, const int64_t* target, 
       if (gradient) gradient[n * p.C + label] = -p.scale * weight * static_cast<float>(slopes);
     }
   });
+  sum(values, p.N, divisor, total);
 }
 
-void check_target_probabilities(int64_t outer, int64_t C, int64_t inner, const float* probabilities,
-                                const int64_t* target, Describe describe) {
-  for (int64_t i = 0; i < outer * inner; ++i) {
-    const float p = probabilities[(i / inner * C + within(target[i], C)) * inner + i % inner];
-    check(p >= 0.0f && p <= 1.0f, p >= 0.0f && p <= 1.0f ? "" : describe(i, p));
+void probability_loss(const ProbabilityLoss& p, Reals probabilities, const int64_t* target, RealResults kept,
+                      RealResults gradient, double divisor, double* total, const Describe& describe) {
+  const auto place_of = [&](int64_t i) { return (i / p.inner * p.C + within(target[i], p.C)) * p.inner + i % p.inner; };
+  for (int64_t i = 0; i < p.positions(); ++i) {
+    const float probability = probabilities[place_of(i)];
+    if (!(probability >= 0.0f && probability <= 1.0f)) throw ValueError(describe(i, probability));
   }
-}
-
-void probability_loss(int64_t outer, int64_t C, int64_t inner, float scale, const float* probabilities,
-                      const int64_t* target, float* values, float* gradient) {
-  if (gradient) std::memset(gradient, 0, outer * C * inner * sizeof(float));
-  parallel_ranges(outer * inner, 1 << 12, [&](int64_t begin, int64_t end) {
+  static thread_local Scratch scratch;
+  float* values = kept ? kept : scratch.floats(p.positions());
+  if (gradient) std::memset(gradient, 0, p.outer * p.C * p.inner * sizeof(float));
+  parallel_ranges(p.positions(), 1 << 12, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = (i / inner * C + within(target[i], C)) * inner + i % inner;
+      const int64_t at = place_of(i);
       values[i] = -std::log(probabilities[at]);
-      if (gradient) gradient[at] = -scale / probabilities[at];
+      if (gradient) gradient[at] = -p.scale / probabilities[at];
     }
   });
+  sum(values, p.positions(), divisor, total);
 }
 
 }  // namespace dip::cpu

@@ -1,7 +1,9 @@
 // The other losses on the GPU: one element or position a thread, then the sum in one block.
-#include "core/device_check.h"
-#include "core/device_sum.h"
-#include "core/half.h"
+#include "core/sum.h"
+#include "cuda/copy_kernels.h"
+#include "cuda/half.h"
+#include "cuda/sum.h"
+#include "cuda/value_check.h"
 #include "ops/losses/losses.h"
 
 namespace dip::cuda {
@@ -10,8 +12,7 @@ namespace {
 struct Elementwise {
   ElementwiseLoss p;
   Reals x, target;
-  float* values;
-  RealResults gradient;
+  RealResults values, gradient;
 
   struct Element {
     float x, target;
@@ -37,7 +38,7 @@ struct Elementwise {
       value = near ? 0.5f * d * d : p.beta * (fabsf(d) - 0.5f * p.beta);
       slope = near ? d : p.beta * sign;
     }
-    if (values) values[i] = value;
+    if (values.data) write(values, i, value);
     if (gradient.data) write(gradient, i, slope * p.scale);
     return value;
   }
@@ -55,12 +56,12 @@ struct Improbable {
   __device__ double value(std::int64_t i) const { return at(i); }
 };
 
-__global__ void hinge_kernel(HingeLoss p, const float* scores, const std::int64_t* target, float* values,
-                             float* gradient) {
+__global__ void hinge_kernel(HingeLoss p, const float* scores, const std::int64_t* target, const float* weights,
+                             float* values, float* gradient) {
   for (std::int64_t n = first_element(); n < p.N; n += element_step()) {
     const float* row = scores + n * p.C;
     const bool known = target[n] >= 0 && target[n] < p.C;  // else an error is on its way to the host
-    const float own = known ? row[target[n]] : 0.0f, weight = known && p.weight ? p.weight[target[n]] : 1.0f;
+    const float own = known ? row[target[n]] : 0.0f, weight = known && weights ? weights[target[n]] : 1.0f;
     double loss = 0.0, slopes = 0.0;
     for (std::int64_t j = 0; j < p.C; ++j) {
       const float excess = row[j] - own + p.margin;
@@ -75,38 +76,47 @@ __global__ void hinge_kernel(HingeLoss p, const float* scores, const std::int64_
   }
 }
 
-__global__ void probability_kernel(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale,
-                                   const float* probabilities, const std::int64_t* target, float* values,
-                                   float* gradient) {
-  for (std::int64_t i = first_element(); i < outer * inner; i += element_step()) {
-    const std::int64_t first = i / inner * C * inner + i % inner, at = first + target[i] * inner;
-    const bool known = target[i] >= 0 && target[i] < C;  // else an error is on its way to the host
+__global__ void probability_kernel(ProbabilityLoss p, const float* probabilities, const std::int64_t* target,
+                                   float* values, float* gradient) {
+  for (std::int64_t i = first_element(); i < p.outer * p.inner; i += element_step()) {
+    const std::int64_t first = i / p.inner * p.C * p.inner + i % p.inner, at = first + target[i] * p.inner;
+    const bool known = target[i] >= 0 && target[i] < p.C;  // else an error is on its way to the host
     values[i] = known ? -logf(probabilities[at]) : 0.0f;
-    for (std::int64_t c = 0; gradient && c < C; ++c) {
-      gradient[first + c * inner] = c == target[i] ? -scale / probabilities[at] : 0.0f;
+    for (std::int64_t c = 0; gradient && c < p.C; ++c) {
+      gradient[first + c * p.inner] = c == target[i] ? -p.scale / probabilities[at] : 0.0f;
     }
   }
 }
 
 }  // namespace
 
-void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, float* values,
+void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, RealResults values,
                       RealResults gradient, double divisor, double* total) {
   sum_elements(count, Elementwise{p, x, target, values, gradient}, divisor, nullptr, total);
 }
 
-void check_target_probabilities(std::int64_t outer, std::int64_t C, std::int64_t inner, const float* probabilities,
-                                const std::int64_t* target, Describe describe) {
-  check_none<ValueError>(Improbable{C, inner, probabilities, target}, outer * inner, std::move(describe));
+void hinge_loss(const HingeLoss& p, Reals scores, const std::int64_t* target, Reals weight, RealResults values,
+                RealResults gradient, double divisor, double* total) {
+  const Widened wide_scores(scores, p.N * p.C), wide_weight(weight, p.C);
+  in_float32(gradient, p.N * p.C, [&](float* slopes) {
+    in_float32_or_scratch(values, p.N, [&](float* losses) {
+      launch_elements(hinge_kernel, p.N, p, wide_scores.data(), target, wide_weight.data(), losses, slopes);
+      sum(losses, p.N, divisor, total);
+    });
+  });
 }
 
-void hinge_loss(const HingeLoss& p, const float* scores, const std::int64_t* target, float* values, float* gradient) {
-  launch_elements(hinge_kernel, p.N, p, scores, target, values, gradient);
-}
-
-void probability_loss(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale, const float* probabilities,
-                      const std::int64_t* target, float* values, float* gradient) {
-  launch_elements(probability_kernel, outer * inner, outer, C, inner, scale, probabilities, target, values, gradient);
+void probability_loss(const ProbabilityLoss& p, Reals probabilities, const std::int64_t* target, RealResults values,
+                      RealResults gradient, double divisor, double* total, const Describe& describe) {
+  const std::int64_t positions = p.positions(), count = p.outer * p.C * p.inner;
+  const Widened wide(probabilities, count);
+  check_none<ValueError>(Improbable{p.C, p.inner, wide, target}, positions, describe);
+  in_float32(gradient, count, [&](float* slopes) {
+    in_float32_or_scratch(values, positions, [&](float* losses) {
+      launch_elements(probability_kernel, positions, p, wide.data(), target, losses, slopes);
+      sum(losses, positions, divisor, total);
+    });
+  });
 }
 
 }  // namespace dip::cuda

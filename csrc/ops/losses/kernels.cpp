@@ -2,7 +2,7 @@
 // an element. Value and gradient come from one pass.
 #include "ops/losses/kernels.h"
 
-#include "core/simd_math.h"
+#include "cpu/simd_math.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -73,6 +73,8 @@ double elementwise(const ElementwiseLoss& p, std::int64_t count, const float* x,
 
 }  // namespace
 
-extern const LossKernels loss_kernels = {elementwise};
+extern const LossKernels loss_kernels = {
+    .elementwise = elementwise,
+};
 
 }  // namespace dip::cpu::DIP_ISA

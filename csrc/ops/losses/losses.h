@@ -7,20 +7,19 @@
 
 namespace dip::DIP_BACKEND {
 
-// *total = Σ of the losses over all elements / divisor, in a fixed order and float64. Writes the losses to `values` and
-// scale · dloss/dx to `gradient` where they are not null.
-void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, float* values,
+// All of them: *total = Σ of the losses / divisor, in a fixed order and float64; the losses, of elements, rows or
+// positions, go to `values`, and scale · their gradient to `gradient`, where these are not null.
+
+void elementwise_loss(const ElementwiseLoss& p, std::int64_t count, Reals x, Reals target, RealResults values,
                       RealResults gradient, double divisor, double* total);
 
-// One value a row in `values`.
-void hinge_loss(const HingeLoss& p, const float* scores, const std::int64_t* target, float* values, float* gradient);
+// `weight` of the classes may be null.
+void hinge_loss(const HingeLoss& p, Reals scores, const std::int64_t* target, Reals weight, RealResults values,
+                RealResults gradient, double divisor, double* total);
 
-// ValueError unless the probability of every target is from 0 to 1. Targets are checked already.
-void check_target_probabilities(std::int64_t outer, std::int64_t C, std::int64_t inner, const float* probabilities,
-                                const std::int64_t* target, Describe describe);
-
-// −log p_y for probabilities (outer, C, inner): one value a position in `values`.
-void probability_loss(std::int64_t outer, std::int64_t C, std::int64_t inner, float scale, const float* probabilities,
-                      const std::int64_t* target, float* values, float* gradient);
+// −log p_y for probabilities (outer, C, inner). Targets are checked already; ValueError with what `describe` says
+// unless the probability of every one is from 0 to 1.
+void probability_loss(const ProbabilityLoss& p, Reals probabilities, const std::int64_t* target, RealResults values,
+                      RealResults gradient, double divisor, double* total, const Describe& describe);
 
 }  // namespace dip::DIP_BACKEND

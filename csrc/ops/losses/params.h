@@ -19,8 +19,15 @@ struct HingeLoss {
   std::int64_t N, C;
   float margin;
   bool squares;  // p = 2
-  const float* weight;
+  float scale;   // of the gradient
+};
+
+// −log p_y for probabilities (outer, C, inner).
+struct ProbabilityLoss {
+  std::int64_t outer, C, inner;
   float scale;  // of the gradient
+
+  std::int64_t positions() const { return outer * inner; }
 };
 
 }  // namespace dip

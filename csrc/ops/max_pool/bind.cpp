@@ -1,6 +1,6 @@
 // max_pool2d: arguments are checked here, once, for every backend. Its gradient is the scatter of ops/unpool.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/geometry.h"
 #include "ops/max_pool/max_pool.h"
 #include "ops/unpool/check_indices.h"
@@ -30,15 +30,10 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
   for (const Axis& axis : {window.h, window.w}) check_windows(args, axis);
   check_plane_size(args, x.extent(2), x.extent(3));
   const Shape shape = {x.extent(0), x.extent(1), window.h.output, window.w.output};
-  Array y = args.output(out, "out", shape), indices = args.output(py::none(), "indices", shape, DType::int32);
+  Result y = args.output(out, "out", shape);
+  Indices indices = args.new_indices(shape);
   args.check_apart(y, x, "x");
-  if (y.count() > 0) {
-    const backend::Reals x_data = x.reals();
-    const backend::RealResults y_data = y.results();
-    std::int32_t* index_data = indices.tensor().i32();
-    const ReleasedLock released;
-    backend::max_pool2d_forward(window, shape[0] * shape[1], x_data, y_data, index_data);
-  }
+  if (y.count() > 0) compute(backend::max_pool2d_forward, window, shape[0] * shape[1], x, y, indices);
   return py::make_tuple(y.object(), indices.object());
 }
 

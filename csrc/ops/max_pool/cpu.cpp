@@ -1,4 +1,4 @@
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/max_pool/kernels.h"
 #include "ops/max_pool/max_pool.h"
 

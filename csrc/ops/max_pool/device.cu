@@ -1,6 +1,6 @@
 // Max pooling on the GPU: one window a thread, its taps compared in order, so ties fall out as on the CPU.
-#include "core/device_window.h"
-#include "core/half.h"
+#include "cuda/half.h"
+#include "cuda/window.h"
 #include "ops/max_pool/max_pool.h"
 
 namespace dip::cuda {

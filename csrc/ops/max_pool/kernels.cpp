@@ -4,7 +4,7 @@
 // window's taps are compared in order, and ties fall out the same on every instruction set.
 #include "ops/max_pool/kernels.h"
 
-#include "core/simd.h"
+#include "cpu/simd.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -87,6 +87,8 @@ void plane(const Window2d& p, const float* x, float* y, std::int32_t* indices) {
 
 }  // namespace
 
-extern const MaxPoolKernels max_pool_kernels = {plane};
+extern const MaxPoolKernels max_pool_kernels = {
+    .plane = plane,
+};
 
 }  // namespace dip::cpu::DIP_ISA

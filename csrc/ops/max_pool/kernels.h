@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/axis.h"
-#include "core/isa.h"
+#include "cpu/kernel_table.h"
 
 namespace dip::cpu {
 

@@ -4,8 +4,8 @@
 #include <deque>
 #include <map>
 
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "ops/optimizers/optimizers.h"
 
 namespace dip {
@@ -31,21 +31,14 @@ constexpr Rules rules[] = {
 };
 
 // Two arrays that are written must not share memory: the order of the writes would be left to the threads.
-void check_disjoint(const Arguments& args, const std::vector<UpdateTensor>& tensors) {
-  struct Piece {
-    const float *begin, *end;
-    bool written;
-  };
-  std::vector<Piece> pieces;
-  for (const UpdateTensor& t : tensors) {
-    if (t.count == 0) continue;
-    pieces.push_back({t.gradient, t.gradient + t.count, false});
-    for (const float* written : {t.w, t.state1, t.state2, t.state3}) {
-      if (written) pieces.push_back({written, written + t.count, true});
-    }
-  }
+struct Piece {
+  const char *begin, *end;
+  bool written;
+};
+
+void check_disjoint(const Arguments& args, std::vector<Piece> pieces) {
   std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.begin < b.begin; });
-  const float *end_of_any = nullptr, *end_of_written = nullptr;
+  const char *end_of_any = nullptr, *end_of_written = nullptr;
   for (const Piece& piece : pieces) {
     check(
         !(piece.written && piece.begin < end_of_any) && !(piece.begin < end_of_written), args.op(),
@@ -136,28 +129,35 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
 
   std::vector<Array> arrays;  // keeps the owners alive
   arrays.reserve(5 * weights.size());
+  std::vector<Piece> pieces;
   const auto take = [&](const Arrays& list, const char* what, std::size_t i, const Shape* shape,
-                        bool written) -> float* {
+                        bool written) -> Array& {
     const char* label = label_of(what, i);
     arrays.push_back(written ? args.in_place(list[i], label) : args.input(list[i], label, "*"));
-    if (shape) args.check_shape(arrays.back(), label, *shape);
-    return arrays.back().tensor().f32();
+    Array& array = arrays.back();
+    if (shape) args.check_shape(array, label, *shape);
+    if (array.count() > 0) {
+      const char* begin = array.data<char>();
+      pieces.push_back({begin, begin + array.bytes(), written});
+    }
+    return array;
   };
+  std::vector<backend::Reals> slopes;
   std::vector<UpdateTensor> tensors;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     UpdateTensor t{};
-    t.w = take(weights, "weights", i, nullptr, true);
+    t.w = take(weights, "weights", i, nullptr, true).data<float>();
     const Shape shape = arrays.back().shape();
     t.count = arrays.back().count();
-    t.gradient = take(gradients, "gradients", i, &shape, false);
-    if (found->state1) t.state1 = take(states1, found->state1, i, &shape, true);
-    if (found->state2) t.state2 = take(states2, found->state2, i, &shape, true);
-    if (amsgrad) t.state3 = take(states3, state3, i, &shape, true);
+    slopes.push_back(take(gradients, "gradients", i, &shape, false).reals());
+    if (found->state1) t.state1 = take(states1, found->state1, i, &shape, true).data<float>();
+    if (found->state2) t.state2 = take(states2, found->state2, i, &shape, true).data<float>();
+    if (amsgrad) t.state3 = take(states3, state3, i, &shape, true).data<float>();
     t.learning_rate = rates[i];
     t.weight_decay = decays[i];
     tensors.push_back(t);
   }
-  check_disjoint(args, tensors);
+  check_disjoint(args, std::move(pieces));
 
   Update update;
   update.rule = found->rule;
@@ -170,12 +170,12 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.epsilon = static_cast<float>(epsilon);
   update.correction1 = static_cast<float>(1.0 - std::pow(decay1, static_cast<double>(step)));
   update.correction2 = static_cast<float>(std::sqrt(1.0 - std::pow(decay2, static_cast<double>(step))));
-  update.device_step = device_step.tensor().i64();
-  update.device_rates = device_rates.tensor().f32();
+  update.device_step = device_step.data<std::int64_t>();
+  update.device_rates = device_rates.data<float>();
   update.exact_decay1 = decay1;
   update.exact_decay2 = decay2;
   const ReleasedLock released(Interruption::never);
-  backend::optimizer_step(update, tensors.data(), static_cast<std::int64_t>(tensors.size()));
+  backend::optimizer_step(update, tensors.data(), slopes.data(), static_cast<std::int64_t>(tensors.size()));
 }
 
 }  // namespace

@@ -1,13 +1,14 @@
 #include <algorithm>
 #include <vector>
 
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/optimizers/kernels.h"
 #include "ops/optimizers/optimizers.h"
 
 namespace dip::cpu {
 
-void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int64_t tensor_count) {
+void optimizer_step(const Update& update, const UpdateTensor* tensors, const Reals* gradients,
+                    std::int64_t tensor_count) {
   std::int64_t total = 0;
   for (std::int64_t t = 0; t < tensor_count; ++t) total += tensors[t].count;
   const std::int64_t grain = element_grain(total);
@@ -16,7 +17,7 @@ void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int6
     const UpdateTensor& whole = tensors[t];
     for (std::int64_t begin = 0; begin < whole.count; begin += grain) {
       const auto from = [&](float* state) { return state ? state + begin : nullptr; };
-      pieces.push_back({whole.w + begin, whole.gradient + begin, from(whole.state1), from(whole.state2),
+      pieces.push_back({whole.w + begin, gradients[t] + begin, from(whole.state1), from(whole.state2),
                         from(whole.state3), std::min(grain, whole.count - begin), whole.learning_rate,
                         whole.weight_decay});
     }

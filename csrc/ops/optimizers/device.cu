@@ -1,7 +1,8 @@
 // Optimizer steps on the GPU: many tensors a launch, every array read once and written once.
 #include <vector>
 
-#include "core/device_sum.h"
+#include "cuda/copy_kernels.h"
+#include "cuda/sum.h"
 #include "ops/optimizers/optimizers.h"
 
 namespace dip::cuda {
@@ -117,7 +118,11 @@ __global__ void update_kernel(Update u, Tensors tensors, const double* squares) 
 
 }  // namespace
 
-void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int64_t tensor_count) {
+void optimizer_step(const Update& update, const UpdateTensor* tensors, const Reals* gradients,
+                    std::int64_t tensor_count) {
+  std::vector<Widened> wide;
+  wide.reserve(static_cast<std::size_t>(tensor_count));
+  for (std::int64_t t = 0; t < tensor_count; ++t) wide.emplace_back(gradients[t], tensors[t].count);
   std::vector<Tensors> launches;
   std::int64_t all_blocks = 0;
   for (std::int64_t first = 0; first < tensor_count; first += tensors_a_launch) {
@@ -126,6 +131,7 @@ void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int6
       const std::int64_t blocks = (tensors[t].count + elements_a_block - 1) / elements_a_block;
       if (blocks == 0) continue;
       launched.each[launched.count] = tensors[t];
+      launched.each[launched.count].gradient = wide[static_cast<std::size_t>(t)];
       launched.number[launched.count] = static_cast<int>(t);
       launched.first_block[launched.count + 1] = launched.first_block[launched.count] + static_cast<unsigned>(blocks);
       ++launched.count;

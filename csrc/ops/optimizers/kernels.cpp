@@ -3,7 +3,7 @@
 // for AMSGrad; to clip by the norm takes 4 more.
 #include "ops/optimizers/kernels.h"
 
-#include "core/simd_math.h"
+#include "cpu/simd_math.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -99,6 +99,9 @@ double sum_of_squares(const float* values, std::int64_t count) {
 
 }  // namespace
 
-extern const OptimizerKernels optimizer_kernels = {update, sum_of_squares};
+extern const OptimizerKernels optimizer_kernels = {
+    .update = update,
+    .sum_of_squares = sum_of_squares,
+};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -1,7 +1,7 @@
 // What the optimizer launcher in cpu.cpp asks of the vector kernels.
 #pragma once
 
-#include "core/isa.h"
+#include "cpu/kernel_table.h"
 #include "ops/optimizers/params.h"
 
 namespace dip::cpu {

@@ -1,6 +1,7 @@
 // The fused optimizer steps of a backend: many tensors in one call.
 #pragma once
 
+#include "core/reals.h"
 #include "ops/optimizers/params.h"
 
 namespace dip {
@@ -14,7 +15,9 @@ constexpr bool steps_may_be_arrays = true;
 
 namespace DIP_BACKEND {
 
-void optimizer_step(const Update& update, const UpdateTensor* tensors, std::int64_t tensor_count);
+// The tensors' gradients are `gradients`.
+void optimizer_step(const Update& update, const UpdateTensor* tensors, const Reals* gradients,
+                    std::int64_t tensor_count);
 
 }  // namespace DIP_BACKEND
 }  // namespace dip

@@ -1,6 +1,6 @@
 // Average, sum and L2 pooling: arguments are checked here, once, for every backend.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/geometry.h"
 #include "ops/pool/pool.h"
 
@@ -36,14 +36,9 @@ py::object forward(py::object x_, const std::string& kind, Pair kernel_size, Pai
   const Arguments args(op.c_str());
   Array x = args.input(x_, "x", "NCHW");
   const Pool2d p = make_pool(args, kind, x.shape(), kernel_size, stride, padding, count_include_pad, rounding);
-  Array y = args.output(out, "out", output_shape(x.shape(), p));
+  Result y = args.output(out, "out", output_shape(x.shape(), p));
   args.check_apart(y, x, "x");
-  if (y.count() > 0) {
-    const backend::Reals x_data = x.reals();
-    const backend::RealResults y_data = y.results();
-    const ReleasedLock released;
-    backend::pool2d_forward(p, x.extent(0) * x.extent(1), x_data, y_data);
-  }
+  if (y.count() > 0) compute(backend::pool2d_forward, p, x.extent(0) * x.extent(1), x, y);
   return y.object();
 }
 
@@ -61,16 +56,11 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   const Pool2d p = make_pool(args, kind, x_shape, kernel_size, stride, padding, count_include_pad, rounding);
   args.check_shape(dy, "dy", output_shape(x_shape, p));
   if (y.given()) args.check_shape(y, "y", dy.shape());
-  Array dx = args.output(out, "out", x_shape);
+  Result dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, x, "x");
   args.check_apart(dx, y, "y");
-  if (dx.count() > 0) {
-    const backend::Reals dy_data = dy.reals(), x_data = x.reals(), y_data = y.reals();
-    const backend::RealResults dx_data = dx.results();
-    const ReleasedLock released;
-    backend::pool2d_backward(p, x_shape[0] * x_shape[1], dy_data, x_data, y_data, dx_data);
-  }
+  if (dx.count() > 0) compute(backend::pool2d_backward, p, x_shape[0] * x_shape[1], dy, x, y, dx);
   return dx.object();
 }
 

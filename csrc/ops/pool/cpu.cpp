@@ -1,4 +1,4 @@
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/pool/kernels.h"
 #include "ops/pool/pool.h"
 

@@ -1,8 +1,8 @@
 // Average, sum and L2 pooling on the GPU: one result a thread. Backward gathers what the windows over an element give
 // it.
-#include "core/device_long_sum.h"
-#include "core/device_window.h"
-#include "core/half.h"
+#include "cuda/half.h"
+#include "cuda/long_sum.h"
+#include "cuda/window.h"
 #include "ops/pool/pool.h"
 
 namespace dip::cuda {

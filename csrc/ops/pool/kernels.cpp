@@ -5,7 +5,7 @@
 // are taken window by window, or element by element, and lose nothing by their length.
 #include "ops/pool/kernels.h"
 
-#include "core/simd.h"
+#include "cpu/simd.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -146,6 +146,9 @@ void backward(const Pool2d& p, const float* dy, const float* x, const float* y, 
 
 }  // namespace
 
-extern const PoolKernels pool_kernels = {forward, backward};
+extern const PoolKernels pool_kernels = {
+    .forward = forward,
+    .backward = backward,
+};
 
 }  // namespace dip::cpu::DIP_ISA

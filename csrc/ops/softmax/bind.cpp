@@ -1,6 +1,6 @@
 // softmax and log_softmax: arguments are checked here, once, for every backend.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "ops/softmax/softmax.h"
 
 namespace dip {
@@ -23,14 +23,9 @@ py::object forward(py::object x_, py::object dim, bool logarithm, py::object out
   const Arguments args(logarithm ? "log_softmax" : "softmax");
   Array x = args.input(x_, "x", "*");
   const Softmax p = make_softmax(args, x.shape(), dim, logarithm);
-  Array y = args.output(out, "out", x.shape());
+  Result y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x");
-  const backend::Reals x_data = x.reals();
-  const backend::RealResults y_data = y.results();
-  if (y.count() > 0) {
-    const ReleasedLock released;
-    backend::softmax_forward(p, x_data, y_data);
-  }
+  if (y.count() > 0) compute(backend::softmax_forward, p, x, y);
   return y.object();
 }
 
@@ -39,15 +34,10 @@ py::object backward(py::object dy_, py::object y_, py::object dim, bool logarith
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
   args.check_shape(dy, "dy", y.shape());
   const Softmax p = make_softmax(args, y.shape(), dim, logarithm);
-  Array dx = args.output(out, "out", y.shape());
+  Result dx = args.output(out, "out", y.shape());
   args.check_apart(dx, dy, "dy", true);
   args.check_apart(dx, y, "y");
-  const backend::Reals dy_data = dy.reals(), y_data = y.reals();
-  const backend::RealResults dx_data = dx.results();
-  if (dx.count() > 0) {
-    const ReleasedLock released;
-    backend::softmax_backward(p, dy_data, y_data, dx_data);
-  }
+  if (dx.count() > 0) compute(backend::softmax_backward, p, dy, y, dx);
   return dx.object();
 }
 

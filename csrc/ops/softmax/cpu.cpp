@@ -1,4 +1,4 @@
-#include "core/class_axis.h"
+#include "cpu/class_axis.h"
 #include "ops/softmax/kernels.h"
 #include "ops/softmax/softmax.h"
 

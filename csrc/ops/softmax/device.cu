@@ -1,5 +1,5 @@
 // Softmax on the GPU: three passes over a position's classes, in registers or, where they are many, in the cache.
-#include "core/device_class_axis.h"
+#include "cuda/class_axis.h"
 #include "ops/softmax/softmax.h"
 
 namespace dip::cuda {

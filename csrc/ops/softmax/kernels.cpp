@@ -2,7 +2,7 @@
 // (inner = 1), else neighbouring positions. Subtracting the maximum keeps every exponent at or below zero.
 #include "ops/softmax/kernels.h"
 
-#include "core/simd_math.h"
+#include "cpu/simd_math.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -103,6 +103,9 @@ void backward(const Softmax& p, const float* dy, const float* y, float* dx, std:
 
 }  // namespace
 
-extern const SoftmaxKernels softmax_kernels = {forward, backward};
+extern const SoftmaxKernels softmax_kernels = {
+    .forward = forward,
+    .backward = backward,
+};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -1,8 +1,8 @@
 // cross_entropy and focal_loss: arguments are checked here, once, for every backend.
 #include <cmath>
 
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/indices.h"
 #include "ops/losses/reduction.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
@@ -44,46 +44,41 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
   for (std::size_t axis = 2; axis < shape.size(); ++axis) p.inner *= shape[axis];
   args.check_shape(target, labelled ? "target (class indices)" : "target (distributions)",
                    labelled ? positions : shape);
-  p.labels = labelled ? target.tensor().i64() : nullptr;
-  p.distribution = labelled ? nullptr : target.tensor().f32();
-  p.weight = weight.tensor().f32();
+  p.labels = labelled ? target.data<std::int64_t>() : nullptr;
   p.ignore_index = ignore_index;
   p.smoothing = static_cast<float>(label_smoothing);
   p.gamma = static_cast<float>(gamma);
   p.takes_logarithms = takes_logarithms;
   p.reduction = reduction;
 
-  Array losses = args.output(py::none(), "losses", positions);
-  Array gradient;
+  Result losses, gradient;
+  if (reduction == Reduction::none) losses = args.output(py::none(), "losses", positions);
   if (want_gradient) {
     gradient = args.output(out, "out", shape);
     args.check_apart(gradient, logits, name, !takes_logarithms);
     args.check_apart(gradient, target, "target");
     args.check_apart(gradient, weight, "weight");
   }
-  const backend::Reals logits_data = logits.reals();
-  float* losses_data = losses.tensor().f32();
-  const backend::RealResults gradient_data = gradient.results();
-  Number value = args.number();
-  double* value_data = value.data();
-  {
-    const ReleasedLock released;
-    if (weight.given()) {
-      backend::check_proper(p.weight, p.classes, [op](std::int64_t position, double got) {
-        return message(op, ": weight[", position, "] must be finite and at least 0, got ", got);
-      });
-    }
-    if (!labelled) {
-      backend::check_proper(p.distribution, target.count(), [op](std::int64_t position, double got) {
-        return message(op, ": target.flat[", position, "] must be a finite probability of at least 0, got ", got);
-      });
-    }
-    const auto describe = [op, classes = p.classes, ignore_index](std::int64_t position, double got) {
-      return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(got),
-                     "; a class index must be from 0 to ", classes - 1, ", or ignore_index (", ignore_index, ")");
+  if (weight.given()) {
+    const auto describe = [op](std::int64_t position, double got) {
+      return message(op, ": weight[", position, "] must be finite and at least 0, got ", got);
     };
-    backend::softmax_cross_entropy(p, logits_data, losses_data, gradient_data, value_data, describe);
+    compute(backend::check_proper, weight, weight.count(), describe);
   }
+  Array distribution;
+  if (!labelled) {
+    const auto describe = [op](std::int64_t position, double got) {
+      return message(op, ": target.flat[", position, "] must be a finite probability of at least 0, got ", got);
+    };
+    compute(backend::check_proper, target, target.count(), describe);
+    distribution = target;
+  }
+  const auto describe = [op, classes = p.classes, ignore_index](std::int64_t position, double got) {
+    return message(op, ": target.flat[", position, "] is ", static_cast<std::int64_t>(got),
+                   "; a class index must be from 0 to ", classes - 1, ", or ignore_index (", ignore_index, ")");
+  };
+  Number value = args.number();
+  compute(backend::softmax_cross_entropy, p, logits, distribution, weight, losses, gradient, value, describe);
   return py::make_tuple(reduction == Reduction::none ? losses.object() : value.object(),
                         want_gradient ? gradient.object() : py::none());
 }

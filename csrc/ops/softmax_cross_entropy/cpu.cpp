@@ -1,5 +1,6 @@
-#include "core/class_axis.h"
 #include "core/sum.h"
+#include "cpu/class_axis.h"
+#include "cpu/scratch.h"
 #include "ops/softmax_cross_entropy/kernels.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
 
@@ -24,8 +25,12 @@ double denominator(const SoftmaxCrossEntropy& p) {
 
 }  // namespace
 
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value, const Describe& describe) {
+void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distribution, Reals weight, RealResults kept,
+                           RealResults gradient, double* value, const Describe& describe) {
+  p.distribution = distribution;
+  p.weight = weight;
+  static thread_local Scratch scratch;
+  float* losses = kept ? kept : scratch.floats(p.outer * p.inner);
   if (p.labels) check_labels(p.labels, p.outer * p.inner, p.classes, p.ignore_index, describe);
   const double divisor = denominator(p);
   const float scale = divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);

@@ -1,8 +1,9 @@
 // Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits once. Of few positions one
 // block computes all, mean and checks of the labels included.
-#include "core/device_check.h"
-#include "core/device_class_axis.h"
-#include "core/device_sum.h"
+#include "cuda/class_axis.h"
+#include "cuda/copy_kernels.h"
+#include "cuda/sum.h"
+#include "cuda/value_check.h"
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
 
 namespace dip::cuda {
@@ -133,10 +134,8 @@ __global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntro
   if (p.labels) report_first<one_block>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
 }
 
-}  // namespace
-
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value, const Describe& describe) {
+void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient, double* value,
+                  const Describe& describe) {
   const std::int64_t positions = p.outer * p.inner;
   const bool few = positions > 0 && positions <= most_positions && p.inner == 1 && p.classes <= most_classes;
   if (few && !p.takes_logarithms) {
@@ -158,6 +157,17 @@ void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* lo
   }
   if (p.reduction == Reduction::none) return;
   sum_elements(positions, Loss{losses}, 1.0, mean_divisor, value);
+}
+
+}  // namespace
+
+void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distribution, Reals weight, RealResults losses,
+                           RealResults gradient, double* value, const Describe& describe) {
+  const Widened wide_distribution(distribution, p.outer * p.classes * p.inner), wide_weight(weight, p.classes);
+  p.distribution = wide_distribution;
+  p.weight = wide_weight;
+  in_float32_or_scratch(losses, p.outer * p.inner,
+                        [&](float* kept) { compute_loss(p, logits, kept, gradient, value, describe); });
 }
 
 }  // namespace dip::cuda

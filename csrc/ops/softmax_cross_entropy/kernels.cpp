@@ -4,7 +4,7 @@
 // in the first-level cache. The exponentials are kept in the gradient's place until their sum is known.
 #include "ops/softmax_cross_entropy/kernels.h"
 
-#include "core/simd_math.h"
+#include "cpu/simd_math.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -200,6 +200,8 @@ void positions(const SoftmaxCrossEntropy& p, float scale, const float* logits, f
 
 }  // namespace
 
-extern const SoftmaxCrossEntropyKernels softmax_cross_entropy_kernels = {positions};
+extern const SoftmaxCrossEntropyKernels softmax_cross_entropy_kernels = {
+    .positions = positions,
+};
 
 }  // namespace dip::cpu::DIP_ISA

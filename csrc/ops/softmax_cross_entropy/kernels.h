@@ -1,7 +1,7 @@
 // What the softmax cross-entropy launcher in cpu.cpp asks of the vector kernels.
 #pragma once
 
-#include "core/isa.h"
+#include "cpu/kernel_table.h"
 #include "ops/softmax_cross_entropy/params.h"
 
 namespace dip::cpu {

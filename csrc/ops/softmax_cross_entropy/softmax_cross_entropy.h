@@ -7,11 +7,12 @@
 
 namespace dip::DIP_BACKEND {
 
-// Writes each position's loss (outer, inner), the gradient of their sum or mean where `gradient` is not null, and that
-// sum or mean, added in float64 and a fixed order. The mean divides by the sum of the labels' weights without the
-// ignored ones, or by the number of positions of distributions; where that is 0, the gradient is 0 and the mean NaN.
-// IndexError with what `describe` says for a label that is no class.
-void softmax_cross_entropy(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient,
-                           double* value, const Describe& describe);
+// Writes each position's loss (outer, inner) where `losses` is not null, the gradient of their sum or mean where
+// `gradient` is not, and that sum or mean, added in float64 and a fixed order. The mean divides by the sum of the
+// labels' weights without the ignored ones, or by the number of positions of distributions; where that is 0, the
+// gradient is 0 and the mean NaN. IndexError with what `describe` says for a label that is no class. `distribution` and
+// `weight` become p's.
+void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distribution, Reals weight, RealResults losses,
+                           RealResults gradient, double* value, const Describe& describe);
 
 }  // namespace dip::DIP_BACKEND

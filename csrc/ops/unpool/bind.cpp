@@ -1,7 +1,7 @@
 // Max unpooling (and the gradient of max pooling, which is the same scatter), nearest-neighbour and bed-of-nails
 // upsampling: arguments are checked here, once, for every backend.
-#include "core/arguments.h"
-#include "core/families.h"
+#include "bind/arguments.h"
+#include "bind/families.h"
 #include "core/geometry.h"
 #include "core/indices.h"
 #include "ops/pool/pool.h"
@@ -16,10 +16,7 @@ void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t w
         width, " has more elements than its int32 indices can name (2147483647); split it");
 }
 
-namespace {
-
-// What to say of an index outside its plane of `size`, in an array of this shape.
-backend::Describe description(const Arguments& args, const Shape& shape, Pair size) {
+backend::Describe describe_index(const Arguments& args, const Shape& shape, Pair size) {
   return [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
     Shape position(4);
     for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
@@ -31,16 +28,6 @@ backend::Describe description(const Arguments& args, const Shape& shape, Pair si
   };
 }
 
-}  // namespace
-
-void scatter_checked(const Arguments& args, const Shape& shape, backend::Reals x, const std::int32_t* indices,
-                     Pair size, backend::RealResults y) {
-  const std::int64_t planes = shape[0] * shape[1];
-  if (planes == 0) return;
-  backend::scatter_planes(planes, shape[2] * shape[3], size[0] * size[1], x, indices, y,
-                          description(args, shape, size));
-}
-
 namespace {
 
 void check_plane(const Arguments& args, Pair size) {
@@ -48,47 +35,47 @@ void check_plane(const Arguments& args, Pair size) {
         args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
 }
 
-// `op` and `name` say on whose behalf: max_unpool2d of x, or max_pool2d_backward of dy.
-py::object scatter(py::object x_, py::object indices_, Pair size, const std::string& op, const std::string& name,
-                   py::object out) {
-  const Arguments args(op.c_str());
-  Array x = args.input(x_, name.c_str(), "NCHW");
+// Max unpooling of y and the gradient of max pooling to dy are the same: `x` is what each calls it.
+py::object scatter(const char* op, const char* name, py::object x_, py::object indices_, Pair size, py::object out) {
+  const Arguments args(op);
+  Array x = args.input(x_, name, "NCHW");
   check_plane(args, size);
-  Array indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+  Indices indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
   args.check_shape(indices, "indices", x.shape());
-  Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
-  args.check_apart(y, x, name.c_str());
+  Result y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
+  args.check_apart(y, x, name);
   args.check_apart(y, indices, "indices");
-  const backend::Reals x_data = x.reals();
-  const std::int32_t* index_data = indices.tensor().i32();
-  const backend::RealResults y_data = y.results();
-  {
-    const ReleasedLock released;
-    scatter_checked(args, x.shape(), x_data, index_data, size, y_data);
+  const std::int64_t planes = x.extent(0) * x.extent(1);
+  if (planes > 0) {
+    compute(backend::scatter_planes, planes, x.extent(2) * x.extent(3), size[0] * size[1], x, indices, y,
+            describe_index(args, x.shape(), size));
   }
   return y.object();
 }
 
-py::object gather(py::object dy_, py::object indices_, py::object out) {
+py::object max_unpool(py::object y, py::object indices, Pair size, py::object out) {
+  return scatter("max_unpool2d", "y", y, indices, size, out);
+}
+
+py::object max_pool_backward(py::object dy, py::object indices, Pair size, py::object out) {
+  return scatter("max_pool2d_backward", "dy", dy, indices, size, out);
+}
+
+py::object max_unpool_backward(py::object dy_, py::object indices_, py::object out) {
   const Arguments args("max_unpool2d_backward");
   Array dy = args.input(dy_, "dy", "NCHW");
   const Pair size = {dy.extent(2), dy.extent(3)};
   check_plane(args, size);
-  Array indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+  Indices indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
   check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
         ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
   const std::int64_t planes = dy.extent(0) * dy.extent(1);
-  Array dx = args.output(out, "out", indices.shape());
+  Result dx = args.output(out, "out", indices.shape());
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
-  const backend::Reals dy_data = dy.reals();
-  const std::int32_t* index_data = indices.tensor().i32();
-  const backend::RealResults dx_data = dx.results();
-  if (planes > 0) {
-    const ReleasedLock released;
-    backend::gather_planes(planes, indices.count() / planes, size[0] * size[1], dy_data, index_data, dx_data,
-                           description(args, indices.shape(), size));
-  }
+  if (planes > 0)
+    compute(backend::gather_planes, planes, indices.count() / planes, size[0] * size[1], dy, indices, dx,
+            describe_index(args, indices.shape(), size));
   return dx.object();
 }
 
@@ -105,25 +92,21 @@ py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
           backward ? "input_size" : "the result's size", " must be from 1 to 2147483647 along each axis, got (",
           size[0], ", ", size[1], ")");
   }
-  Array y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
+  Result y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
   args.check_apart(y, x, name);
   const Pair small = backward ? size : given, large = backward ? given : size;
   const std::int64_t planes = x.extent(0) * x.extent(1);
   const backend::Nearest p{small[0], small[1], large[0], large[1]};
-  const backend::Reals x_data = x.reals();
-  const backend::RealResults y_data = y.results();
-  if (y.count() > 0) {
-    const ReleasedLock released;
-    const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
-    if (backward && whole) {  // the sum of every block
-      const auto axis = [&](int a) {
-        const std::int64_t scale = large[a] / small[a];
-        return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
-      };
-      backend::pool2d_forward({{axis(0), axis(1)}, Pooling::sum}, planes, x_data, y_data);
-    } else {
-      (backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d)(p, planes, x_data, y_data);
-    }
+  const bool whole = large[0] % small[0] == 0 && large[1] % small[1] == 0;
+  if (y.count() == 0) return y.object();
+  if (backward && whole) {  // the sum of every block
+    const auto axis = [&](int a) {
+      const std::int64_t scale = large[a] / small[a];
+      return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
+    };
+    compute(backend::pool2d_forward, Pool2d{{axis(0), axis(1)}, Pooling::sum}, planes, x, y);
+  } else {
+    compute(backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d, p, planes, x, y);
   }
   return y.object();
 }
@@ -150,15 +133,12 @@ py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::obje
           ") must divide height and width of dy, got shape ", x.shape());
     shape[2 + axis] /= scale[axis];
   }
-  Array y = args.output(out, "out", shape);
+  Result y = args.output(out, "out", shape);
   args.check_apart(y, x, name);
   const Shape& small = backward ? shape : x.shape();
   const backend::Nails p{small[2], small[3], scale[0], scale[1], offset[0], offset[1]};
-  const backend::Reals x_data = x.reals();
-  const backend::RealResults y_data = y.results();
   if (y.count() > 0) {
-    const ReleasedLock released;
-    (backward ? backend::bed_of_nails2d_backward : backend::bed_of_nails2d)(p, shape[0] * shape[1], x_data, y_data);
+    compute(backward ? backend::bed_of_nails2d_backward : backend::bed_of_nails2d, p, shape[0] * shape[1], x, y);
   }
   return y.object();
 }
@@ -167,8 +147,9 @@ py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::obje
 
 void bind_unpool(py::module_& m) {
   using py::arg;
-  m.def("scatter", scatter, arg("x"), arg("indices"), arg("size"), arg("op"), arg("name"), arg("out"));
-  m.def("gather", gather, arg("dy"), arg("indices"), arg("out"));
+  m.def("max_unpool2d", max_unpool, arg("y"), arg("indices"), arg("size"), arg("out"));
+  m.def("max_pool2d_backward", max_pool_backward, arg("dy"), arg("indices"), arg("input_size"), arg("out"));
+  m.def("max_unpool2d_backward", max_unpool_backward, arg("dy"), arg("indices"), arg("out"));
   m.def("upsample_nearest2d", nearest, arg("backward"), arg("x"), arg("size"), arg("out"));
   m.def("bed_of_nails2d", nails, arg("backward"), arg("x"), arg("scale_factor"), arg("offset"), arg("out"));
 }

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/parallel.h"
+#include "cpu/parallel.h"
 #include "ops/unpool/unpool.h"
 
 namespace dip::cpu {

@@ -3,10 +3,10 @@
 #include <climits>
 
 #include "core/check.h"
-#include "core/device_check.h"
-#include "core/device_long_sum.h"
-#include "core/device_window.h"
-#include "core/half.h"
+#include "cuda/half.h"
+#include "cuda/long_sum.h"
+#include "cuda/value_check.h"
+#include "cuda/window.h"
 #include "ops/unpool/unpool.h"
 
 namespace dip::cuda {

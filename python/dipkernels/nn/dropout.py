@@ -20,8 +20,7 @@ class Dropout(Layer):
     p is from 0 to 1. Every forward in training takes the next mask of `seed`. Without one it is the number of the
     layer's node in its graph, so that the layers of a network differ and every run is the same.
 
-    `step` counts the masks. On a GPU `device_step`, an int and an int64 array of one element, may give it as their sum,
-    for a captured step of training.
+    `step` counts the masks.
     """
 
     _made = itertools.count()
@@ -34,7 +33,8 @@ class Dropout(Layer):
         self._seed_is_given = seed is not None
         self.seed = next(self._made) if seed is None else integer("Dropout", "seed", seed)
         self.step = 0
-        self.device_step: tuple[int, DeviceArray] | None = None
+        # While steps are captured: the number of a mask is this int and the array's element together.
+        self._captured: tuple[int, DeviceArray] | None = None
         self._training = False
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
@@ -50,10 +50,20 @@ class Dropout(Layer):
         return (ops.dropout_backward(dy, self.p, **self._mask()),)
 
     def _mask(self) -> dict[str, Any]:
-        if self.device_step is None:
+        if self._captured is None:
             return {"seed": self.seed, "offset": self.step}
-        ahead, counter = self.device_step
+        ahead, counter = self._captured
         return {"seed": self.seed, "offset": ahead % 2**64, "device_offset": counter}
+
+    def begin_capture(self, steps: int, counter: DeviceArray) -> None:
+        self._captured = self.step - steps, counter
+
+    def replayed(self, steps: int) -> None:
+        if self._captured is not None:
+            self.step = steps + self._captured[0]
+
+    def end_capture(self) -> None:
+        self._captured = None
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return shapes[0]

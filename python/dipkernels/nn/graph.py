@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 
 from dipkernels import cuda
 from dipkernels.arguments import described, size_of_one
-from dipkernels.nn.convolution import Conv2d
+from dipkernels.nn.fusion import Step, fused
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.nn.pooled_convolution import PooledConv2d, can_pool
-from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.ops.backend import FloatArray, to_host
-
-
-class _Step(NamedTuple):
-    """What is computed at once: the value of node `name`."""
-
-    name: str
-    layer: Layer
-    before: list[str]
 
 
 class Graph:
@@ -100,8 +90,8 @@ class Graph:
         for number, name in enumerate(self.order, 1):
             self.layers[name].place(number)
         self._values: dict[str, FloatArray] = {}
-        self._single_steps = [_Step(name, self.layers[name], self.predecessors[name]) for name in self.order]
-        self._training_steps = self._fused_steps()
+        self._single_steps = [Step(name, self.layers[name], self.predecessors[name]) for name in self.order]
+        self._training_steps = fused(self._single_steps, self.outputs)
         self._steps = self._single_steps
         self._trained: set[str] = set()  # nodes with parameters, or with such a node before them
         for name in self.order:
@@ -148,18 +138,6 @@ class Graph:
         used = {name for before in self.predecessors.values() for name in before} | set(self.outputs)
         if self.layers.keys() - used:
             raise ValueError(f"Graph: {sorted(self.layers.keys() - used)} lead to no output")
-
-    def _fused_steps(self) -> list[_Step]:
-        seen_by = [name for before in self.predecessors.values() for name in before] + self.outputs
-        steps: dict[str, _Step] = {}
-        for step in self._single_steps:
-            before = steps.get(step.before[0])
-            if before and seen_by.count(before.name) == 1 and can_pool(before.layer, step.layer):
-                layer = PooledConv2d(cast("Conv2d", before.layer), cast("MaxPool2d", step.layer))
-                steps[step.name] = _Step(step.name, layer, steps.pop(before.name).before)
-            else:
-                steps[step.name] = step
-        return list(steps.values())
 
     def initialize(self, seed: int, initializer: str = "he_normal") -> None:
         """Draws all weights anew."""

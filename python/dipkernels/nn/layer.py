@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from dipkernels.nn.initializers import INITIALIZERS
 from dipkernels.ops.backend import FloatArray, assign
+
+if TYPE_CHECKING:
+    from dipkernels._cuda import DeviceArray
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -82,6 +85,19 @@ class Layer:
         other = copy.copy(self)
         other.gradients = {}
         return other
+
+    can_be_captured = True
+    """Whether `forward` and `backward` may be recorded once on the GPU and replayed: what changes from step to step
+    they must read from arrays there, as the counter of `begin_capture` is."""
+
+    def begin_capture(self, steps: int, counter: DeviceArray) -> None:
+        """From now on training steps are replayed: `counter`, an int64 on the GPU, is `steps` + 1 and counts them."""
+
+    def replayed(self, steps: int) -> None:
+        """Steps were replayed up to this number."""
+
+    def end_capture(self) -> None:
+        """No step is replayed any more."""
 
     def counters(self) -> dict[str, int]:
         """What else must be saved to go on exactly where training stopped."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from dipkernels import ops
+import numpy as np
+import numpy.typing as npt
+
+from dipkernels import cuda, ops
 from dipkernels.arguments import choice, flag, limited, number, numbers
-from dipkernels.ops.backend import FloatArray, zeros_like
+from dipkernels.ops.backend import FloatArray, to_host, zeros_like
 
 if TYPE_CHECKING:
     from dipkernels._cuda import DeviceArray
@@ -30,9 +33,9 @@ class Optimizer:
         {pattern: {"lr": …, "weight_decay": …}}: other numbers for the parameters whose names match, "*.bias" say; the
         first pattern counts. Where a schedule changes `lr`, theirs change in proportion.
 
-    `state` maps the names of the rule's states to {parameter: array}; they start at zero with the first step. On the
-    GPU `device_step`, an int64 array of one element, may count the steps instead of `steps`, and `device_rates` be the
-    learning rates of all parameters, for a captured step: it reads them anew at each replay.
+    `state` maps the names of the rule's states to {parameter: array}; they start at zero with the first step. After
+    `to_device` a step may be captured: it reads `device_step`, the number of the next step, and `device_rates`, the
+    learning rates of all parameters, on the GPU anew at each replay.
 
     Raises TypeError or ValueError for impossible numbers and unknown settings of a group.
     """
@@ -55,6 +58,28 @@ class Optimizer:
         self.state: dict[str, dict[str, FloatArray]] = {name: {} for name in self.state_names}
         self.device_step: DeviceArray | None = None
         self.device_rates: DeviceArray | None = None
+
+    def to_device(self, names: Sequence[str]) -> None:
+        """Moves the state of these parameters to the GPU. RuntimeError without one."""
+        self._move_state(cuda.to_device)
+        self.device_step = cuda.to_device(np.array([self.steps + 1]))
+        self.device_rates = cuda.to_device(self._all_rates(names))
+
+    def renew_device_rates(self, names: Sequence[str]) -> None:
+        """After a change of `lr`: the rates of these parameters, which captured steps read."""
+        assert self.device_rates is not None
+        self.device_rates.set(self._all_rates(names))
+
+    def to_host(self) -> None:
+        """Moves the state back to NumPy arrays."""
+        self._move_state(to_host)
+        self.device_step = self.device_rates = None
+
+    def _move_state(self, move: Callable[[Any], Any]) -> None:
+        self.state = {name: {key: move(value) for key, value in states.items()} for name, states in self.state.items()}
+
+    def _all_rates(self, names: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.broadcast_to(np.float32(self.rates(names)["lr"]), len(names)).copy()
 
     def step(self, parameters: Mapping[str, FloatArray], gradients: Mapping[str, FloatArray]) -> None:
         """One update. Raises ValueError where a parameter has no gradient."""

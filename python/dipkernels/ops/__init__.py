@@ -1,185 +1,22 @@
 """The public kernel functions, named and ordered as in torch.nn.functional where that has them."""
 
-from dipkernels.ops.activation import (
-    elu,
-    elu_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    maxout,
-    maxout_backward,
-    maxout_with_indices,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    step,
-    step_backward,
-    tanh,
-    tanh_backward,
-)
-from dipkernels.ops.conv import (
-    conv2d,
-    conv2d_backward,
-    conv2d_backward_bias,
-    conv2d_backward_data,
-    conv2d_backward_weight,
-)
-from dipkernels.ops.conv_max_pool import (
-    conv2d_max_pool2d,
-    conv2d_max_pool2d_backward,
-)
-from dipkernels.ops.dropout import (
-    dropout,
-    dropout_backward,
-)
-from dipkernels.ops.geometry import (
-    output_size,
-)
-from dipkernels.ops.linear import (
-    linear,
-    linear_backward,
-    linear_backward_bias,
-    linear_backward_data,
-    linear_backward_weight,
-)
-from dipkernels.ops.losses import (
-    half_sum_of_squares,
-    half_sum_of_squares_with_grad,
-    hinge_loss,
-    hinge_loss_with_grad,
-    huber_loss,
-    huber_loss_with_grad,
-    l1_loss,
-    l1_loss_with_grad,
-    mse_loss,
-    mse_loss_with_grad,
-    msle_loss,
-    msle_loss_with_grad,
-    probability_loss,
-    probability_loss_with_grad,
-    smooth_l1_loss,
-    smooth_l1_loss_with_grad,
-)
-from dipkernels.ops.max_pool import (
-    max_pool2d,
-    max_pool2d_backward,
-    max_pool2d_with_indices,
-)
-from dipkernels.ops.optimizers import (
-    adadelta_step,
-    adagrad_step,
-    adam_step,
-    gradient_descent_step,
-    momentum_step,
-    nesterov_step,
-)
-from dipkernels.ops.pool import (
-    avg_pool2d,
-    avg_pool2d_backward,
-    l2_pool2d,
-    l2_pool2d_backward,
-    sum_pool2d,
-    sum_pool2d_backward,
-)
-from dipkernels.ops.softmax import (
-    log_softmax,
-    log_softmax_backward,
-    softmax,
-    softmax_backward,
-)
-from dipkernels.ops.softmax_cross_entropy import (
-    cross_entropy,
-    cross_entropy_with_grad,
-    focal_loss,
-    focal_loss_with_grad,
-    nll_loss,
-    nll_loss_with_grad,
-)
-from dipkernels.ops.unpool import (
-    bed_of_nails2d,
-    bed_of_nails2d_backward,
-    max_unpool2d,
-    max_unpool2d_backward,
-    upsample_nearest2d,
-    upsample_nearest2d_backward,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "adadelta_step",
-    "adagrad_step",
-    "adam_step",
-    "avg_pool2d",
-    "avg_pool2d_backward",
-    "bed_of_nails2d",
-    "bed_of_nails2d_backward",
-    "conv2d",
-    "conv2d_backward",
-    "conv2d_backward_bias",
-    "conv2d_backward_data",
-    "conv2d_backward_weight",
-    "conv2d_max_pool2d",
-    "conv2d_max_pool2d_backward",
-    "cross_entropy",
-    "cross_entropy_with_grad",
-    "dropout",
-    "dropout_backward",
-    "elu",
-    "elu_backward",
-    "focal_loss",
-    "focal_loss_with_grad",
-    "gradient_descent_step",
-    "half_sum_of_squares",
-    "half_sum_of_squares_with_grad",
-    "hinge_loss",
-    "hinge_loss_with_grad",
-    "huber_loss",
-    "huber_loss_with_grad",
-    "l1_loss",
-    "l1_loss_with_grad",
-    "l2_pool2d",
-    "l2_pool2d_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
-    "linear",
-    "linear_backward",
-    "linear_backward_bias",
-    "linear_backward_data",
-    "linear_backward_weight",
-    "log_softmax",
-    "log_softmax_backward",
-    "max_pool2d",
-    "max_pool2d_backward",
-    "max_pool2d_with_indices",
-    "max_unpool2d",
-    "max_unpool2d_backward",
-    "maxout",
-    "maxout_backward",
-    "maxout_with_indices",
-    "momentum_step",
-    "mse_loss",
-    "mse_loss_with_grad",
-    "msle_loss",
-    "msle_loss_with_grad",
-    "nesterov_step",
-    "nll_loss",
-    "nll_loss_with_grad",
-    "output_size",
-    "probability_loss",
-    "probability_loss_with_grad",
-    "relu",
-    "relu_backward",
-    "sigmoid",
-    "sigmoid_backward",
-    "smooth_l1_loss",
-    "smooth_l1_loss_with_grad",
-    "softmax",
-    "softmax_backward",
-    "step",
-    "step_backward",
-    "sum_pool2d",
-    "sum_pool2d_backward",
-    "tanh",
-    "tanh_backward",
-    "upsample_nearest2d",
-    "upsample_nearest2d_backward",
-]
+from dipkernels.ops.activation import *
+from dipkernels.ops.conv import *
+from dipkernels.ops.conv_max_pool import *
+from dipkernels.ops.dropout import *
+from dipkernels.ops.geometry import *
+from dipkernels.ops.linear import *
+from dipkernels.ops.losses import *
+from dipkernels.ops.max_pool import *
+from dipkernels.ops.optimizers import *
+from dipkernels.ops.pool import *
+from dipkernels.ops.softmax import *
+from dipkernels.ops.softmax_cross_entropy import *
+from dipkernels.ops.unpool import *
+
+# Of every module here that says what it gives.
+_MODULES = [import_module(f"dipkernels.ops.{module.name}") for module in iter_modules(__path__)]
+__all__ = sorted(name for module in _MODULES for name in getattr(module, "__all__", ()))

@@ -12,6 +12,24 @@ from typing import TypeAlias
 from dipkernels.arguments import choice, described, limited, number
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of
 
+__all__ = [
+    "elu",
+    "elu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "maxout",
+    "maxout_backward",
+    "maxout_with_indices",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "step",
+    "step_backward",
+    "tanh",
+    "tanh_backward",
+]
+
 Activation: TypeAlias = str | tuple[str, float] | None
 """None, the name of an activation, or (name, parameter), as layers and fused operators take it."""
 

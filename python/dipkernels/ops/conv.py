@@ -16,6 +16,8 @@ from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair
 from dipkernels.ops.precision import Precision, precision_or_current
 from dipkernels.ops.single_images import single_images
 
+__all__ = ["conv2d", "conv2d_backward", "conv2d_backward_bias", "conv2d_backward_data", "conv2d_backward_weight"]
+
 
 def convolution_options(
     op: str,

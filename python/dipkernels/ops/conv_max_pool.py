@@ -9,6 +9,8 @@ from dipkernels.ops.geometry import Padding, Pair, Rounding, pair
 from dipkernels.ops.precision import Precision
 from dipkernels.ops.single_images import single_images
 
+__all__ = ["conv2d_max_pool2d", "conv2d_max_pool2d_backward"]
+
 
 @single_images("x", results=(0, 1))
 def conv2d_max_pool2d(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from dipkernels.ops.backend import FloatArray, backend_of
 
+__all__ = ["dropout", "dropout_backward"]
+
 if TYPE_CHECKING:
     from dipkernels._cuda import DeviceArray
 

@@ -28,7 +28,7 @@ def explain(
     """Which of its kernels a convolution of float32 uses, and why.
 
     It is that for the precision which `dipkernels.precision` has set. On a CPU the names are those of
-    csrc/ops/conv/ways.h; on a GPU "gathered" (float32 where it lies), "packed" (on tensor cores) and "direct".
+    csrc/ops/conv/cpu/ways.h; on a GPU "gathered" (float32 where it lies), "packed" (on tensor cores) and "direct".
 
     Parameters
     ----------

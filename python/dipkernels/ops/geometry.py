@@ -10,6 +10,8 @@ import numpy as np
 from dipkernels import _cpu
 from dipkernels.arguments import described, integer
 
+__all__ = ["output_size"]
+
 Pair: TypeAlias = int | Sequence[int]
 """One number for both axes, or (height, width)."""
 

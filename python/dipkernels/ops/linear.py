@@ -8,6 +8,8 @@ from dipkernels.ops.activation import Activation, activation_arguments
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.precision import Precision, precision_or_current
 
+__all__ = ["linear", "linear_backward", "linear_backward_bias", "linear_backward_data", "linear_backward_weight"]
+
 
 def _rows(array: FloatArray) -> FloatArray:
     """(…, features) as (rows, features): all axes but the last are positions."""

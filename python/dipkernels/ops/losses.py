@@ -12,6 +12,25 @@ from typing import Any
 from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
 from dipkernels.ops.softmax_cross_entropy import Reduction
 
+__all__ = [
+    "half_sum_of_squares",
+    "half_sum_of_squares_with_grad",
+    "hinge_loss",
+    "hinge_loss_with_grad",
+    "huber_loss",
+    "huber_loss_with_grad",
+    "l1_loss",
+    "l1_loss_with_grad",
+    "mse_loss",
+    "mse_loss_with_grad",
+    "msle_loss",
+    "msle_loss_with_grad",
+    "probability_loss",
+    "probability_loss_with_grad",
+    "smooth_l1_loss",
+    "smooth_l1_loss_with_grad",
+]
+
 
 def _elementwise(
     op: str,

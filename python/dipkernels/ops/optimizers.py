@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dipkernels.arguments import arrays, flag, numbers
 from dipkernels.ops.backend import FloatArray, backend_of
 
+__all__ = ["adadelta_step", "adagrad_step", "adam_step", "gradient_descent_step", "momentum_step", "nesterov_step"]
+
 if TYPE_CHECKING:
     from dipkernels._cuda import DeviceArray
 

@@ -17,6 +17,8 @@ from dipkernels.ops.backend import FloatArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
 from dipkernels.ops.single_images import single_images
 
+__all__ = ["avg_pool2d", "avg_pool2d_backward", "l2_pool2d", "l2_pool2d_backward", "sum_pool2d", "sum_pool2d_backward"]
+
 
 def window(
     op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, rounding: Rounding

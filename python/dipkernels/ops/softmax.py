@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dipkernels.ops.backend import FloatArray, backend_of
 
+__all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
+
 
 def softmax(x: FloatArray, dim: int = -1, *, out: FloatArray | None = None) -> FloatArray:
     """σ_j(x) = e^{x_j} / Σ_k e^{x_k} along axis `dim`; the maximum is subtracted first, so nothing overflows.

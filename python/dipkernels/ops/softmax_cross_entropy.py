@@ -6,6 +6,15 @@ from typing import Any, Literal, TypeAlias
 
 from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
 
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_with_grad",
+    "focal_loss",
+    "focal_loss_with_grad",
+    "nll_loss",
+    "nll_loss_with_grad",
+]
+
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 

@@ -14,6 +14,15 @@ from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
 from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
 from dipkernels.ops.single_images import single_images
 
+__all__ = [
+    "bed_of_nails2d",
+    "bed_of_nails2d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
+    "upsample_nearest2d",
+    "upsample_nearest2d_backward",
+]
+
 
 def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None, padding: Padding) -> tuple[int, int]:
     op = "max_unpool2d"
@@ -80,7 +89,7 @@ def max_unpool2d(
         if len(shape) == 4 and shape[:2] != shape_of(op, "y", y)[:2]:
             raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
         plane = shape[-2], shape[-1]
-    return backend_of(op, y, indices).scatter(y, indices, plane, op, "y", out)
+    return backend_of(op, y, indices).max_unpool2d(y, indices, plane, out)
 
 
 @single_images("dy", "indices")
@@ -90,7 +99,7 @@ def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArra
     >>> max_unpool2d_backward(np.float32([[[[1, 2], [3, 4]]]]), np.int32([[[[2]]]]))
     array([[[[3.]]]], dtype=float32)
     """
-    return backend_of("max_unpool2d_backward", dy, indices).gather(dy, indices, out)
+    return backend_of("max_unpool2d_backward", dy, indices).max_unpool2d_backward(dy, indices, out)
 
 
 def _other_size(

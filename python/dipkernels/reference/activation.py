@@ -9,6 +9,24 @@ import numpy.typing as npt
 
 from dipkernels.reference.geometry import Float64
 
+__all__ = [
+    "elu",
+    "elu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "maxout",
+    "maxout_backward",
+    "maxout_with_indices",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "step",
+    "step_backward",
+    "tanh",
+    "tanh_backward",
+]
+
 
 def _where_flat(dy: Any, y: Any, flat: Any) -> Float64:
     """dy; 0 where `flat`, whatever dy; NaN where y is NaN."""

@@ -10,6 +10,8 @@ import numpy as np
 from dipkernels.reference.activation import apply_activation
 from dipkernels.reference.geometry import Float64, Windows
 
+__all__ = ["conv2d", "conv2d_backward", "conv2d_backward_bias", "conv2d_backward_data", "conv2d_backward_weight"]
+
 
 def _grouped(weight_size: Sequence[int], groups: int) -> list[tuple[slice, slice]]:
     """For each group, its filters and the channels of x they see."""

@@ -11,6 +11,8 @@ from dipkernels.reference.conv import conv2d, conv2d_backward
 from dipkernels.reference.geometry import Float64, Windows
 from dipkernels.reference.max_pool import max_pool2d_backward, max_pool2d_with_indices
 
+__all__ = ["conv2d_max_pool2d", "conv2d_max_pool2d_backward"]
+
 
 def conv2d_max_pool2d(
     x: Any,

@@ -8,6 +8,8 @@ import numpy as np
 
 from dipkernels.reference.geometry import Float64
 
+__all__ = ["dropout", "dropout_backward"]
+
 _WORD = 2**32
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["output_size"]
+
 Float64: TypeAlias = npt.NDArray[np.float64]
 
 

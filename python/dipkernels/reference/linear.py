@@ -9,6 +9,8 @@ import numpy as np
 from dipkernels.reference.activation import apply_activation
 from dipkernels.reference.geometry import Float64
 
+__all__ = ["linear", "linear_backward", "linear_backward_bias", "linear_backward_data", "linear_backward_weight"]
+
 
 def linear(x: Any, weight: Any, bias: Any = None, activation: Any = None) -> Float64:
     """activation(x·weightᵀ + bias)."""

@@ -9,6 +9,25 @@ import numpy as np
 from dipkernels.reference.geometry import Float64
 from dipkernels.reference.softmax_cross_entropy import reduce_loss
 
+__all__ = [
+    "half_sum_of_squares",
+    "half_sum_of_squares_with_grad",
+    "hinge_loss",
+    "hinge_loss_with_grad",
+    "huber_loss",
+    "huber_loss_with_grad",
+    "l1_loss",
+    "l1_loss_with_grad",
+    "mse_loss",
+    "mse_loss_with_grad",
+    "msle_loss",
+    "msle_loss_with_grad",
+    "probability_loss",
+    "probability_loss_with_grad",
+    "smooth_l1_loss",
+    "smooth_l1_loss_with_grad",
+]
+
 
 def _reduced(values: Float64, slopes: Float64, reduction: str) -> tuple[Any, Float64]:
     loss, scale = reduce_loss(values, reduction, float(values.size))

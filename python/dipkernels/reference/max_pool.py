@@ -11,6 +11,8 @@ import numpy.typing as npt
 from dipkernels.reference.geometry import Float64, Windows
 from dipkernels.reference.unpool import max_unpool2d
 
+__all__ = ["max_pool2d", "max_pool2d_backward", "max_pool2d_with_indices"]
+
 
 def max_pool2d_with_indices(
     x: Any,

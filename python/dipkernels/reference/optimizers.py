@@ -9,6 +9,8 @@ import numpy as np
 
 from dipkernels.reference.geometry import Float64
 
+__all__ = ["adadelta_step", "adagrad_step", "adam_step", "gradient_descent_step", "momentum_step", "nesterov_step"]
+
 Numbers: TypeAlias = float | Sequence[float]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from dipkernels.reference.geometry import Float64, Windows
 
+__all__ = ["avg_pool2d", "avg_pool2d_backward", "l2_pool2d", "l2_pool2d_backward", "sum_pool2d", "sum_pool2d_backward"]
+
 
 def _windows(size: Sequence[int], kernel_size: Any, stride: Any, padding: Any, rounding: str) -> Windows:
     return Windows(tuple(size), kernel_size, kernel_size if stride is None else stride, padding, 1, rounding)

@@ -8,6 +8,8 @@ import numpy as np
 
 from dipkernels.reference.geometry import Float64
 
+__all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
+
 
 def log_softmax(x: Any, dim: int = -1) -> Float64:
     """x − log Σ eˣ."""

@@ -9,6 +9,15 @@ import numpy as np
 from dipkernels.reference.geometry import Float64
 from dipkernels.reference.softmax import log_softmax
 
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_with_grad",
+    "focal_loss",
+    "focal_loss_with_grad",
+    "nll_loss",
+    "nll_loss_with_grad",
+]
+
 
 def reduce_loss(values: Float64, reduction: str, denominator: float) -> tuple[Any, float]:
     """The reduced loss, and what the gradient is multiplied by."""

@@ -9,6 +9,15 @@ import numpy as np
 
 from dipkernels.reference.geometry import Float64, padding_pairs, pair
 
+__all__ = [
+    "bed_of_nails2d",
+    "bed_of_nails2d_backward",
+    "max_unpool2d",
+    "max_unpool2d_backward",
+    "upsample_nearest2d",
+    "upsample_nearest2d_backward",
+]
+
 
 def max_unpool2d(
     y: Any,

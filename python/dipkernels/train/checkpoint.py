@@ -20,7 +20,7 @@ from dipkernels.train.history import History, to_json
 
 
 @dataclass
-class Progress:
+class RunState:
     """The state of a training run besides model and optimizer."""
 
     rng: np.random.Generator
@@ -46,18 +46,18 @@ def check_writable(path: Path) -> None:
         file.write(bytes(4096))
 
 
-def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Progress) -> None:
+def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, run: RunState) -> None:
     """Writes everything, whole or not at all."""
-    arrays = {**_prefixed("parameters", model.parameters), **_prefixed("best", progress.best)}
+    arrays = {**_prefixed("parameters", model.parameters), **_prefixed("best", run.best)}
     for name, states in optimizer.state.items():
         arrays.update(_prefixed(f"optimizer/{name}", states))
     state: dict[str, Any] = {
         "optimizer": type(optimizer).__name__,
         "steps": optimizer.steps,
-        "rng": progress.rng.bit_generator.state,
-        "history": progress.history.to_dict(),
-        "best_loss": progress.best_loss if np.isfinite(progress.best_loss) else None,
-        "stopped": progress.stopped,
+        "rng": run.rng.bit_generator.state,
+        "history": run.history.to_dict(),
+        "best_loss": run.best_loss if np.isfinite(run.best_loss) else None,
+        "stopped": run.stopped,
         "counters": {name: layer.counters() for name, layer in model.layers.items()},
     }
     save_arrays(path, arrays, {"checkpoint": to_json(state)})
@@ -67,19 +67,19 @@ def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, progress: Pr
 class Checkpoint:
     """A file's content, checked for a model and an optimizer that it has not changed yet."""
 
-    progress: Progress
+    run: RunState
     parameters: dict[str, FloatArray]
     states: dict[str, dict[str, FloatArray]]
     steps: int
     counters: dict[str, dict[str, int]]
 
-    def restore(self, model: Graph, optimizer: Optimizer) -> Progress:
+    def restore(self, model: Graph, optimizer: Optimizer) -> RunState:
         """Puts model and optimizer back into the state of the file, and returns the rest."""
         set_parameters(model, self.parameters, "the checkpoint")
         optimizer.steps, optimizer.state = self.steps, self.states
         for name, counters in self.counters.items():
             model.layers[name].set_counters(counters)
-        return self.progress
+        return self.run
 
 
 def load_checkpoint(path: Path, model: Graph, optimizer: Optimizer) -> Checkpoint:
@@ -123,7 +123,7 @@ def _checked(
     rng = np.random.default_rng()
     rng.bit_generator.state = state["rng"]
     best_loss = float("inf") if state["best_loss"] is None else number("checkpoint", "best_loss", state["best_loss"])
-    progress = Progress(
+    run = RunState(
         rng, History.from_dict(state["history"]), best_loss, best, flag("checkpoint", "stopped", state["stopped"])
     )
-    return Checkpoint(progress, parameters, states, steps, counters)
+    return Checkpoint(run, parameters, states, steps, counters)

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from dipkernels import cuda
 from dipkernels.data.dataset import Dataset
-from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
-from dipkernels.ops.backend import FloatArray, backend_of, to_host
+from dipkernels.ops.backend import FloatArray, backend_of
 from dipkernels.train.evaluation import are_classes
 from dipkernels.train.losses import Loss, counting
 from dipkernels.train.progress import RichBar, SilentBar
@@ -27,9 +26,9 @@ class GpuEpochs:
     """Trains `model`, whose weights it moves to the GPU, epoch by epoch; `close` moves them back.
 
     A step gathers its batch from the data on the GPU, runs forward and backward, updates the weights, and adds up loss
-    and hits there. It is captured once for each batch size, and replayed: the learning rates and the counters of steps,
-    which choose the masks of `Dropout`, lie on the GPU too. The host looks at the totals a few times a second for the
-    progress bar, and at the end of the epoch.
+    and hits there. It is captured once for each batch size, and replayed, unless a layer says that it cannot be: the
+    learning rates and the counter of steps, which chooses the masks of `Dropout`, lie on the GPU too. The host looks at
+    the totals a few times a second for the progress bar, and at the end of the epoch.
     """
 
     def __init__(
@@ -46,9 +45,7 @@ class GpuEpochs:
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
         self.batch_size = batch_size
         model.to_device()
-        for states in optimizer.state.values():
-            for name, value in states.items():
-                states[name] = cuda.to_device(value)  # type: ignore[assignment]
+        optimizer.to_device(list(model.parameters))
         labels = train.t.astype(np.int64) if train.t.dtype.kind in "iu" else train.t
         self._x, self._t = cuda.to_device(train.x), cuda.to_device(labels)
         self._counting = counting(loss, train.t)
@@ -62,14 +59,12 @@ class GpuEpochs:
         self._counts = None if of_examples is None else cuda.to_device(of_examples)
         self._order = cuda.to_device(np.zeros(len(train), np.int64))
         self._position = cuda.to_device(np.zeros(1, np.int64))  # in the order
-        self._update = cuda.to_device(np.array([optimizer.steps + 1]))
         self._totals = cuda.to_device(np.zeros(2))  # loss and hits
-        self._rates = cuda.to_device(self._learning_rates())
         self._lr = optimizer.lr
-        optimizer.device_step, optimizer.device_rates = self._update, self._rates
-        self._dropouts = [layer for layer in model.layers.values() if isinstance(layer, Dropout)]
-        for layer in self._dropouts:
-            layer.device_step = layer.step - optimizer.steps, self._update
+        assert optimizer.device_step is not None
+        for layer in model.layers.values():
+            layer.begin_capture(optimizer.steps, optimizer.device_step)
+        self._may_capture = all(layer.can_be_captured for layer in model.layers.values())
         self._backend = backend_of("fit", self._x)
         self._classes = False
         self._buffers: dict[int, tuple[Any, Any, Any, Any]] = {}
@@ -88,7 +83,7 @@ class GpuEpochs:
         self._position.set(np.zeros(1, np.int64))
         self._totals.set(np.zeros(2))
         if self._lr != self.optimizer.lr:
-            self._rates.set(self._learning_rates())
+            self.optimizer.renew_device_rates(list(self.model.parameters))
             self._lr = self.optimizer.lr
         steps = self.optimizer.steps
         looked, shown, loss = time.perf_counter(), 0, 0.0
@@ -107,9 +102,8 @@ class GpuEpochs:
                 bar.update(seen - shown, loss, right)
                 looked, shown = time.perf_counter(), seen
         self.optimizer.steps = steps
-        for layer in self._dropouts:
-            assert layer.device_step is not None
-            layer.step = steps + layer.device_step[0]
+        for layer in self.model.layers.values():
+            layer.replayed(steps)
         if not np.isfinite(loss):
             raise FloatingPointError(
                 f"fit: the loss is {loss} at the end of epoch {number}; a smaller learning rate usually helps"
@@ -135,13 +129,11 @@ class GpuEpochs:
             return
         # The first one is not captured: it makes the optimizer's state and loads the kernels.
         self._learn(x, t, counts, hits)
+        if not self._may_capture:
+            return
         self._graphs[size] = cuda.Graph()
         with self._graphs[size]:
             self._learn(x, t, counts, hits)
-
-    def _learning_rates(self) -> npt.NDArray[np.float32]:
-        names = list(self.model.parameters)
-        return np.broadcast_to(np.float32(self.optimizer.rates(names)["lr"]), len(names)).copy()
 
     def _learn(self, x: Any, t: Any, counts: Any, hits: Any) -> None:
         outputs = self.model.forward(x, training=True)
@@ -150,15 +142,14 @@ class GpuEpochs:
         self.optimizer.step(self.model.parameters, self.model.gradients)
         self._classes = are_classes(outputs, self.train.t)
         logits, labels = (outputs, t if hits is None else hits) if self._classes else (None, None)
-        self._backend.finish_step(value, counts, logits, labels, len(x), self._totals, self._position, self._update)
+        self._backend.finish_step(
+            value, counts, logits, labels, len(x), self._totals, self._position, self.optimizer.device_step
+        )
 
     def close(self) -> None:
         """Moves weights and optimizer state back to the host."""
         self._graphs.clear()
         self.model.to_host()
-        self.optimizer.device_step = self.optimizer.device_rates = None
-        for layer in self._dropouts:
-            layer.device_step = None
-        for states in self.optimizer.state.values():
-            for name, value in states.items():
-                states[name] = to_host(value)
+        self.optimizer.to_host()
+        for layer in self.model.layers.values():
+            layer.end_capture()

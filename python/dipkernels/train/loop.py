@@ -19,7 +19,7 @@ from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, Optimizer
 from dipkernels.nn.serialization import set_parameters
 from dipkernels.ops.backend import FloatArray, to_host
-from dipkernels.train.checkpoint import Progress, check_writable, load_checkpoint, save_checkpoint
+from dipkernels.train.checkpoint import RunState, check_writable, load_checkpoint, save_checkpoint
 from dipkernels.train.cpu import CpuEpochs
 from dipkernels.train.evaluation import evaluate
 from dipkernels.train.gpu import GpuEpochs
@@ -131,11 +131,11 @@ def fit(
         check_writable(path)
     if path is not None and path.exists() and flag("fit", "resume", resume):
         saved = load_checkpoint(path, model, optimizer)
-        _check_settings(path, saved.progress, settings)
+        _check_settings(path, saved.run, settings)
         run = saved.restore(model, optimizer)
         _go_on(path, run, epochs, patience)
     else:
-        run = Progress(np.random.default_rng(seed))
+        run = RunState(np.random.default_rng(seed))
     run.history.settings.update(settings)
     done = len(run.history.epochs)
     learn = GpuEpochs if device == "cuda" else CpuEpochs
@@ -153,14 +153,14 @@ def fit(
             seconds = time.perf_counter() - start
             checked = evaluate(model, validation, loss=loss) if validation is not None and len(validation) else None
             epoch = Epoch(
-                number,
-                optimizer.lr,
-                train_loss,
-                accuracy,
-                checked.loss if checked else None,
-                checked.accuracy if checked else None,
-                seconds,
-                len(train) / seconds,
+                number=number,
+                lr=optimizer.lr,
+                train_loss=train_loss,
+                train_accuracy=accuracy,
+                validation_loss=checked.loss if checked else None,
+                validation_accuracy=checked.accuracy if checked else None,
+                seconds=seconds,
+                images_per_second=len(train) / seconds,
             )
             _keep_best(model, run, epoch, patience)
             if path is not None:
@@ -198,7 +198,7 @@ def _sample_weight(weights: Any, count: int) -> FloatArray:
     return array
 
 
-def _check_settings(path: Path, run: Progress, settings: dict[str, Any]) -> None:
+def _check_settings(path: Path, run: RunState, settings: dict[str, Any]) -> None:
     """Training that goes on with other settings would be neither the old run nor a new one."""
     before = run.history.settings
     free = ("lr", "patience", "device")  # a schedule may set the rate; the others change nothing that was computed
@@ -211,7 +211,7 @@ def _check_settings(path: Path, run: Progress, settings: dict[str, Any]) -> None
             )
 
 
-def _go_on(path: Path, run: Progress, epochs: int, patience: int | None) -> None:
+def _go_on(path: Path, run: RunState, epochs: int, patience: int | None) -> None:
     """Whether there is anything left to do, and if not why."""
     done, best = len(run.history.epochs), run.history.best_epoch or 0
     if run.stopped and (patience is None or done - best < patience):
@@ -228,7 +228,7 @@ def _go_on(path: Path, run: Progress, epochs: int, patience: int | None) -> None
         )
 
 
-def _keep_best(model: Graph, run: Progress, epoch: Epoch, patience: int | None) -> None:
+def _keep_best(model: Graph, run: RunState, epoch: Epoch, patience: int | None) -> None:
     run.history.epochs.append(epoch)
     judged = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
     if judged < run.best_loss:

@@ -1,0 +1,28 @@
+// The geometry of a 2-D convolution, checked: what every backend's kernels are told.
+#pragma once
+
+#include "core/activation_kind.h"
+#include "core/axis.h"
+#include "core/precision.h"
+
+namespace dip {
+
+// x (N, C, H, W) ⋆ weight (K, C/groups, F_h, F_w) → y (N, K, O_h, O_w), a cross-correlation.
+struct Conv2d {
+  std::int64_t N = 0, C = 0, K = 0, groups = 1;
+  Window2d window;
+  ActivationSpec activation;
+  Precision precision = Precision::highest;
+
+  std::int64_t group_channels() const { return C / groups; }
+  std::int64_t group_filters() const { return K / groups; }
+  std::int64_t taps() const { return window.h.kernel * window.w.kernel; }
+  std::int64_t x_count() const { return N * C * window.h.input * window.w.input; }
+  std::int64_t y_count() const { return N * K * window.h.output * window.w.output; }
+  std::int64_t weight_count() const { return K * group_channels() * taps(); }
+};
+
+// Whether 32-bit offsets reach every element, and every position outside the image.
+bool fits_32_bits(const Conv2d& p);
+
+}  // namespace dip

@@ -1,0 +1,252 @@
+// Splitting and laying out the operands of bfloat16 products, and their results, by AVX-512 with conversions to
+// bfloat16: no processor multiplies bfloat16 numbers and lacks those.
+#include "cpu/gemm/bf16.h"
+
+#include <immintrin.h>
+
+#include "cpu/gemm/lane_tiles.h"
+
+namespace dip::cpu::DIP_ISA {
+namespace {
+
+// A range and the numbers that are included meanwhile. No destructor: its cleanup would be a symbol that files compiled
+// for different instruction sets share.
+struct GrowingRange {
+  __m512i before_smallest, largest;  // 1 less, so that of unsigned numbers zero is the largest
+
+  explicit GrowingRange(const Bf16Range& range)
+      : before_smallest(_mm512_sub_epi32(_mm512_loadu_si512(range.smallest), _mm512_set1_epi32(1))),
+        largest(_mm512_loadu_si512(range.largest)) {}
+  void include(F v) {
+    const __m512i bits = _mm512_and_si512((__m512i)v, _mm512_set1_epi32(0x7fffffff));
+    before_smallest = _mm512_min_epu32(before_smallest, _mm512_sub_epi32(bits, _mm512_set1_epi32(1)));
+    largest = _mm512_max_epi32(largest, bits);
+  }
+  void save(Bf16Range& range) const {
+    _mm512_storeu_si512(range.smallest, _mm512_add_epi32(before_smallest, _mm512_set1_epi32(1)));
+    _mm512_storeu_si512(range.largest, largest);
+  }
+};
+
+constexpr std::int32_t upper_half = static_cast<std::int32_t>(0xffff0000);
+
+// The lower lanes and then the upper ones of 32 bfloat16 numbers, in the upper halves of words.
+inline I lower_numbers(__m512i halves) {
+  return (I)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(halves)), 16);
+}
+inline I upper_numbers(__m512i halves) {
+  return (I)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(halves, 1)), 16);
+}
+
+// Both rounded to bfloat16, ties to even, one after the other. Numbers below 2⁻¹²⁶ become zeros.
+inline __m512i rounded(F low, F high) {
+  return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+
+// The plane of 32 numbers side by side, of which the rest stays.
+inline __m512i take_plane(F& low, F& high) {
+  const __m512i halves = rounded(low, high);
+  low -= (F)lower_numbers(halves);
+  high -= (F)upper_numbers(halves);
+  return halves;
+}
+
+// The same of two numbers in every lane, side by side.
+inline I take_pairs(F& first, F& second) {
+  const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const I words = (I)_mm512_permutexvar_epi16(pairs, rounded(first, second));
+  first -= (F)(words << 16);
+  second -= (F)(words & upper_half);
+  return words;
+}
+
+// W cells of a row, from cell j on: which of the numbers from `x` on they are, zeros where the masks have no lane. The
+// step is known beforehand where it is 1 or 2, else 0.
+template <int step>
+struct Cells {
+  std::int64_t x, some;
+  LaneMask first, second;  // of the numbers, where they are side by side or every other one
+
+  Cells(const Bf16Pixels& p, std::int64_t j) : x(p.first + j * p.step), some(lanes_at(j, p.cells)) {
+    const std::int64_t end = x + some * step < p.width ? x + some * step : p.width;
+    first = lanes_inside(x, end);
+    second = lanes_inside(x + W, end);
+  }
+  F load(const Bf16Pixels& p, const float* row) const {
+    if constexpr (step == 1) return load_lanes(row + x, first);
+    if constexpr (step == 2) return even_lanes(load_lanes(row + x, first), load_lanes(row + x + W, second));
+    F v = {};
+    for (std::int64_t i = 0; i < some; ++i) {
+      const std::int64_t at = x + i * p.step;
+      if (at >= 0 && at < p.width) v[i] = row[at];
+    }
+    return v;
+  }
+};
+
+void store_zeros(std::uint16_t* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
+}
+
+template <int step>
+void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
+  GrowingRange growing(range);
+  for (std::int64_t j = 0; j < p.cells; j += W) {
+    const Cells<step> cells(p, j);
+    F rest[bf16_depth];
+    for (std::int64_t c = 0; c < p.channels; ++c) {
+      const float* row = p.source + c * p.channel;
+      __builtin_prefetch(row + cells.x + p.ahead);
+      rest[c] = cells.load(p, row);
+      growing.include(rest[c]);
+    }
+    for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
+    for (int plane = 0; plane < p.planes; ++plane) {
+      float* to = reinterpret_cast<float*>(p.to + plane * p.plane + j * bf16_depth);
+      F words[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
+      transpose_square(words);
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) {
+        if (i < cells.some) store(to + i * W, words[i]);
+      }
+    }
+  }
+  growing.save(range);
+}
+
+template <int step>
+void pack_row_of_step(const Bf16Pixels& p, Bf16Range& range) {
+  GrowingRange growing(range);
+  for (std::int64_t j = 0; j < p.cells; j += 2 * W) {
+    const Cells<step> cells(p, j);
+    F low = cells.load(p, p.source), high = {};
+    std::int64_t some = cells.some;
+    if (j + W < p.cells) {
+      const Cells<step> more(p, j + W);
+      high = more.load(p, p.source);
+      some += more.some;
+    }
+    growing.include(low);
+    growing.include(high);
+    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << some) - 1);
+    for (int plane = 0; plane < p.planes; ++plane) {
+      _mm512_mask_storeu_epi16(p.to + plane * p.plane + j, mask, take_plane(low, high));
+    }
+  }
+  growing.save(range);
+}
+
+void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
+  if (!p.source) {
+    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells * bf16_depth);
+  } else {
+    (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
+  }
+}
+
+void pack_row(const Bf16Pixels& p, Bf16Range& range) {
+  if (!p.source) {
+    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells);
+  } else {
+    (p.step == 1 ? pack_row_of_step<1> : p.step == 2 ? pack_row_of_step<2> : pack_row_of_step<0>)(p, range);
+  }
+}
+
+void pack_columns(const Bf16Columns& p, Bf16Range& range) {
+  GrowingRange growing(range);
+  // Of every run the lanes in the two halves of the depth, and where the first of these would be.
+  struct Piece {
+    std::int64_t at;
+    LaneMask low, high;
+  } pieces[bf16_depth];
+  for (std::int64_t i = 0; i < p.count; ++i) {
+    const Bf16Run& run = p.runs[i];
+    const auto lanes = static_cast<std::uint32_t>(((std::uint64_t{1} << run.count) - 1) << run.row);
+    pieces[i] = {run.at - run.row, static_cast<LaneMask>(lanes), static_cast<LaneMask>(lanes >> W)};
+  }
+  for (std::int64_t half = 0; half < 2; ++half) {
+    F low[W], high[W];
+    for (std::int64_t i = 0; i < W; ++i) {
+      const std::int64_t column = half * W + i;
+      const std::int64_t count = column < p.columns ? p.count : 0;
+      if (count > 0) {
+        const float* later = p.source + column * p.column + p.runs[0].at + 4 * bf16_depth;
+        __builtin_prefetch(later);
+        __builtin_prefetch(later + W);
+      }
+      I first = {}, second = {};
+      for (const Piece* piece = pieces; piece < pieces + count; ++piece) {
+        const float* at = p.source + column * p.column + piece->at;
+        first |= (I)load_lanes(at, piece->low);
+        second |= (I)load_lanes(at + W, piece->high);
+      }
+      low[i] = (F)first;
+      high[i] = (F)second;
+      growing.include(low[i]);
+      growing.include(high[i]);
+    }
+    for (int plane = 0; plane < p.planes; ++plane) {
+      F words[W];  // of two numbers of the depth: a column each, to be transposed
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) words[i] = (F)take_plane(low[i], high[i]);
+      transpose_square(words);
+      float* to = reinterpret_cast<float*>(p.to + plane * p.plane + half * bf16_half);
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
+    }
+  }
+  growing.save(range);
+}
+
+void finish(const Bf16Results& p) {
+  constexpr std::int64_t most = 256;
+  float row[W][most + W];
+  for (std::int64_t begin = 0; begin < p.rows; begin += most) {
+    const std::int64_t rows = p.rows - begin < most ? p.rows - begin : most;
+    for (std::int64_t column = 0; column < p.columns; column += W) {
+      const std::int64_t columns = lanes_at(column, p.columns);
+      for (std::int64_t i = 0; i < rows; i += W) {
+        transpose_block(p.sums + (begin + i) * bf16_columns + column, bf16_columns, lanes_at(i, rows), columns,
+                        row[0] + i, most + W);
+      }
+      for (std::int64_t c = 0; c < columns; ++c) {
+        if (p.bias || p.activation.kind != Activation::none) {
+          finish_row(row[c], rows, p.bias ? p.bias[column + c] : 0.0f, p.activation.kind, p.activation.alpha);
+        }
+        float* out = p.out + (column + c) * p.out_column;
+        for (const Bf16Run* run = p.runs; run < p.runs + p.count; ++run) {
+          const std::int64_t first = run->row > begin ? run->row : begin;
+          const std::int64_t end = run->row + run->count < begin + rows ? run->row + run->count : begin + rows;
+          if (first >= end) continue;
+          const float* from = row[c] + (first - begin);
+          float* to = out + run->at + (first - run->row) * p.out_row;
+          if (p.out_row == 1) {
+            copy_row(to, from, end - first);
+          } else {
+            for (std::int64_t i = 0; i < end - first; ++i) to[i * p.out_row] = from[i];
+          }
+        }
+      }
+    }
+  }
+}
+
+void finish_lines(const Bf16Lines& p) {
+  for (std::int64_t j = 0; j < p.columns; j += W) {
+    const std::int64_t some = lanes_at(j, p.columns);
+    const F bias = p.bias ? load_some(p.bias + j, some) : F{};
+    for (std::int64_t i = 0; i < p.rows; ++i) {
+      const F sum = load(p.sums + i * bf16_columns + j) + bias;
+      store_some(p.out + i * p.out_row + j, activate(sum, p.activation.kind, p.activation.alpha), some);
+    }
+  }
+}
+
+}  // namespace
+
+extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_row, pack_columns, finish, finish_lines};
+
+}  // namespace dip::cpu::DIP_ISA

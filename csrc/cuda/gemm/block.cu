@@ -1,0 +1,20 @@
+#include "cuda/gemm/block.h"
+
+namespace dip::cuda {
+namespace {
+
+__global__ void add_kernel(const float* parts, int splits, std::int64_t count, float* result) {
+  for (std::int64_t i = first_element(); i < count; i += element_step()) {
+    float sum = parts[i];
+    for (int split = 1; split < splits; ++split) sum += parts[split * count + i];
+    result[i] = sum;
+  }
+}
+
+}  // namespace
+
+void add_splits(const float* parts, int splits, std::int64_t count, float* result) {
+  launch_elements(add_kernel, count, parts, splits, count, result);
+}
+
+}  // namespace dip::cuda

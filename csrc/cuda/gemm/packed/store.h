@@ -1,0 +1,55 @@
+// The end of a tile of the packed product: its results are written.
+#pragma once
+
+#include "cuda/gemm/packed/numbers.h"
+#include "cuda/gemm/packed/tiles.h"
+
+namespace dip::cuda {
+
+// Result (i, j) once more, without what lies outside the image: a zero there may have met an infinity or NaN. The
+// problem is passed by value, so that for this rare case it need not lie in memory.
+template <class Problem, class Number>
+__device__ DIP_RARE float sum_of_what_meets(Problem problem, int i, int j, int begin, int end) {
+  const auto octet_of = [](int number) { return number / octet * octet; };
+  const auto beside = [](Place place, int number) {
+    place.offset += number % octet;
+    place.a += number % octet;
+    return place;
+  };
+  float sum = 0.0f;
+  for (int d = begin; d < end && sum == sum; d += width_of<Number>) {
+    const Place place = problem.place_at(Problem::b_across ? d : j);
+    const int number = Problem::b_across ? j : d;
+    const Place shift = beside(problem.shift_at(octet_of(number)), number);
+    const int line = problem.a_at(Problem::a_across ? d : i);
+    const bool inside = static_cast<unsigned>(place.h + shift.h) < static_cast<unsigned>(problem.height) &&
+                        static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
+    if (!inside || line < 0 || !problem.meets(place, number, width_of<Number>)) continue;
+    using Part = typename Number::Part;
+    const auto* a = reinterpret_cast<const Part*>(problem.a + (line + (Problem::a_across ? i : shift.a)));
+    const auto* b = reinterpret_cast<const Part*>(problem.b + (place.offset + shift.offset));
+    sum = fmaf(Number::unpack(a, problem.a_plane), Number::unpack(b, problem.b_plane), sum);
+  }
+  return sum;
+}
+
+// So many threads write the results, which lie in shared memory.
+template <class Number, class T, int threads, class Problem>
+__device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Shared<float> tile, Shared<int> outs) {
+#pragma unroll 4
+  for (int step = 0; step < T::rows * T::columns / threads; ++step) {
+    const int e = step * threads + static_cast<int>(threadIdx.x);
+    const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
+    const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
+    if (block.first_row + i < problem.rows && block.first_column + j < problem.columns) {
+      float sum = tile[i * T::result_pitch + j];
+      if (sum != sum) {
+        sum = sum_of_what_meets<Problem, Number>(problem, block.first_row + i, block.first_column + j, block.begin,
+                                                 block.end);
+      }
+      problem.store(block.first_row + i, outs[j], sum);
+    }
+  }
+}
+
+}  // namespace dip::cuda

@@ -1,0 +1,86 @@
+#include "ops/conv/cpu/bf16/packed_images.h"
+
+#include "cpu/costs.h"
+#include "ops/conv/cpu/ways.h"
+
+namespace dip::cpu {
+
+using std::int64_t;
+
+Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int64_t together, int planes,
+                      std::uint16_t* to) {
+  const Bf16Kernels& kernels = bf16_kernels();
+  const auto pack = together == 1 ? kernels.pack_row : kernels.pack_pixels;
+  const int64_t blocks = divide_up(from.channels, together), plane = layout.cells() * together;
+  const int64_t from_plane = from.height * from.width;
+  const int64_t lines_a_task = divide_up(256, together);
+  const int64_t lines = layout.images * layout.h.cells, pieces = divide_up(lines, lines_a_task);
+  Bf16Ranges ranges(from.groups * blocks * pieces);
+  parallel_for(from.groups * blocks * pieces, [&](int64_t task) {
+    const int64_t piece = task % pieces, block = task / pieces % blocks, g = task / pieces / blocks;
+    const int64_t begin = piece * lines_a_task, end = std::min(lines, begin + lines_a_task);
+    std::uint16_t* block_to = to + (g * blocks + block) * planes * plane;
+    for (int64_t phase = 0; phase < layout.h.step * layout.w.step; ++phase) {
+      const int64_t a = phase / layout.w.step, b = phase % layout.w.step;
+      for (int64_t line = begin; line < end; ++line) {
+        const int64_t n = line / layout.h.cells, y = layout.h.place(a, line % layout.h.cells);
+        const float* channel = from.source + ((n * from.groups + g) * from.channels + block * together) * from_plane;
+        pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from_plane,
+              std::min(together, from.channels - block * together), from.width, layout.w.place(b, 0), layout.w.step,
+              layout.w.cells, layout.h.step * from.width,
+              block_to + (phase * layout.phase + line * layout.w.cells) * together, plane, planes},
+             ranges.of(task));
+      }
+      if (end < lines) continue;
+      pack({nullptr, 0, 0, 0, 0, 1, layout.tail(), 0,
+            block_to + (phase * layout.phase + lines * layout.w.cells) * together, plane, planes},
+           ranges.of(task));
+    }
+  });
+  return ranges.merged();
+}
+
+double packing_cost(const TapAxis& w, int64_t numbers, int planes) {
+  return (w.step > 2 ? costs().bf16_gather : 1.0) * costs().bf16_source * static_cast<double>(numbers * planes);
+}
+
+bool bf16_is_possible(const Conv2d& p) {
+  return bf16_serves(p.precision) && p.N > 0;
+}
+
+namespace {
+
+Conv2d joined(Conv2d p) {
+  Axis &h = p.window.h, &w = p.window.w;
+  w.input = w.output = h.input * w.input;
+  h.input = h.output = 1;
+  return p;
+}
+
+bool may_join(const Conv2d& p) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  return p.taps() == 1 && h.stride * w.stride == 1 && h.output == h.input && w.output == w.input && h.pad_start == 0 &&
+         w.pad_start == 0;
+}
+
+}  // namespace
+
+ForwardPlan with_lines_joined(const ForwardPlan& plan) {
+  return may_join(plan.p) ? ForwardPlan(joined(plan.p)) : plan;
+}
+
+WeightPlan with_lines_joined(const WeightPlan& plan) {
+  return may_join(plan.p) ? WeightPlan(joined(plan.p)) : plan;
+}
+
+DataPlan with_lines_joined(const DataPlan& plan) {
+  return may_join(plan.p) ? DataPlan(joined(plan.p)) : plan;
+}
+
+Part forward_part(const ForwardPlan& plan) {
+  Part part{plan.h, plan.w, {}, 0, plan.p.window.w.output, 1};
+  for (int64_t tap = 0; tap < plan.p.taps(); ++tap) part.taps.push_back(tap);
+  return part;
+}
+
+}  // namespace dip::cpu

@@ -1,0 +1,122 @@
+// What the kernels for few channels have in common: how a thread goes through an image in strips of results.
+#pragma once
+
+#include "core/conv2d.h"
+#include "cuda/half.h"
+#include "ops/conv/cuda/geometry.h"
+
+namespace dip::cuda {
+
+// The taps that a kernel is compiled for: size × size of them, 0 for any number. With `sliding` windows one below the
+// other share rows, because the stride is the dilation, and taps lie side by side; a thread computes `strip` results
+// one below the other.
+template <int size_, bool sliding_, int strip_>
+struct TapPlan {
+  static constexpr int size = size_, strip = strip_;
+  static constexpr bool sliding = sliding_;
+  static constexpr int rows = sliding ? strip + size - 1 : size;  // of the image that a thread reads at a time
+  static_assert(sliding || rows == size, "windows that share no rows are read one after the other");
+};
+using ThreeSliding = TapPlan<3, true, 8>;
+using Three = TapPlan<3, false, 4>;
+using FiveSliding = TapPlan<5, true, 4>;
+using AnyTaps = TapPlan<0, false, 4>;
+
+// A convolution as the kernels see it. The gradient of the data with stride 1 is one too: of dy, with the taps in
+// reverse, channels and filters changing places.
+struct Correlation : Geometry {
+  int images, own, others;                     // planes of a result's image; planes of a group that are summed over
+  int own_of_group, weight_own, weight_other;  // elements of the weights from one of them to the next
+  bool reversed;
+  ActivationSpec activation{};
+
+  __device__ int first_row(int oh) const { return oh * stride_h - pad_h; }
+  __device__ int first_column(int ow) const { return ow * stride_w - pad_w; }
+
+  // Where tap (r, s) of a plane's weights is.
+  __device__ int tap(int r, int s) const {
+    return reversed ? (kernel_h - 1 - r) * kernel_w + kernel_w - 1 - s : r * kernel_w + s;
+  }
+};
+
+inline Correlation forward_of(const Conv2d& p) {
+  const int taps = int(p.taps());
+  return {Geometry(p.window),
+          int(p.N),
+          int(p.K),
+          int(p.group_channels()),
+          int(p.group_filters()),
+          int(p.group_channels()) * taps,
+          taps,
+          false,
+          p.activation};
+}
+
+// Which rows and columns of its image the windows of a thread's strip meet, a bit for each.
+template <class Plan>
+struct Field {
+  int first;  // the first row's and column's place in a plane, perhaps outside it
+  unsigned rows = 0, columns = 0;
+
+  __device__ Field(const Correlation& p, int oh, int ow) : first(p.first_row(oh) * p.in_w + p.first_column(ow)) {
+#pragma unroll
+    for (int row = 0; row < Plan::rows; ++row) {
+      rows |=
+          static_cast<unsigned>(p.first_row(oh) + row * p.dilation_h) < static_cast<unsigned>(p.in_h) ? 1u << row : 0;
+    }
+#pragma unroll
+    for (int s = 0; s < Plan::size; ++s) {
+      columns |=
+          static_cast<unsigned>(p.first_column(ow) + s * p.dilation_w) < static_cast<unsigned>(p.in_w) ? 1u << s : 0;
+    }
+  }
+
+  // Reads the rows of a plane that begins at element `plane` of x, and calls use(row, values) for each; 0 for what lies
+  // outside. Most warps have lanes at an edge: to read without these tests where all is inside would be done besides.
+  template <class Number, class Use>
+  __device__ void read(const Correlation& p, const Number* x, int plane, const Use& use) const {
+    const int row_step = p.dilation_h * p.in_w, column_step = Plan::sliding ? 1 : p.dilation_w;
+    int from = plane + first;
+#pragma unroll
+    for (int row = 0; row < Plan::rows; ++row, from += row_step) {
+      float values[Plan::size];
+#pragma unroll
+      for (int s = 0; s < Plan::size; ++s) {
+        const bool inside = (rows >> row & 1u) != 0 && (columns >> s & 1u) != 0;
+        values[s] = inside ? x[from + s * column_step].widen() : 0.0f;
+      }
+      use(row, values);
+    }
+  }
+};
+
+// Calls use(i, r, values) for every row of taps of every window of the strip at (oh, ow).
+template <class Plan, class Number, class Use>
+__device__ void for_each_window(const Correlation& p, const Number* x, int plane, int oh, int ow, const Use& use) {
+  if constexpr (Plan::sliding) {
+    const auto use_row = [&](int row, const float (&values)[Plan::size]) {
+#pragma unroll
+      for (int i = 0; i < Plan::strip; ++i) {
+        if (row - i >= 0 && row - i < Plan::size) use(i, row - i, values);
+      }
+    };
+    Field<Plan>(p, oh, ow).read(p, x, plane, use_row);
+  } else {
+#pragma unroll
+    for (int i = 0; i < Plan::strip; ++i) {
+      const auto use_row = [&](int r, const float (&values)[Plan::size]) { use(i, r, values); };
+      Field<Plan>(p, oh + i, ow).read(p, x, plane, use_row);
+    }
+  }
+}
+
+// Calls run with the plan for the taps of a window.
+template <class Run>
+auto with_plan(const Geometry& g, const Run& run) {
+  const bool square = g.kernel_h == g.kernel_w, sliding = g.stride_h == g.dilation_h && g.dilation_w == 1;
+  if (square && g.kernel_h == 3) return sliding ? run(ThreeSliding{}) : run(Three{});
+  if (square && g.kernel_h == 5 && sliding) return run(FiveSliding{});
+  return run(AnyTaps{});
+}
+
+}  // namespace dip::cuda

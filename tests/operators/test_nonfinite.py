@@ -1,0 +1,106 @@
+"""One infinite or NaN number spoils what it meets and nothing beside it, in every way to convolve, on every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cases.case import normal
+from cases.conv import GEOMETRIES
+from dipkernels import precision, reference
+from support.device_ops import DEVICE, ops
+
+INF, NAN = np.float32(np.inf), np.float32(np.nan)
+
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning", "ignore:overflow:RuntimeWarning")
+
+
+def kinds(a: Any) -> Any:
+    """0 for a number, 1 for ∞, 2 for −∞, 3 for NaN."""
+    return np.select([np.isnan(a), np.isposinf(a), np.isneginf(a)], [3, 1, 2])
+
+
+def test_what_a_transposed_convolution_does_not_reach_stays_finite(isa: str) -> None:
+    weight = np.float32([[[[INF, 1], [1, 1]]]])
+    dx = ops.conv2d_backward_data(np.ones((1, 1, 1, 1), np.float32), weight, (1, 1, 2, 2))
+    np.testing.assert_array_equal(dx, weight)
+
+
+def test_depthwise_weight_gradient(isa: str) -> None:
+    x = np.ones((1, 2, 5, 3), np.float32)
+    x[0, 0, 0, 1] = INF
+    dweight = ops.conv2d_backward_weight(np.ones((1, 2, 3, 1), np.float32), x, (2, 1, 3, 3), groups=2)
+    np.testing.assert_array_equal(dweight[0, 0, 0], [3, INF, 3])
+
+
+@pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])
+@pytest.mark.parametrize("name", ["highest", "high", "medium"])
+@pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
+def test_every_way(label: str, name: Any, number: np.float32, isa: str) -> None:
+    x_size, weight_size, stride, padding, dilation, groups, rounding = GEOMETRIES[label]
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
+    x, weight = normal(*x_size), normal(*weight_size, seed=1)
+    dy = normal(*reference.conv2d(x, weight, **options).shape, seed=2)
+    calls = {
+        "conv2d": (x, weight),
+        "conv2d_backward_data": (dy, weight, x_size),
+        "conv2d_backward_weight": (dy, x, weight_size),
+    }
+    place = np.random.default_rng(len(label)).integers(1 << 30)
+    for op, (one, other, *size) in calls.items():
+        for spoiled in (0, 1):
+            arrays = [one.copy(), other.copy()]
+            arrays[spoiled].flat[place % arrays[spoiled].size] = number
+            expected = getattr(reference, op)(*arrays, *size, **options)
+            with precision(name):
+                got = getattr(ops, op)(*arrays, *size, **options)
+            np.testing.assert_array_equal(kinds(got), kinds(expected), err_msg=f"{op}, argument {spoiled}")
+
+
+@pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])
+@pytest.mark.parametrize("spoiled", ["x", "weight", "dy"])
+@pytest.mark.parametrize("N", [2, 40])
+def test_convolution_and_pooling_in_one(N: int, spoiled: str, number: np.float32, isa: str) -> None:
+    arrays = {"x": normal(N, 2, 8, 10), "weight": normal(5, 2, 3, 3, seed=1), "dy": normal(N, 5, 4, 5, seed=2)}
+    arrays[spoiled].flat[7] = number
+    x, weight, dy = arrays.values()
+    y, indices = ops.conv2d_max_pool2d(x, weight, padding=1)
+    expected, expected_indices = reference.conv2d_max_pool2d(x, weight, padding=1)
+    np.testing.assert_array_equal(kinds(y), kinds(expected))
+    np.testing.assert_array_equal(indices[kinds(y) > 0], expected_indices[kinds(y) > 0])
+    gradients = ops.conv2d_max_pool2d_backward(dy, indices, x, weight, padding=1)
+    expected_gradients = reference.conv2d_max_pool2d_backward(dy, indices, x, weight, padding=1)
+    for got, want in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_array_equal(kinds(got), kinds(want))
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="numbers of 16 bits are for the GPU")
+@pytest.mark.parametrize("label", ["vgg", "images", "channels", "channels_stride", "asymmetric", "lenet1"])
+def test_numbers_of_16_bits(label: str, isa: str) -> None:
+    x_size, weight_size, stride, padding, dilation, groups, rounding = GEOMETRIES[label]
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
+    x, weight = normal(*x_size).astype(np.float16), normal(*weight_size, seed=1).astype(np.float16)
+    weight.flat[3] = NAN
+    np.testing.assert_array_equal(
+        kinds(ops.conv2d(x, weight, **options)), kinds(reference.conv2d(x, weight, **options))
+    )
+    dy = normal(*reference.conv2d(x, weight, **options).shape, seed=2).astype(np.float16)
+    got = ops.conv2d_backward_data(dy, weight, x_size, **options)
+    np.testing.assert_array_equal(kinds(got), kinds(reference.conv2d_backward_data(dy, weight, x_size, **options)))
+
+
+ACTIVATIONS = ["relu", "elu", "leaky_relu", "sigmoid", "tanh", "step"]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_gradients_of_activations(name: str, isa: str) -> None:
+    """NaN where y is NaN; 0 where the activation is flat, whatever dy; else what the formula gives."""
+    y = np.float32([NAN, NAN, -0.5, 0.0, 0.5, 0.5, 1.0])
+    dy = np.float32([1, INF, NAN, INF, NAN, INF, 2])
+    got = getattr(ops, f"{name}_backward")(np.tile(dy, 9), np.tile(y, 9))
+    np.testing.assert_array_equal(kinds(got), np.tile(kinds(getattr(reference, f"{name}_backward")(dy, y)), 9))
+    assert np.isnan(got[:2]).all()
+    if name in ("relu", "step"):
+        np.testing.assert_array_equal(got[2:4], 0)

@@ -1,0 +1,179 @@
+"""Every public function with every wrong kind of array and scalar: the message names operator, argument and value."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.device_ops import DEVICE, ops
+from support.good_arguments import GOOD, shown
+
+NAN, INF = float("nan"), float("inf")
+
+_ANY_AXES = {("linear", "x"), ("linear_backward_data", "dy")}
+
+
+def _spoiled() -> list[Any]:
+    """Every array argument of every operator, as everything it must not be."""
+    wrong: dict[str, Callable[[Any], Any]] = {
+        "float64": lambda a: a.astype(np.float64),
+        "float16": lambda a: np.zeros(a.shape, np.float16),
+        "complex": lambda a: a.astype(np.complex64),
+        "bool": lambda a: a.astype(bool),
+        "text": lambda a: a.astype(str),
+        "object": lambda a: a.astype(object),
+        "big_endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+        "list": lambda a: a.tolist(),
+        "none": lambda a: None,
+        "number": lambda a: 3.5,
+        "string": lambda a: "array",
+        "more_dimensions": lambda a: a[None, None, None, None, None],
+    }
+    cases = []
+    for op, case in GOOD.items():
+        arrays = sum(isinstance(a, np.ndarray) for a in case.args)
+        reals = sum(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in case.args)
+        names = list(inspect.signature(getattr(ops, op)).parameters)
+        for i, argument in enumerate(case.args):
+            if not isinstance(argument, np.ndarray):
+                continue
+            for label, change in wrong.items():
+                if label == "more_dimensions" and (arrays == 1 or (op, names[i]) in _ANY_AXES):
+                    continue  # any shape is right for a function of one array
+                if label == "float16" and DEVICE != "cpu" and (reals == 1 or op.endswith("_step")):
+                    continue  # right on the GPU, where no other array is of another dtype
+                cases.append(pytest.param(op, i, names[i], change, id=f"{op}-{names[i]}-{label}"))
+    return cases
+
+
+@pytest.mark.parametrize(("op", "position", "name", "change"), _spoiled())
+def test_wrong_array(op: str, position: int, name: str, change: Callable[[Any], Any]) -> None:
+    case = GOOD[op]
+    args = list(case.args)
+    spoiled = change(args[position])
+    if name == "bias" and spoiled is None:
+        pytest.skip("bias is optional")
+    args[position] = spoiled
+    with pytest.raises((TypeError, ValueError, IndexError)) as caught:
+        getattr(ops, op)(*args, **case.kwargs)
+    text = str(caught.value)
+    family = op.removesuffix("_with_grad").removesuffix("_with_indices")
+    assert re.match(rf"{family}\w*: ", text) or "max_pool2d" in text, text
+    assert "got" in text or "overlaps" in text, text
+
+
+# What a scalar argument is, by its name, and what it is not: everything that must be refused.
+NO_NUMBERS: list[Any] = ["text", b"1", 1j, (1, 2, 3), [], {}, object(), int, np.zeros(3), np.zeros((1, 1)), [[1]]]
+WRONG: dict[str, list[Any]] = {
+    "integer": [*NO_NUMBERS, None, 1.5, np.float32(1.7), np.float32(2.0), "2", True, np.True_, 10**400, -(10**400)],
+    "number": [*NO_NUMBERS, None, "0.5", True, np.True_, 10**400, NAN, -INF],
+    "optional number": [*NO_NUMBERS, "0.5", True, 10**400, NAN, -1.0, 0],
+    "numbers": [v for v in NO_NUMBERS if not isinstance(v, (tuple, list, np.ndarray))] + [None, True, "0.5", NAN, -1.0],
+    "pair": [*NO_NUMBERS, None, 1.5, np.float32(1.7), True, "2", (1.0, 2), (1,), 10**400, (1, "2"), (1, None)],
+    "flag": [*NO_NUMBERS, None, 0, 1, 1.0, "yes"],
+    "word": [*NO_NUMBERS, None, 1, "other", True],
+    "activation": [*NO_NUMBERS, 1, "gelu", ("relu",), ("elu", "x"), ("elu", None), True],
+    "size": [*NO_NUMBERS, 3, 1.5, "44", True, (1.0, 1, 1, 1), (1, 2, 3, 4, 5), (1, 1, 1, None), (-1, -1, -1, -1)],
+    "two numbers": [*NO_NUMBERS, None, 0.9, (0.9,), (0.9, "x"), (0.9, None), (0.9, 1.5), "ab"],
+}
+KINDS = {
+    **dict.fromkeys(
+        ["groups", "pieces", "dim", "ignore_index", "seed", "offset of dropout", "p of hinge", "step"], "integer"
+    ),
+    **dict.fromkeys(["p", "negative_slope", "alpha", "label_smoothing", "gamma", "margin", "beta", "delta"], "number"),
+    **dict.fromkeys(["momentum", "rho", "eps"], "number"),
+    **dict.fromkeys(["clip_norm", "clip_value"], "optional number"),
+    **dict.fromkeys(["lr", "weight_decay"], "numbers"),
+    **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
+    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient"], "flag"),
+    **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
+    **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
+    "activation": "activation",
+    "betas": "two numbers",
+}
+NO_SCALARS = [
+    "x",
+    "dy",
+    "y",
+    "weight",
+    "bias",
+    "out",
+    "indices",
+    "logits",
+    "target",
+    "scores",
+    "probabilities",
+    "log_probabilities",
+    "device_offset",
+]
+STATES = [
+    "weights",
+    "gradients",
+    "velocities",
+    "square_sums",
+    "square_averages",
+    "step_averages",
+    "first_moments",
+    "second_moments",
+    "largest_second_moments",
+]
+
+
+def _kind(op: str, name: str) -> str:
+    if name == "offset" and op.startswith("dropout"):
+        return "integer"
+    return "integer" if name == "p" and op.startswith("hinge") else KINDS[name]
+
+
+def _wrong_scalars() -> list[Any]:
+    cases = []
+    for op in GOOD:
+        for parameter in inspect.signature(getattr(ops, op)).parameters.values():
+            if parameter.name in NO_SCALARS + STATES:
+                continue
+            for number, value in enumerate(WRONG[_kind(op, parameter.name)]):
+                if value is None and parameter.default is None:
+                    continue
+                if parameter.name == "dim" and isinstance(value, int) and abs(value) > 2**70 and op == "maxout":
+                    continue
+                cases.append(pytest.param(op, parameter.name, value, id=f"{op}-{parameter.name}-{number}"))
+    return cases
+
+
+@pytest.mark.parametrize(("op", "name", "value"), _wrong_scalars())
+def test_wrong_scalar(op: str, name: str, value: Any) -> None:
+    case = GOOD[op]
+    signature = inspect.signature(getattr(ops, op))
+    given = dict(signature.bind(*case.args, **case.kwargs).arguments)
+    if name in ("input_size", "size") and "scale_factor" in signature.parameters:
+        given.pop("scale_factor", None)
+    given[name] = value
+    with pytest.raises((TypeError, ValueError, IndexError)) as caught:
+        getattr(ops, op)(**given)
+    text = str(caught.value)
+    family = op.removesuffix("_with_grad").removesuffix("_with_indices")
+    assert re.match(rf"{family}\w*: ", text) or text.startswith("adamw_step: "), text
+    assert name in text, text
+    # On the GPU steps may be counted by an array there, of another dtype than these.
+    assert any(each in text for each in shown(value)) or (name == "step" and "must be int64, got float64" in text), text
+
+
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [(op, name) for op in GOOD for name in inspect.signature(getattr(ops, op)).parameters if name in STATES],
+)
+def test_wrong_list_of_arrays(op: str, name: str) -> None:
+    case = GOOD[op]
+    given = dict(inspect.signature(getattr(ops, op)).bind(*case.args, **case.kwargs).arguments)
+    for value in [5, None, "ab", np.zeros((3, 4), np.float32), [1, 2], [None], {"a": 1}]:
+        if value is None and name == "largest_second_moments":
+            continue
+        with pytest.raises((TypeError, ValueError)) as caught:
+            getattr(ops, op)(**{**given, name: value})
+        assert str(caught.value).startswith(op.removesuffix("_step")), caught.value
+        assert name in str(caught.value), caught.value

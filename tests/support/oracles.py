@@ -1,0 +1,64 @@
+"""A case of an operator, run and held to its oracle."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from cases.case import Case
+from dipkernels import reference
+from support.device_ops import ops
+
+
+def run(module: Any, case: Case, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The results of a case, as a tuple; for operators that work in place, what they updated."""
+    # Lists are of states, which the operator updates.
+    kwargs = {name: copy.deepcopy(value) if isinstance(value, list) else value for name, value in case.kwargs.items()}
+    results = getattr(module, case.op)(*args, **kwargs)
+    if case.in_place:
+        assert results is None
+        return tuple(args[i] for i in case.in_place)
+    return results if isinstance(results, tuple) else (results,)
+
+
+def to_float64(argument: Any) -> Any:
+    if isinstance(argument, list):
+        return [to_float64(each) for each in argument]
+    return (
+        argument.astype(np.float64) if isinstance(argument, np.ndarray) and argument.dtype == np.float32 else argument
+    )
+
+
+def assert_close(got: Any, expected: Any, bound: Any) -> None:
+    if isinstance(expected, list):
+        for one, other, limit in zip(got, expected, bound, strict=True):
+            assert_close(one, other, limit)
+        return
+    assert np.shape(got) == np.shape(expected)
+    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    finite = np.isfinite(got) & np.isfinite(expected)
+    error = np.abs(np.where(finite, got - expected, np.inf))
+    # Beyond the largest float32 an infinity is the correctly rounded result.
+    bad = ~same & ~(error <= bound) & ~(np.isinf(got) & (np.abs(expected) > 3.4e38))
+    assert not bad.any(), (
+        f"{bad.sum()} of {bad.size} wrong; first at {np.argwhere(np.atleast_1d(bad))[0]}: "
+        f"got {np.atleast_1d(got)[np.atleast_1d(bad)][0]}, expected {np.atleast_1d(expected)[np.atleast_1d(bad)][0]}"
+    )
+
+
+def check_case(case: Case) -> None:
+    """The operator's results are the oracle's within the case's bounds, and its arguments are as before."""
+    args = copy.deepcopy(case.args)
+    got = run(ops, case, args)
+    oracle_args = tuple(to_float64(a) for a in copy.deepcopy(case.args))
+    with np.errstate(all="ignore"):  # some cases hold infinities and NaN
+        expected = run(reference, case, oracle_args)
+        assert len(got) == len(expected) == len(case.bounds)
+        for one, other, bound in zip(got, expected, case.bounds, strict=True):
+            assert_close(one, other, bound(other, *case.args, **case.kwargs))
+    for i, (before, after) in enumerate(zip(case.args, args, strict=True)):
+        if isinstance(before, np.ndarray):
+            np.testing.assert_array_equal(before, after, err_msg=f"argument {i} was changed")
