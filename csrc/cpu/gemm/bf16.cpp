@@ -11,13 +11,13 @@ std::int32_t exponent(std::int32_t bits) {
 
 }  // namespace
 
-bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int planes) {
+bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int parts) {
   constexpr std::int32_t rounds_to_infinity = 0x7f7f8000;
   const std::int32_t a_largest = *std::max_element(a.largest, a.largest + 16);
   const std::int32_t b_largest = *std::max_element(b.largest, b.largest + 16);
   if (a_largest >= rounds_to_infinity || b_largest >= rounds_to_infinity) return false;
-  if (planes == 1 || a_largest == 0 || b_largest == 0) return true;
-  // No plane of a number, no product of planes that counts, and no sum may leave the normal numbers.
+  if (parts == 1 || a_largest == 0 || b_largest == 0) return true;
+  // No part of a number, no product of parts that counts, and no sum may leave the normal numbers.
   std::int32_t doublings = 2;
   while (depth >> doublings > 0) ++doublings;
   const std::int32_t a_smallest = exponent(*std::min_element(a.smallest, a.smallest + 16));
@@ -51,7 +51,7 @@ const Bf16Kernels& bf16_kernels() {
 }
 
 bool bf16_serves(Precision precision) {
-  return bf16_tiles() && bf16_split(precision).planes <= bf16_tiles()->most_planes;
+  return bf16_tiles() && bf16_split(precision).parts <= bf16_tiles()->most_parts;
 }
 
 double bf16_step_cost(double rows, std::int64_t most_rows, std::int64_t columns, int products) {

@@ -1,8 +1,8 @@
 // Matrix products out of bfloat16 numbers, summed in float32, on processors that have instructions for them.
 //
 // A float32 number is the sum of three bfloat16 numbers, each of which rounds what the ones before it leave: its
-// planes. The product of two numbers is that of their first planes, with an error near 2⁻⁸ of it (`medium`); with two
-// planes each it takes three products, with an error near 2⁻¹⁶ (`high`); and with three planes six, which leave out
+// parts. The product of two numbers is that of their first parts, with an error near 2⁻⁸ of it (`medium`); with two
+// parts each it takes three products, with an error near 2⁻¹⁶ (`high`); and with three parts six, which leave out
 // less than one rounding of a float32 product does (`highest`). Henry, Tang and Heinecke, "Leveraging the bfloat16
 // Artificial Intelligence Datatype For Higher-Precision Computations", ARITH 2019.
 #pragma once
@@ -21,7 +21,7 @@ constexpr std::int64_t bf16_columns = 32;  // of a tile, in two halves
 constexpr std::int64_t bf16_tile = bf16_depth * bf16_columns, bf16_half = bf16_tile / 2;
 
 struct Bf16Split {
-  int planes, products;
+  int parts, products;
 };
 inline Bf16Split bf16_split(Precision precision) {
   switch (precision) {
@@ -66,10 +66,10 @@ class Bf16Ranges {
 };
 
 // Whether sums of `depth` products of such numbers come out right. The instructions take numbers below 2⁻¹²⁶ for zeros,
-// infinities less infinities leave no planes, and zeros are multiplied where a sum reaches beyond an image.
-bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int planes);
+// infinities less infinities leave no parts, and zeros are multiplied where a sum reaches beyond an image.
+bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int parts);
 
-// A row of cells of the left operand: to[plane][cell][32 channels].
+// A row of cells of the left operand: to[part][cell][32 channels].
 struct Bf16Pixels {
   const float* source;  // row of the first channel; null for a row of zeros
   std::int64_t channel, channels, width;
@@ -77,8 +77,8 @@ struct Bf16Pixels {
   std::int64_t cells;
   std::int64_t ahead;  // where a later row lies, to be fetched meanwhile
   std::uint16_t* to;
-  std::int64_t plane;
-  int planes;
+  std::int64_t part_distance;
+  int parts;
 };
 
 // Numbers that lie side by side: those from `at` on belong to the rows of a product, or to the depth, from `row` on.
@@ -86,7 +86,7 @@ struct Bf16Run {
   std::int64_t row, at, count;
 };
 
-// to[plane][half][depth / 2][16 columns][2] of a tile of the right operand; zeros beyond `columns` and between the
+// to[part][half][depth / 2][16 columns][2] of a tile of the right operand; zeros beyond `columns` and between the
 // runs.
 struct Bf16Columns {
   const float* source;
@@ -95,8 +95,8 @@ struct Bf16Columns {
   const Bf16Run* runs;  // of the depth
   std::int64_t count;
   std::uint16_t* to;
-  std::int64_t plane;
-  int planes;
+  std::int64_t part_distance;
+  int parts;
 };
 
 // out[column·out_column + run.at + i·out_row] = activation(sums[run.row + i][column] + bias[column])
@@ -123,7 +123,7 @@ struct Bf16Lines {
 
 struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
-  void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[plane][cell]
+  void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[part][cell]
   void (*pack_columns)(const Bf16Columns& p, Bf16Range& range);
   void (*finish)(const Bf16Results& p);
   void (*finish_lines)(const Bf16Lines& p);
@@ -135,13 +135,13 @@ struct Bf16Step {
 };
 
 // sums[i][j] (+)= Σ_steps Σ_d a[row[i] + step.a + d] · b[step.b + j / 16 half, d / 2, j % 16, d % 2], for all the
-// products of planes that the precision asks for.
+// products of parts that the precision asks for.
 struct Bf16Product {
   const std::uint16_t* a;
   const std::int64_t* row;
-  std::int64_t a_plane;
+  std::int64_t a_part;
   const std::uint16_t* b;
-  std::int64_t b_plane;
+  std::int64_t b_part;
   const Bf16Step* steps;
   std::int64_t count;
   float* sums;  // rows × 32
@@ -152,7 +152,7 @@ struct Bf16Product {
 struct Bf16Tiles {
   std::int64_t rows;
   bool evenly;  // rows [0, 16) and [16, 32) must each be evenly spaced, all of them readable, and `sums` have room
-  int most_planes;
+  int most_parts;
   // What a step of a tile costs, in multiply-adds that a lane of float32 vectors could do meanwhile.
   double (*step_cost)(std::int64_t rows, std::int64_t columns, int products);
   void (*product)(const Bf16Product& p, std::int64_t rows, std::int64_t columns, int products);

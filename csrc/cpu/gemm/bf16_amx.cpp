@@ -1,6 +1,6 @@
 // Tiles of bfloat16 products on AMX's matrix unit: four sums of 16 × 16 in tile registers, two tiles of each operand.
 //
-// With several planes, the products of one step are taken in an order in which each but the first needs only one
+// With several parts, the products of one step are taken in an order in which each but the first needs only one
 // operand anew: two loads for four products, and the multiplier is the limit.
 #include "cpu/gemm/bf16.h"
 
@@ -39,21 +39,21 @@ struct Tiles {
       const std::uint16_t *a = p.a + step->a, *b = p.b + step->b;
       if (products == 6) {
         load_a(p, a);
-        load_b(b + 2 * p.b_plane);
+        load_b(b + 2 * p.b_part);
         multiply();
-        load_b(b + p.b_plane);
+        load_b(b + p.b_part);
         multiply();
-        load_a(p, a + p.a_plane);
+        load_a(p, a + p.a_part);
         multiply();
         load_b(b);
         multiply();
-        load_a(p, a + 2 * p.a_plane);
+        load_a(p, a + 2 * p.a_part);
         multiply();
       } else if (products == 3) {
         load_a(p, a);
-        load_b(b + p.b_plane);
+        load_b(b + p.b_part);
         multiply();
-        load_a(p, a + p.a_plane);
+        load_a(p, a + p.a_part);
         load_b(b);
         multiply();
       } else {

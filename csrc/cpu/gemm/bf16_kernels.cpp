@@ -43,8 +43,8 @@ inline __m512i rounded(F low, F high) {
   return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-// The plane of 32 numbers side by side, of which the rest stays.
-inline __m512i take_plane(F& low, F& high) {
+// The part of 32 numbers side by side, of which the rest stays.
+inline __m512i take_part(F& low, F& high) {
   const __m512i halves = rounded(low, high);
   low -= (F)lower_numbers(halves);
   high -= (F)upper_numbers(halves);
@@ -102,8 +102,8 @@ void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
       growing.include(rest[c]);
     }
     for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
-    for (int plane = 0; plane < p.planes; ++plane) {
-      float* to = reinterpret_cast<float*>(p.to + plane * p.plane + j * bf16_depth);
+    for (int part = 0; part < p.parts; ++part) {
+      float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + j * bf16_depth);
       F words[W];
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
@@ -132,8 +132,8 @@ void pack_row_of_step(const Bf16Pixels& p, Bf16Range& range) {
     growing.include(low);
     growing.include(high);
     const auto mask = static_cast<__mmask32>((std::uint64_t{1} << some) - 1);
-    for (int plane = 0; plane < p.planes; ++plane) {
-      _mm512_mask_storeu_epi16(p.to + plane * p.plane + j, mask, take_plane(low, high));
+    for (int part = 0; part < p.parts; ++part) {
+      _mm512_mask_storeu_epi16(p.to + part * p.part_distance + j, mask, take_part(low, high));
     }
   }
   growing.save(range);
@@ -141,7 +141,7 @@ void pack_row_of_step(const Bf16Pixels& p, Bf16Range& range) {
 
 void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
   if (!p.source) {
-    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells * bf16_depth);
+    for (int part = 0; part < p.parts; ++part) store_zeros(p.to + part * p.part_distance, p.cells * bf16_depth);
   } else {
     (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
   }
@@ -149,7 +149,7 @@ void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
 
 void pack_row(const Bf16Pixels& p, Bf16Range& range) {
   if (!p.source) {
-    for (int plane = 0; plane < p.planes; ++plane) store_zeros(p.to + plane * p.plane, p.cells);
+    for (int part = 0; part < p.parts; ++part) store_zeros(p.to + part * p.part_distance, p.cells);
   } else {
     (p.step == 1 ? pack_row_of_step<1> : p.step == 2 ? pack_row_of_step<2> : pack_row_of_step<0>)(p, range);
   }
@@ -188,12 +188,12 @@ void pack_columns(const Bf16Columns& p, Bf16Range& range) {
       growing.include(low[i]);
       growing.include(high[i]);
     }
-    for (int plane = 0; plane < p.planes; ++plane) {
+    for (int part = 0; part < p.parts; ++part) {
       F words[W];  // of two numbers of the depth: a column each, to be transposed
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) words[i] = (F)take_plane(low[i], high[i]);
+      for (int i = 0; i < W; ++i) words[i] = (F)take_part(low[i], high[i]);
       transpose_square(words);
-      float* to = reinterpret_cast<float*>(p.to + plane * p.plane + half * bf16_half);
+      float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + half * bf16_half);
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
     }

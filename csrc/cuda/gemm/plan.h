@@ -13,7 +13,7 @@ namespace dip::cuda {
 // two warpgroups whose operands the copy unit brings, 64 × 128 or 64 × 256 each.
 enum class GemmTile { large, wide, small, warpgroups, warpgroup, mapped, mapped_wide };
 
-// What a product can be computed by; each kind has the tiles of those before it. Wide ones are for single planes.
+// What a product can be computed by; each kind has the tiles of those before it. Wide ones are for numbers of one part.
 enum class TileKind { warps, warpgroups, mapped, mapped_wide };
 TileKind tile_kind(const std::string& name);
 const char* name_of(TileKind kind);

@@ -39,8 +39,8 @@ struct Block {
   }
 };
 
-// to[plane][row][padded]
-Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padded, int64_t plane, int planes,
+// to[part][row][padded]
+Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padded, int64_t part_distance, int parts,
                     std::uint16_t* to) {
   const int64_t step = a.depth == 1 ? padded : bf16_depth;
   Bf16Ranges ranges(divide_up(rows, bf16_columns));
@@ -49,9 +49,9 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
       const int64_t some = std::min(step, depth - d);
       const Block block(a, begin, end - begin, d, some);
       for (int64_t i = begin; i < end; ++i) {
-        bf16_kernels().pack_row(
-            {block.from + (i - begin) * block.vector, 0, 1, some, 0, 1, step, 0, to + i * padded + d, plane, planes},
-            ranges.of(begin / bf16_columns));
+        bf16_kernels().pack_row({block.from + (i - begin) * block.vector, 0, 1, some, 0, 1, step, 0,
+                                 to + i * padded + d, part_distance, parts},
+                                ranges.of(begin / bf16_columns));
       }
     }
   });
@@ -65,8 +65,8 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   const Bf16Tiles& tiles = *bf16_tiles();
   const Bf16Split split = bf16_split(precision);
   const int64_t panels = divide_up(columns, bf16_columns), blocks = divide_up(depth, bf16_depth);
-  const int64_t parts = std::min(divide_up(rows, tiles.rows), divide_up(tasks_wanted, panels));
-  const double packed = static_cast<double>((rows + parts * columns) * depth * split.planes);
+  const int64_t pieces = std::min(divide_up(rows, tiles.rows), divide_up(tasks_wanted, panels));
+  const double packed = static_cast<double>((rows + pieces * columns) * depth * split.parts);
   const double results = static_cast<double>(rows * columns);
   if (static_cast<double>(blocks) *
               bf16_step_cost(static_cast<double>(rows), std::min(rows, tiles.rows), columns, split.products) +
@@ -75,21 +75,21 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
     return false;
   }
 
-  const int64_t padded = blocks * bf16_depth, plane = (rows + tiles.rows) * padded;  // the last tile reads on
+  const int64_t padded = blocks * bf16_depth, part_distance = (rows + tiles.rows) * padded;  // the last tile reads on
   static thread_local Scratch left_scratch;
-  std::uint16_t* left = left_scratch.halves(split.planes * plane);
-  const Bf16Range left_range = pack_left(a, rows, depth, padded, plane, split.planes, left);
+  std::uint16_t* left = left_scratch.halves(split.parts * part_distance);
+  const Bf16Range left_range = pack_left(a, rows, depth, padded, part_distance, split.parts, left);
   std::vector<Bf16Step> steps;
   for (int64_t block = 0; block < blocks; ++block) steps.push_back({block * bf16_depth, block * bf16_tile});
   std::vector<int64_t> row;
   for (int64_t i = 0; i < tiles.rows; ++i) row.push_back(i * padded);
 
   std::atomic<bool> fit{true};
-  parallel_for(panels * parts, [&](int64_t task) {
+  parallel_for(panels * pieces, [&](int64_t task) {
     const int64_t j = task % panels * bf16_columns, some = std::min(bf16_columns, columns - j);
-    const int64_t begin = task / panels * rows / parts, end = (task / panels + 1) * rows / parts;
+    const int64_t begin = task / panels * rows / pieces, end = (task / panels + 1) * rows / pieces;
     static thread_local Scratch right_scratch, sums_scratch;
-    std::uint16_t* right = right_scratch.halves(split.planes * blocks * bf16_tile);
+    std::uint16_t* right = right_scratch.halves(split.parts * blocks * bf16_tile);
     float* sums = sums_scratch.floats(tiles.rows * bf16_columns);
     Bf16Range range;
     for (int64_t block = 0; block < blocks; ++block) {
@@ -97,17 +97,17 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
       const Bf16Run all{0, 0, std::min(bf16_depth, depth - d)};
       const Block from(b, j, some, d, all.count);
       bf16_kernels().pack_columns(
-          {from.from, from.vector, some, &all, 1, right + block * bf16_tile, blocks * bf16_tile, split.planes}, range);
+          {from.from, from.vector, some, &all, 1, right + block * bf16_tile, blocks * bf16_tile, split.parts}, range);
     }
-    if (!bf16_can_multiply(left_range, range, depth, split.planes)) {
+    if (!bf16_can_multiply(left_range, range, depth, split.parts)) {
       fit = false;
       return;
     }
     for (int64_t i = begin; i < end; i += tiles.rows) {
       const int64_t lines = std::min(tiles.rows, end - i);
       tiles.product(
-          {left + i * padded, row.data(), plane, right, blocks * bf16_tile, steps.data(), blocks, sums, false}, lines,
-          some, split.products);
+          {left + i * padded, row.data(), part_distance, right, blocks * bf16_tile, steps.data(), blocks, sums, false},
+          lines, some, split.products);
       bf16_kernels().finish_lines(
           {sums, lines, some, bias ? bias + j : nullptr, activation, result + i * columns + j, columns});
     }

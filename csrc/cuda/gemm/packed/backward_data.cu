@@ -51,13 +51,13 @@ struct BackwardData : PlaneProduct<Number> {
   }
   template <class T>
   TensorMap map_a() const {
-    const MapSizes sizes = {this->a_padded, taps, a_across ? filters : this->rows, T::planes * this->groups};
+    const MapSizes sizes = {this->a_padded, taps, a_across ? filters : this->rows, T::parts * this->groups};
     return map_lines(this->a, sizes, 2, T::A::lines);
   }
   template <class T>
-  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int part, int d,
                          int i) const {
-    const int k = d % this->channels, tap = tap_at(d / this->channels), group = plane * this->groups + this->group;
+    const int k = d % this->channels, tap = tap_at(d / this->channels), group = part * this->groups + this->group;
     if constexpr (a_across) {
       for (int column = 0; column < T::rows / 64; ++column) {
         copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, tap, k, group);

@@ -29,19 +29,17 @@ struct BackwardWeight : PackedOperands {
   }
   __device__ int a_at(int position) const { return position * a_padded; }
 
-  // Behind the last position come zeros only where no other group or plane follows.
-  bool can_map(int planes) const {
-    return PackedOperands::can_map(planes) && (depth % 64 == 0 || groups * planes == 1);
-  }
+  // Behind the last position come zeros only where no other group or part follows.
+  bool can_map(int parts) const { return PackedOperands::can_map(parts) && (depth % 64 == 0 || groups * parts == 1); }
   template <class T>
   TensorMap map_a() const {
-    return map_lines(a, {a_padded, depth, T::planes * groups, 1}, 1, T::A::lines);
+    return map_lines(a, {a_padded, depth, T::parts * groups, 1}, 1, T::A::lines);
   }
   template <class T>
-  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int part, int d,
                          int i) const {
     for (int column = 0; column < T::rows / 64; ++column) {
-      copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, plane * groups + group, 0);
+      copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, part * groups + group, 0);
     }
   }
   __device__ int out_at(int j) const {

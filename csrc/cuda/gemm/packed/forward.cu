@@ -23,13 +23,13 @@ struct Forward : PlaneProduct<Number> {
   __device__ int a_at(int filter) const { return filter * this->depth; }
   template <class T>
   TensorMap map_a() const {
-    const MapSizes sizes = {this->channels, this->depth / this->channels, this->rows, T::planes * this->groups};
+    const MapSizes sizes = {this->channels, this->depth / this->channels, this->rows, T::parts * this->groups};
     return map_lines(this->a, sizes, 2, T::A::lines);
   }
   template <class T>
-  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+  __device__ void copy_a(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int part, int d,
                          int i) const {
-    copy_lines_async(to, map, barrier, d % this->channels, d / this->channels, i, plane * this->groups + this->group);
+    copy_lines_async(to, map, barrier, d % this->channels, d / this->channels, i, part * this->groups + this->group);
   }
   __device__ void store(int i, int out, float sum) const {
     const float biased = bias ? sum + Number::widen(bias[i]) : sum;

@@ -12,7 +12,7 @@ namespace dip::cuda {
 // A Problem has
 //   static constexpr bool a_across, b_across  whether octets lie across the depth
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
-//   std::int64_t a_plane, b_plane          the distances of the planes
+//   std::int64_t a_part, b_part          the distances of the parts
 //   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns
 //   void begin(int batch, int split)       moves the pointers
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
@@ -95,9 +95,9 @@ __device__ void multiply_packed(Problem problem, int batches, int split_depth) {
       const bool valid = inside && from >= 0;
       const unsigned offset = valid ? from + along : 0;  // not negative: a sign would cost instructions
 #pragma unroll
-      for (int plane = 0; plane < Number::planes; ++plane) {
-        copy_octet_async(a_slice + plane * A::numbers + A::at(line, a_octet),
-                         problem.a + plane * problem.a_plane + offset, valid);
+      for (int part = 0; part < Number::parts; ++part) {
+        copy_octet_async(a_slice + part * A::numbers + A::at(line, a_octet), problem.a + part * problem.a_part + offset,
+                         valid);
       }
     }
     const Place shift = Problem::b_across ? columns[0] : slice_places[b_octet];
@@ -109,9 +109,9 @@ __device__ void multiply_packed(Problem problem, int batches, int split_depth) {
                          static_cast<unsigned>(place.w + shift.w) < static_cast<unsigned>(problem.width);
       const unsigned offset = valid ? place.offset + shift.offset : 0;
 #pragma unroll
-      for (int plane = 0; plane < Number::planes; ++plane) {
-        copy_octet_async(b_slice + plane * B::numbers + B::at(line, b_octet),
-                         problem.b + plane * problem.b_plane + offset, valid);
+      for (int part = 0; part < Number::parts; ++part) {
+        copy_octet_async(b_slice + part * B::numbers + B::at(line, b_octet), problem.b + part * problem.b_part + offset,
+                         valid);
       }
     }
   };

@@ -1,7 +1,7 @@
 // The matrix product of packed numbers on tensor cores, behind convolutions and linear layers on the GPU.
 //
 // result[i, j] = Σ_d A[i, d]·B[d, j], summed in float32. What is multiplied are numbers of 16 bits: float16 and
-// bfloat16 as they are, and float32 as a sum of two or three bfloat16 numbers, its planes, of which each has eight more
+// bfloat16 as they are, and float32 as a sum of two or three bfloat16 numbers, its parts, of which each has eight more
 // of its bits. Or it is float32 rounded to TF32: a number of 32 bits, which counts as two of the depth. An octet, eight
 // numbers side by side, is copied to shared memory by one instruction, so both operands are packed beforehand. A is a
 // matrix. B is an image whose channels lie side by side, and its matrix is never built: an octet of it is found at
@@ -40,26 +40,26 @@ void launch_mapped_tile(const Problem& problem, int batches, const GemmPlan& pla
 template <class Number, class Problem>
 void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
   constexpr bool a = Problem::a_across, b = Problem::b_across;
-  constexpr int planes = Number::planes;
-  using Large = WarpTile<128, 128, planes, a, b>;
+  constexpr int parts = Number::parts;
+  using Large = WarpTile<128, 128, parts, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
-  // Of GPUs for graphics not all have the shared memory that the largest tile takes with three planes.
+  // Of GPUs for graphics not all have the shared memory that the largest tile takes with three parts.
   const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
   switch (fits ? plan.tile : GemmTile::small) {
     case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
     case GemmTile::wide:
-      return launch_packed_tile<WarpTile<32, 128, planes, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_packed_tile<WarpTile<32, 128, parts, a, b>, Problem, Number>(problem, batches, plan);
     case GemmTile::small:
-      return launch_packed_tile<WarpTile<64, 64, planes, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_packed_tile<WarpTile<64, 64, parts, a, b>, Problem, Number>(problem, batches, plan);
     case GemmTile::warpgroups:
-      return launch_packed_tile<WarpgroupTile<128, planes, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_packed_tile<WarpgroupTile<128, parts, a, b>, Problem, Number>(problem, batches, plan);
     case GemmTile::warpgroup:
-      return launch_packed_tile<WarpgroupTile<64, planes, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_packed_tile<WarpgroupTile<64, parts, a, b>, Problem, Number>(problem, batches, plan);
     case GemmTile::mapped:
-      return launch_mapped_tile<MappedTile<128, planes, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_mapped_tile<MappedTile<128, parts, a, b>, Problem, Number>(problem, batches, plan);
     case GemmTile::mapped_wide:
       // There are no registers for two sets of as many sums.
-      if constexpr (planes == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Problem, Number>(problem, batches, plan);
+      if constexpr (parts == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Problem, Number>(problem, batches, plan);
   }
 }
 

@@ -9,8 +9,8 @@ namespace dip::cuda {
 // The same where a map of each operand lets the copy unit bring its slices. One thread asks for them, as many ahead as
 // there are stages; the first two warpgroups multiply. A Problem has besides
 //   TensorMap map_a<T>()  map_b<T>()
-//   void copy_a<T>(to, map, barrier, int plane, int d, int i)  starts to copy the slice from depth d and row i on
-//   void copy_b<T>(to, map, barrier, int plane, int d, int j)  the same from column j
+//   void copy_a<T>(to, map, barrier, int part, int d, int i)  starts to copy the slice from depth d and row i on
+//   void copy_b<T>(to, map, barrier, int part, int d, int j)  the same from column j
 template <class Problem, class Number, class T>
 __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const TensorMap& b_map, int batches,
                                 int split_depth) {
@@ -39,11 +39,11 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
       const int stage = slice % T::stages, d = block.begin + slice * T::depth;
       wait_for_phase(empty + stage, slice / T::stages % 2 ^ 1);
       arrive_and_expect(full + stage, (T::a_numbers + T::b_numbers) * 2);
-      for (int plane = 0; plane < Number::planes; ++plane) {
-        problem.template copy_a<T>(a_slices + stage * T::a_numbers + plane * T::A::numbers, a_map, full + stage, plane,
-                                   d, block.first_row);
-        problem.template copy_b<T>(b_slices + stage * T::b_numbers + plane * T::B::numbers, b_map, full + stage, plane,
-                                   d, block.first_column);
+      for (int part = 0; part < Number::parts; ++part) {
+        problem.template copy_a<T>(a_slices + stage * T::a_numbers + part * T::A::numbers, a_map, full + stage, part, d,
+                                   block.first_row);
+        problem.template copy_b<T>(b_slices + stage * T::b_numbers + part * T::B::numbers, b_map, full + stage, part, d,
+                                   block.first_column);
       }
     }
     return;

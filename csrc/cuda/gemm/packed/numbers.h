@@ -5,21 +5,21 @@
 
 namespace dip::cuda {
 
-// float32 as so many bfloat16 numbers. Two planes have 16 bits of a number and three all 24; the products that are left
+// float32 as so many bfloat16 numbers. Two parts have 16 bits of a number and three all 24; the products that are left
 // out are at most 2^-16 and 2^-24 of the whole.
-template <int planes_>
+template <int parts_>
 struct SplitFloat {
   using Stored = float;
   using Part = std::uint16_t;
-  static constexpr int planes = planes_, products = planes == 2 ? 3 : 6;
+  static constexpr int parts = parts_, products = parts == 2 ? 3 : 6;
 
-  // Which planes of A and B meet, the small ones first.
-  __device__ static constexpr int a_plane(int product) {
-    constexpr int all[] = {planes - 1, 0, planes - 2, 1, 0, 0};
+  // Which parts of A and B meet, the small ones first.
+  __device__ static constexpr int a_part(int product) {
+    constexpr int all[] = {parts - 1, 0, parts - 2, 1, 0, 0};
     return all[product];
   }
-  __device__ static constexpr int b_plane(int product) {
-    constexpr int all[] = {0, planes - 1, planes - 2, 0, 1, 0};
+  __device__ static constexpr int b_part(int product) {
+    constexpr int all[] = {0, parts - 1, parts - 2, 0, 1, 0};
     return all[product];
   }
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
@@ -31,42 +31,42 @@ struct SplitFloat {
   }
   __device__ static float round(float x) { return x; }
   __device__ static float widen(float x) { return x; }
-  __device__ static void pack(float x, Part (&to)[planes]) {
+  __device__ static void pack(float x, Part (&to)[parts]) {
     constexpr float largest = 3.4028235e38f;
     if (!(fabsf(x) <= largest)) {
-      // ∞·0 would be NaN. The last plane meets only the other operand's first, so x goes there and ±1 into plane 0.
-      for (int plane = 0; plane < planes; ++plane) to[plane] = 0;
+      // ∞·0 would be NaN. The last part meets only the other operand's first, so x goes there and ±1 into part 0.
+      for (int part = 0; part < parts; ++part) to[part] = 0;
       to[0] = Bfloat::round(x < 0.0f ? -1.0f : 1.0f).bits;
-      to[planes - 1] = Bfloat::round(x).bits;
+      to[parts - 1] = Bfloat::round(x).bits;
       return;
     }
-    for (int plane = 0; plane < planes; ++plane) {
-      Bfloat part = Bfloat::round(x);
+    for (int part = 0; part < parts; ++part) {
+      Bfloat rounded = Bfloat::round(x);
       // The largest numbers would round up to infinity: cut off.
-      if (!(fabsf(part.widen()) <= largest)) part.bits = static_cast<std::uint16_t>(__float_as_uint(x) >> 16);
-      to[plane] = part.bits;
-      x -= part.widen();
+      if (!(fabsf(rounded.widen()) <= largest)) rounded.bits = static_cast<std::uint16_t>(__float_as_uint(x) >> 16);
+      to[part] = rounded.bits;
+      x -= rounded.widen();
     }
   }
-  // Back from its planes, which lie `distance` apart.
+  // Back from its parts, which lie `distance` apart.
   __device__ static float unpack(const Part* at, std::int64_t distance) {
     float x = 0.0f;
-    for (int plane = planes - 1; plane >= 0; --plane) x += Bfloat{at[plane * distance]}.widen();
+    for (int part = parts - 1; part >= 0; --part) x += Bfloat{at[part * distance]}.widen();
     return x;
   }
 };
 
 // Multiplied as it is.
-struct OnePlane {
-  static constexpr int planes = 1, products = 1;
+struct OnePart {
+  static constexpr int parts = 1, products = 1;
 
-  __device__ static constexpr int a_plane(int) { return 0; }
-  __device__ static constexpr int b_plane(int) { return 0; }
+  __device__ static constexpr int a_part(int) { return 0; }
+  __device__ static constexpr int b_part(int) { return 0; }
 };
 
 // Half or Bfloat.
 template <class Number>
-struct AsStored : OnePlane {
+struct AsStored : OnePart {
   using Stored = Number;
   using Part = std::uint16_t;
 
@@ -84,7 +84,7 @@ struct AsStored : OnePlane {
 };
 
 // float32 rounded to 11 bits.
-struct Tf32 : OnePlane {
+struct Tf32 : OnePart {
   using Stored = float;
   using Part = std::uint32_t;
 

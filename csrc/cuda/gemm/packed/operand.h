@@ -14,15 +14,15 @@ using Bits = std::uint16_t;
 
 // An operand of a product, and the memory it is packed in, unless it is an array itself. Sizes count 16 bits.
 struct Packed {
-  std::int64_t padded, group, groups, plane;  // channels of a group, filled up; a group, how many, and a plane
+  std::int64_t padded, group, groups, part_size;  // channels of a group, filled up; a group, how many; all of a part
   const Bits* data = nullptr;
   std::unique_ptr<DeviceScratch<Bits>> memory = nullptr;
 
   Packed(std::int64_t padded_, std::int64_t group_, std::int64_t groups_)
-      : padded(padded_), group(group_), groups(groups_), plane(groups_ * group_) {}
+      : padded(padded_), group(group_), groups(groups_), part_size(groups_ * group_) {}
 
-  Bits* allocate(int planes) {
-    memory = std::make_unique<DeviceScratch<Bits>>(planes * plane);
+  Bits* allocate(int parts) {
+    memory = std::make_unique<DeviceScratch<Bits>>(parts * part_size);
     data = memory->data();
     return memory->data();
   }
@@ -85,7 +85,7 @@ struct PackedView {
 struct PackedOperands : PackedView {
   int rows, columns, depth;
   const Bits *a, *b;
-  std::int64_t a_plane, b_plane;  // distances of the planes
+  std::int64_t a_part, b_part;  // distances of the parts
   int a_group, b_group, a_padded;
   int groups, group = 0;
   int images;  // of a group
@@ -98,8 +98,8 @@ struct PackedOperands : PackedView {
         depth(depth_),
         a(left.data),
         b(right.data),
-        a_plane(left.plane),
-        b_plane(right.plane),
+        a_part(left.part_size),
+        b_part(right.part_size),
         a_group(int(left.group)),
         b_group(int(right.group)),
         a_padded(int(left.padded)),
@@ -113,17 +113,16 @@ struct PackedOperands : PackedView {
   }
 
   // For the kernel whose operands the copy unit brings.
-  bool can_map(int /*planes*/) const {
-    return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_plane * 2) &&
-           cuda::can_map(b_plane * 2);
+  bool can_map(int /*parts*/) const {
+    return channels % 64 == 0 && h.can_map(height) && w.can_map(width) && cuda::can_map(a_part * 2) &&
+           cuda::can_map(b_part * 2);
   }
   template <class T>
   TensorMap map_b() const {
-    return map_positions(b, {channels, width, height, T::planes * groups * images}, w.mapped(), h.mapped(),
-                         T::B::lines);
+    return map_positions(b, {channels, width, height, T::parts * groups * images}, w.mapped(), h.mapped(), T::B::lines);
   }
   template <class T>
-  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int plane, int d,
+  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int part, int d,
                          int j) const {
     const int position = T::b_across ? d : j;
     const int x = position % w.places, y = position / w.places % h.places, n = position / w.places / h.places;
@@ -132,7 +131,7 @@ struct PackedOperands : PackedView {
       const int first = T::b_across ? min(j + column * 64, columns - 64) : d;
       const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
       copy_positions_async(to + column * T::B::lines * 64, map, barrier, c, w.mapped().first + x * w.step,
-                           h.mapped().first + y * h.step, (plane * groups + group) * images + n,
+                           h.mapped().first + y * h.step, (part * groups + group) * images + n,
                            w.shift_at(s) - w.lowest_shift(), h.shift_at(r) - h.lowest_shift());
     }
   }

@@ -55,12 +55,12 @@ template <class Number, class Problem>
 GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
   TileKind kind = TileKind::warps;
   if (may_use_warpgroups() && has_warpgroup_products()) {
-    kind = !problem.can_map(Number::planes) ? TileKind::warpgroups
-           : Number::planes == 1            ? TileKind::mapped_wide
-                                            : TileKind::mapped;
+    kind = !problem.can_map(Number::parts) ? TileKind::warpgroups
+           : Number::parts == 1            ? TileKind::mapped_wide
+                                           : TileKind::mapped;
   }
   // One of TF32 takes as long as two of 16 bits.
-  constexpr int products = std::is_same_v<Number, Tf32> ? 2 : Number::planes * (Number::planes + 1) / 2;
+  constexpr int products = std::is_same_v<Number, Tf32> ? 2 : Number::parts * (Number::parts + 1) / 2;
   return plan_gemm({problem.rows, problem.columns, problem.depth, p.groups, may_split, kind, products},
                    multiprocessors());
 }

@@ -28,7 +28,7 @@ __device__ DIP_RARE float sum_of_what_meets(Problem problem, int i, int j, int b
     using Part = typename Number::Part;
     const auto* a = reinterpret_cast<const Part*>(problem.a + (line + (Problem::a_across ? i : shift.a)));
     const auto* b = reinterpret_cast<const Part*>(problem.b + (place.offset + shift.offset));
-    sum = fmaf(Number::unpack(a, problem.a_plane), Number::unpack(b, problem.b_plane), sum);
+    sum = fmaf(Number::unpack(a, problem.a_part), Number::unpack(b, problem.b_part), sum);
   }
   return sum;
 }

@@ -37,15 +37,15 @@ struct MatrixSlice {
 
 // What a block keeps in shared memory: slices of both operands, and of the places and shifts those of its columns and,
 // slice by slice, those of the depth.
-template <int rows_, int columns_, int depth_, int stages_, int planes_, class A_, class B_, bool b_across_>
+template <int rows_, int columns_, int depth_, int stages_, int parts_, class A_, class B_, bool b_across_>
 struct TileMemory {
   using A = A_;
   using B = B_;
-  static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_, planes = planes_;
+  static constexpr int rows = rows_, columns = columns_, depth = depth_, stages = stages_, parts = parts_;
   static constexpr bool b_across = b_across_;
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
-  static constexpr int a_numbers = planes * A::numbers, b_numbers = planes * B::numbers;  // of a stage
+  static constexpr int a_numbers = parts * A::numbers, b_numbers = parts * B::numbers;  // of a stage
   static constexpr int operand_bytes = stages * (a_numbers + b_numbers) * 2;
   static constexpr int shared_bytes = operand_bytes +
                                       (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
@@ -59,36 +59,36 @@ template <template <int, int> class AnySlice, int rows, int depth, bool across>
 using SliceOf = std::conditional_t<across, AnySlice<depth, rows / octet>, AnySlice<rows, depth / octet>>;
 
 // Multiplied by mma.sync.
-template <int rows_, int columns_, int planes, bool a_across, bool b_across, int depth_ = planes == 1 ? 32 : 16>
+template <int rows_, int columns_, int parts, bool a_across, bool b_across, int depth_ = parts == 1 ? 32 : 16>
 struct WarpTile
-    : TileMemory<rows_, columns_, depth_, planes == 3 ? 3 : 4, planes, SliceOf<Slice, rows_, depth_, a_across>,
+    : TileMemory<rows_, columns_, depth_, parts == 3 ? 3 : 4, parts, SliceOf<Slice, rows_, depth_, a_across>,
                  SliceOf<Slice, columns_, depth_, b_across>, b_across> {
   static constexpr int warps_down = rows_ / 32 > 2 ? 2 : rows_ / 32, warps_across = columns_ / 32;
   static constexpr int warp_rows = rows_ / warps_down, warp_columns = 32;
   static constexpr int threads = 32 * warps_down * warps_across;
-  static constexpr int blocks_a_multiprocessor = (planes == 1 ? 512 : 256) / threads;  // that registers are kept for
+  static constexpr int blocks_a_multiprocessor = (parts == 1 ? 512 : 256) / threads;  // that registers are kept for
   static constexpr bool warpgroups = false;
 };
 
 // Multiplied by wgmma: each warpgroup has 64 rows.
-template <int rows_, int planes, bool a_across, bool b_across>
+template <int rows_, int parts, bool a_across, bool b_across>
 struct WarpgroupTile
-    : TileMemory<rows_, 128, 64, (rows_ * planes > 256 ? 2 : 3), planes, SliceOf<MatrixSlice, rows_, 64, a_across>,
+    : TileMemory<rows_, 128, 64, (rows_ * parts > 256 ? 2 : 3), parts, SliceOf<MatrixSlice, rows_, 64, a_across>,
                  SliceOf<MatrixSlice, 128, 64, b_across>, b_across> {
   static constexpr int threads = 2 * rows_;
-  static constexpr int blocks_a_multiprocessor = planes > 1 ? 1 : rows_ == 64 ? 3 : 2;
+  static constexpr int blocks_a_multiprocessor = parts > 1 ? 1 : rows_ == 64 ? 3 : 2;
   static constexpr bool warpgroups = true;
   static constexpr int slices_under_way = 0;
 };
 
 // The same of two warpgroups, and a third that has the copy unit bring the operands. The stages fill the memory.
-template <int columns_, int planes, bool a_across, bool b_across>
+template <int columns_, int parts, bool a_across, bool b_across>
 struct MappedTile
-    : TileMemory<128, columns_, 64, (planes > 1 ? 5 - planes : 4), planes, SliceOf<MatrixSlice, 128, 64, a_across>,
+    : TileMemory<128, columns_, 64, (parts > 1 ? 5 - parts : 4), parts, SliceOf<MatrixSlice, 128, 64, a_across>,
                  SliceOf<MatrixSlice, columns_, 64, b_across>, b_across> {
   static constexpr int multiplying = 256, threads = multiplying + 128;
-  // With several planes sums are taken over from slice to slice.
-  static constexpr int slices_under_way = planes > 1 ? 0 : 1;
+  // With several parts sums are taken over from slice to slice.
+  static constexpr int slices_under_way = parts > 1 ? 0 : 1;
   static constexpr int shared_bytes = MappedTile::operand_bytes +
                                       2 * MappedTile::stages * static_cast<int>(sizeof(PhaseBarrier)) +
                                       columns_ * static_cast<int>(sizeof(int));

@@ -24,9 +24,9 @@ struct WarpSums {
 #pragma unroll
       for (int j = 0; j < blocks_across; ++j) {
 #pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          store(first_row() + lane() / 4 + 16 * i + 8 * (part / 2),
-                first_column() + 8 * j + 2 * (lane() % 4) + part % 2, sums[i][j][part]);
+        for (int which = 0; which < 4; ++which) {
+          store(first_row() + lane() / 4 + 16 * i + 8 * (which / 2),
+                first_column() + 8 * j + 2 * (lane() % 4) + which % 2, sums[i][j][which]);
         }
       }
     }
@@ -54,32 +54,32 @@ class WarpProduct : public WarpSums<T> {
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
 #pragma unroll
     for (int d = 0; d < T::depth; d += 16) {
-      unsigned right[Number::planes][blocks_across / 2][4];
+      unsigned right[Number::parts][blocks_across / 2][4];
 #pragma unroll
-      for (int plane = 0; plane < Number::planes; ++plane) {
+      for (int part = 0; part < Number::parts; ++part) {
 #pragma unroll
         for (int j = 0; j < blocks_across / 2; ++j) {
-          load_matrices<b_across>(b + plane * T::B::numbers + octet_of_b(first_column() + 16 * j, d), right[plane][j]);
+          load_matrices<b_across>(b + part * T::B::numbers + octet_of_b(first_column() + 16 * j, d), right[part][j]);
         }
       }
 #pragma unroll
       for (int i = 0; i < blocks_down; ++i) {
-        unsigned left[Number::planes][4];
+        unsigned left[Number::parts][4];
 #pragma unroll
-        for (int plane = 0; plane < Number::planes; ++plane) {
-          load_matrices<a_across>(a + plane * T::A::numbers + octet_of_a(first_row() + 16 * i, d), left[plane]);
+        for (int part = 0; part < Number::parts; ++part) {
+          load_matrices<a_across>(a + part * T::A::numbers + octet_of_a(first_row() + 16 * i, d), left[part]);
         }
-        if constexpr (Number::planes == 1) {
+        if constexpr (Number::parts == 1) {
           add_products(sums[i], left, right);
         } else {
           // Tensor cores cut sums off instead of rounding them, always towards zero: in sums of 16 terms that matters
           // less than in one of thousands.
-          float part[blocks_across][4] = {};
-          add_products(part, left, right);
+          float partial[blocks_across][4] = {};
+          add_products(partial, left, right);
 #pragma unroll
           for (int j = 0; j < blocks_across; ++j) {
 #pragma unroll
-            for (int k = 0; k < 4; ++k) sums[i][j][k] += part[j][k];
+            for (int k = 0; k < 4; ++k) sums[i][j][k] += partial[j][k];
           }
         }
       }
@@ -87,13 +87,13 @@ class WarpProduct : public WarpSums<T> {
   }
 
  private:
-  __device__ static void add_products(float (&to)[blocks_across][4], const unsigned (&left)[Number::planes][4],
-                                      const unsigned (&right)[Number::planes][blocks_across / 2][4]) {
+  __device__ static void add_products(float (&to)[blocks_across][4], const unsigned (&left)[Number::parts][4],
+                                      const unsigned (&right)[Number::parts][blocks_across / 2][4]) {
 #pragma unroll
     for (int product = 0; product < Number::products; ++product) {
 #pragma unroll
       for (int j = 0; j < blocks_across; ++j) {
-        Number::multiply(to[j], left[Number::a_plane(product)], right[Number::b_plane(product)][j / 2] + 2 * (j % 2));
+        Number::multiply(to[j], left[Number::a_part(product)], right[Number::b_part(product)][j / 2] + 2 * (j % 2));
       }
     }
   }

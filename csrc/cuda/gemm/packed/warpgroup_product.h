@@ -9,22 +9,22 @@ namespace dip::cuda {
 template <class T, class Number, bool a_across, bool b_across>
 class WarpgroupProduct {
  public:
-  // With several planes all is done when it returns, else the products of this slice may be under way.
+  // With several parts all is done when it returns, else the products of this slice may be under way.
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
-    if constexpr (Number::planes == 1) {
+    if constexpr (Number::parts == 1) {
       start_products(sums_, a, b);
       wait<T::slices_under_way>(sums_);
     } else {
       // As warps have it, in sums of 64 terms.
-      WarpgroupSums part[parts] = {};
-      start_products(part, a, b);
-      wait<0>(part);
+      WarpgroupSums slice[halves] = {};
+      start_products(slice, a, b);
+      wait<0>(slice);
 #pragma unroll
-      for (int half = 0; half < parts; ++half) {
+      for (int half = 0; half < halves; ++half) {
 #pragma unroll
         for (int j = 0; j < 16; ++j) {
 #pragma unroll
-          for (int k = 0; k < 4; ++k) sums_[half][j][k] += part[half][j][k];
+          for (int k = 0; k < 4; ++k) sums_[half][j][k] += slice[half][j][k];
         }
       }
     }
@@ -36,44 +36,44 @@ class WarpgroupProduct {
   __device__ void store(const Store& store) const {
     const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
 #pragma unroll
-    for (int half = 0; half < parts; ++half) {
+    for (int half = 0; half < halves; ++half) {
 #pragma unroll
       for (int j = 0; j < 16; ++j) {
 #pragma unroll
-        for (int part = 0; part < 4; ++part) {
-          store(thread / 32 * 16 + lane / 4 + 8 * (part / 2), 128 * half + 8 * j + 2 * (lane % 4) + part % 2,
-                sums_[half][j][part]);
+        for (int which = 0; which < 4; ++which) {
+          store(thread / 32 * 16 + lane / 4 + 8 * (which / 2), 128 * half + 8 * j + 2 * (lane % 4) + which % 2,
+                sums_[half][j][which]);
         }
       }
     }
   }
 
  private:
-  static constexpr int parts = T::columns / 128;
-  WarpgroupSums sums_[parts] = {};
+  static constexpr int halves = T::columns / 128;
+  WarpgroupSums sums_[halves] = {};
 
   template <int pending>
-  __device__ static void wait(WarpgroupSums (&sums)[parts]) {
+  __device__ static void wait(WarpgroupSums (&sums)[halves]) {
 #pragma unroll
-    for (int part = 0; part < parts; ++part) wait_for_products<pending>(sums[part]);
+    for (int half = 0; half < halves; ++half) wait_for_products<pending>(sums[half]);
   }
 
-  __device__ static void start_products(WarpgroupSums (&to)[parts], Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
+  __device__ static void start_products(WarpgroupSums (&to)[halves], Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
     constexpr int line = 64, leading = T::depth * line * 2, stride = 8 * line * 2;
     const Shared<std::uint16_t> rows = a + static_cast<int>(threadIdx.x) / 128 * 64 * line;
 #pragma unroll
-    for (int part = 0; part < parts; ++part) begin_products(to[part]);
+    for (int half = 0; half < halves; ++half) begin_products(to[half]);
 #pragma unroll
     for (int product = 0; product < Number::products; ++product) {
 #pragma unroll
       for (int d = 0; d < T::depth; d += 16) {
-        const int left = Number::a_plane(product) * T::A::numbers + (a_across ? d * line : d);
-        const int right = Number::b_plane(product) * T::B::numbers + (b_across ? d * line : d);
+        const int left = Number::a_part(product) * T::A::numbers + (a_across ? d * line : d);
+        const int right = Number::b_part(product) * T::B::numbers + (b_across ? d * line : d);
 #pragma unroll
-        for (int part = 0; part < parts; ++part) {
+        for (int half = 0; half < halves; ++half) {
           Number::template multiply_group<a_across, b_across>(
-              to[part], shared_matrix(rows + left, leading, stride),
-              shared_matrix(b + right + part * 128 * line, leading, stride));
+              to[half], shared_matrix(rows + left, leading, stride),
+              shared_matrix(b + right + half * 128 * line, leading, stride));
         }
       }
     }

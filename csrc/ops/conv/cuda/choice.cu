@@ -148,19 +148,31 @@ GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const
   return plan_gemm({rows, columns, depth, p.groups, may_split, TileKind::warps, 0}, multiprocessors());
 }
 
+// The ways, in the order in which they are asked for.
+enum class Way { few_channels, few_inputs, packed, direct, gathered };
+
+Way plan_way(const Conv2d& p, DType dtype, bool to_data = false) {
+  if (has_few_channels(p)) return Way::few_channels;
+  if (to_data && has_few_inputs(p)) return Way::few_inputs;
+  if (uses_packed(p, dtype)) return Way::packed;
+  return fits_32_bits(p) ? Way::gathered : Way::direct;
+}
+
 }  // namespace
 
 std::string conv2d_choice(const std::string& op, const Conv2d& p) {
-  if (has_few_channels(p) || (op == "conv2d_backward_data" && has_few_inputs(p))) {
-    return "few channels: they would leave tiles of a matrix product empty";
+  const bool transposes = op == "conv2d_backward_weight";
+  switch (plan_way(p, DType::float32, op == "conv2d_backward_data")) {
+    case Way::few_channels:
+    case Way::few_inputs: return "few channels: they would leave tiles of a matrix product empty";
+    case Way::packed: {
+      constexpr const char* than_float32 = " on tensor cores are faster than one of float32";
+      if (p.precision == Precision::medium && !transposes) return message("packed: products of TF32", than_float32);
+      return message("packed: ", p.precision == Precision::highest ? 6 : 3, " products of split numbers", than_float32);
+    }
+    case Way::direct: return "direct: 32-bit offsets do not reach all elements";
+    case Way::gathered: break;
   }
-  if (uses_packed(p, DType::float32)) {
-    constexpr const char* than_float32 = " on tensor cores are faster than one of float32";
-    const bool transposes = op == "conv2d_backward_weight";
-    if (p.precision == Precision::medium && !transposes) return message("packed: products of TF32", than_float32);
-    return message("packed: ", p.precision == Precision::highest ? 6 : 3, " products of split numbers", than_float32);
-  }
-  if (!fits_32_bits(p)) return "direct: 32-bit offsets do not reach all elements";
   return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
 }
 
@@ -170,23 +182,25 @@ void set_conv_way(const std::string& name) {
 }
 
 void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y) {
-  if (has_few_channels(p)) return conv2d_forward_few(p, x, weight, bias, y);
-  if (uses_packed(p, x.dtype)) return conv2d_forward_packed(p, x, weight, bias, y);
+  const Way way = plan_way(p, x.dtype);
+  if (way == Way::few_channels) return conv2d_forward_few(p, x, weight, bias, y);
+  if (way == Way::packed) return conv2d_forward_packed(p, x, weight, bias, y);
   const Widened wide_x(x, p.x_count()), wide_weight(weight, p.weight_count()), wide_bias(bias, p.K);
   in_float32(y, p.y_count(), [&](float* result) {
-    if (!fits_32_bits(p)) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
+    if (way == Way::direct) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
     gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
   });
 }
 
 void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
-  if (has_few_channels(p)) return conv2d_backward_data_few(p, dy, weight, dx);
-  if (has_few_inputs(p)) return conv2d_backward_data_few_inputs(p, dy, weight, dx);
-  if (uses_packed(p, dy.dtype)) return conv2d_backward_data_packed(p, dy, weight, dx);
+  const Way way = plan_way(p, dy.dtype, true);
+  if (way == Way::few_channels) return conv2d_backward_data_few(p, dy, weight, dx);
+  if (way == Way::few_inputs) return conv2d_backward_data_few_inputs(p, dy, weight, dx);
+  if (way == Way::packed) return conv2d_backward_data_packed(p, dy, weight, dx);
   const Widened wide_dy(dy, p.y_count()), wide_weight(weight, p.weight_count());
   in_float32(dx, p.x_count(), [&](float* result) {
-    if (!fits_32_bits(p)) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
+    if (way == Way::direct) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
     if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
     for (std::int64_t first_h : met_phases(p.window.h)) {
       for (std::int64_t first_w : met_phases(p.window.w)) {
@@ -199,11 +213,12 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
 }
 
 void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
-  if (has_few_channels(p)) return conv2d_backward_weight_few(p, dy, x, dweight);
-  if (uses_packed(p, x.dtype)) return conv2d_backward_weight_packed(p, dy, x, dweight);
+  const Way way = plan_way(p, x.dtype);
+  if (way == Way::few_channels) return conv2d_backward_weight_few(p, dy, x, dweight);
+  if (way == Way::packed) return conv2d_backward_weight_packed(p, dy, x, dweight);
   const Widened wide_dy(dy, p.y_count()), wide_x(x, p.x_count());
   in_float32(dweight, p.weight_count(), [&](float* result) {
-    if (!fits_32_bits(p)) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
+    if (way == Way::direct) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
     BackwardWeight problem(p, wide_dy, wide_x, result);
     const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
     sum_splits(cut, problem.elements, result, [&](float* to) {

@@ -35,8 +35,8 @@ double backward_weight_bf16_cost(const WeightPlan& plan) {
   const double steps =
       bf16_step_cost(static_cast<double>(blocks * channels), channels, p.group_filters(), split.products);
   return steps * static_cast<double>(p.taps() * positions) / bf16_depth +
-         packing_cost(plan.w, p.group_channels() * h.input * w.input, split.planes) +
-         packing_cost(plan.w, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.planes);
+         packing_cost(plan.w, p.group_channels() * h.input * w.input, split.parts) +
+         packing_cost(plan.w, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.parts);
 }
 
 bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
@@ -50,11 +50,11 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
   const int64_t in_image = p.C * h.input * w.input, out_plane = h.output * w.output;
   const int64_t channel_step = gradient_channels(p), channel_blocks = divide_up(channels, channel_step);
   const int64_t filter_blocks = divide_up(filters, bf16_columns);
-  const Part part = forward_part(joined);
-  const PackedAxis packed_h({&part.h}, h.input), packed_w({&part.w}, w.input);
+  const OutputPhase phase = forward_phase(joined);
+  const PackedAxis packed_h({&phase.h}, h.input), packed_w({&phase.w}, w.input);
   const int64_t cells = packed_h.cells * packed_w.cells;
   const int64_t image_halves =
-      split.planes * (p.C * packed_h.step * packed_w.step + p.groups * filter_blocks * bf16_columns) * cells;
+      split.parts * (p.C * packed_h.step * packed_w.step + p.groups * filter_blocks * bf16_columns) * cells;
   const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, p.N);
   const int64_t row_channels = p.groups * channels + tiles.rows;  // the last tile reads on
   const int64_t tile_sums = tiles.rows * bf16_columns, tiles_of_sums = p.groups * filter_blocks * channel_blocks;
@@ -64,12 +64,12 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
     const PackedImages layout(packed_h, packed_w, images);
-    const Positions positions(part, layout, p.K * out_plane, true);
-    const int64_t plane = layout.cells(), pieces = divide_up(positions.count(), bf16_depth);
-    std::uint16_t* x_packed = x_scratch.halves(row_channels * split.planes * plane);
-    std::uint16_t* dy_packed = dy_scratch.halves(split.planes * p.groups * filter_blocks * pieces * bf16_tile);
+    const Positions positions(phase, layout, p.K * out_plane, true);
+    const int64_t part_distance = layout.cells(), pieces = divide_up(positions.count(), bf16_depth);
+    std::uint16_t* x_packed = x_scratch.halves(row_channels * split.parts * part_distance);
+    std::uint16_t* dy_packed = dy_scratch.halves(split.parts * p.groups * filter_blocks * pieces * bf16_tile);
     Bf16Range x_range =
-        pack_images({x + first * in_image, p.groups, channels, h.input, w.input}, layout, 1, split.planes, x_packed);
+        pack_images({x + first * in_image, p.groups, channels, h.input, w.input}, layout, 1, split.parts, x_packed);
     const int64_t dy_plane = p.groups * filter_blocks * pieces * bf16_tile;
     Bf16Ranges dy_ranges(p.groups * filter_blocks * pieces);
     parallel_ranges(p.groups * filter_blocks * pieces, 4, [&](int64_t begin, int64_t end) {
@@ -80,16 +80,16 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
         const std::vector<Bf16Run> runs = positions.runs(q, std::min(positions.count(), q + bf16_depth));
         kernels.pack_columns(
             {dy + ((first * p.groups + g) * filters + block * bf16_columns) * out_plane, out_plane, some, runs.data(),
-             static_cast<int64_t>(runs.size()), dy_packed + task * bf16_tile, dy_plane, split.planes},
+             static_cast<int64_t>(runs.size()), dy_packed + task * bf16_tile, dy_plane, split.parts},
             dy_ranges.of(task));
       }
     });
-    if (!bf16_can_multiply(x_range, dy_ranges.merged(), p.N * out_plane, split.planes)) return false;
+    if (!bf16_can_multiply(x_range, dy_ranges.merged(), p.N * out_plane, split.parts)) return false;
     std::vector<Bf16Step> steps;
     for (int64_t piece = 0; piece < pieces; ++piece) steps.push_back({piece * bf16_depth, piece * bf16_tile});
     std::vector<int64_t> rows;
-    for (int64_t c = 0; c < tiles.rows; ++c) rows.push_back(c * split.planes * plane);
-    const std::vector<int64_t> tap_cells = layout.taps(part.h, part.w);
+    for (int64_t c = 0; c < tiles.rows; ++c) rows.push_back(c * split.parts * part_distance);
+    const std::vector<int64_t> tap_cells = layout.taps(phase.h, phase.w);
     const int64_t tap_pieces = std::min(taps, divide_up(pieces_wanted, tiles_of_sums));
     parallel_for(tiles_of_sums * tap_pieces, [&](int64_t piece) {
       const int64_t task = piece / tap_pieces, tap_begin = piece % tap_pieces * taps / tap_pieces;
@@ -99,8 +99,8 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
       const int64_t some = std::min(channel_step, channels - c);
       for (int64_t begin = 0; begin < pieces; begin += pieces_at_once) {
         for (int64_t tap = tap_begin; tap < tap_end; ++tap) {
-          tiles.product({x_packed + (g * channels + c) * split.planes * plane + tap_cells[tap], rows.data(), plane,
-                         dy_packed + k * pieces * bf16_tile, dy_plane, steps.data() + begin,
+          tiles.product({x_packed + (g * channels + c) * split.parts * part_distance + tap_cells[tap], rows.data(),
+                         part_distance, dy_packed + k * pieces * bf16_tile, dy_plane, steps.data() + begin,
                          std::min(pieces_at_once, pieces - begin), sums + (task * taps + tap) * tile_sums,
                          first > 0 || begin > 0},
                         some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);

@@ -1,4 +1,4 @@
-// Convolution out of bfloat16 products: both operands are split into planes of bfloat16 numbers and laid out as the
+// Convolution out of bfloat16 products: both operands are split into parts of bfloat16 numbers and laid out as the
 // instructions want them, the zero padding included, so that every tap reads the source at a constant shift.
 //
 // Forward, and backward to the data, the left operand is the source with 32 channels of a pixel side by side, the right
@@ -18,7 +18,7 @@ namespace {
 
 using std::int64_t;
 
-constexpr int64_t rows_at_once = 224;  // of the result, which use a part of the weights one after the other
+constexpr int64_t rows_at_once = 224;  // of the result, which use a piece of the weights one after the other
 
 // A matrix of weights for every tap, whose rows are those of the results: weight[group + row·r + channel·c + tap].
 struct TapWeights {
@@ -29,7 +29,7 @@ struct TapWeights {
 };
 
 // to[plane][group][rows / 32][channels / 32][tap][32 × 32]
-Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
+Bf16Range pack_weights(const TapWeights& from, int parts, std::uint16_t* to) {
   const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
   const int64_t taps = static_cast<int64_t>(from.taps.size());
   Bf16Ranges ranges(from.groups * row_blocks * blocks);
@@ -47,7 +47,7 @@ Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
       }
       const Bf16Run all{0, 0, channels};
       bf16_kernels().pack_columns({values[0], bf16_depth, rows, &all, 1, to + (task * taps + tap) * bf16_tile,
-                                   from.groups * row_blocks * blocks * taps * bf16_tile, planes},
+                                   from.groups * row_blocks * blocks * taps * bf16_tile, parts},
                                   ranges.of(task));
     }
   });
@@ -55,139 +55,141 @@ Bf16Range pack_weights(const TapWeights& from, int planes, std::uint16_t* to) {
 }
 
 // What a product reads and writes: images of groups × channels planes, and of groups × rows.
-struct Planes {
+struct Bf16Maps {
   const float* source;
   int64_t channels, height, width;
   float* out;
   int64_t rows, out_plane;
 };
 
-// The weights of all parts, one part after the other.
+// The weights of all phases, one phase after the other.
 struct PackedWeights {
-  std::vector<std::uint16_t*> part;
+  std::vector<std::uint16_t*> phase;
   Bf16Range range;
 
-  PackedWeights(TapWeights weights, const std::vector<Part>& parts, int planes, Scratch& scratch) {
-    const int64_t tap = planes * weights.groups * divide_up(weights.rows, bf16_columns) *
+  PackedWeights(TapWeights weights, const std::vector<OutputPhase>& phases, int parts, Scratch& scratch) {
+    const int64_t tap = parts * weights.groups * divide_up(weights.rows, bf16_columns) *
                         divide_up(weights.channels, bf16_depth) * bf16_tile;
     int64_t taps = 0;
-    for (const Part& each : parts) taps += static_cast<int64_t>(each.taps.size());
+    for (const OutputPhase& each : phases) taps += static_cast<int64_t>(each.taps.size());
     std::uint16_t* to = scratch.halves(taps * tap);
-    for (const Part& each : parts) {
-      part.push_back(to);
+    for (const OutputPhase& each : phases) {
+      phase.push_back(to);
       weights.taps = each.taps;
-      range.include(pack_weights(weights, planes, to));
+      range.include(pack_weights(weights, parts, to));
       to += static_cast<int64_t>(each.taps.size()) * tap;
     }
   }
 };
 
-// The products that make up one part of the results of some images, whose packed source and first results these are.
-void multiply_part(const Conv2d& p, const Planes& planes, const Part& part, const PackedImages& layout,
-                   const Positions& rows, const std::uint16_t* source, const std::uint16_t* weights, const float* bias,
-                   const ActivationSpec& activation, float* out) {
+// The products that make up one phase of the results of some images, whose packed source and first results these are.
+void multiply_phase(const Conv2d& p, const Bf16Maps& maps, const OutputPhase& phase, const PackedImages& layout,
+                    const Positions& rows, const std::uint16_t* source, const std::uint16_t* weights, const float* bias,
+                    const ActivationSpec& activation, float* out) {
   const Bf16Tiles& tiles = *bf16_tiles();
   const Bf16Split split = bf16_split(p.precision);
-  const int64_t row_blocks = divide_up(planes.rows, bf16_columns), blocks = divide_up(planes.channels, bf16_depth);
-  const int64_t taps = static_cast<int64_t>(part.taps.size()), plane = layout.cells() * bf16_depth;
+  const int64_t row_blocks = divide_up(maps.rows, bf16_columns), blocks = divide_up(maps.channels, bf16_depth);
+  const int64_t taps = static_cast<int64_t>(phase.taps.size()), part_distance = layout.cells() * bf16_depth;
   const int64_t panel = blocks * taps * bf16_tile;
-  const std::vector<int64_t> cells = layout.taps(part.h, part.w);
+  const std::vector<int64_t> cells = layout.taps(phase.h, phase.w);
   std::vector<Bf16Step> steps;
   for (int64_t block = 0; block < blocks; ++block) {
     for (int64_t tap = 0; tap < taps; ++tap) {
-      steps.push_back({block * split.planes * plane + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
+      steps.push_back(
+          {block * split.parts * part_distance + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
     }
   }
-  // Neighbouring tasks read the same part of the source.
+  // Neighbouring tasks read the same lines of the source.
   const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
   const int64_t piece =
       std::min(rows_at_once / tiles.rows, divide_up(divide_up(rows.count(), tiles.rows), wanted)) * tiles.rows;
   parallel_for(divide_up(rows.count(), piece) * p.groups * row_blocks, [&](int64_t task) {
     const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
     const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
-    const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, planes.rows - k);
+    const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, maps.rows - k);
     static thread_local Scratch sums_scratch;
     float* sums = sums_scratch.floats(piece * bf16_columns);
     for (int64_t q = begin; q < end; q += tiles.rows) {
-      tiles.product({source + g * blocks * split.planes * plane, rows.from.data() + q, plane,
+      tiles.product({source + g * blocks * split.parts * part_distance, rows.from.data() + q, part_distance,
                      weights + (g * row_blocks + row_block) * panel, p.groups * row_blocks * panel, steps.data(),
                      static_cast<int64_t>(steps.size()), sums + (q - begin) * bf16_columns, false},
                     std::min(tiles.rows, end - q), columns, split.products);
     }
     const std::vector<Bf16Run> runs = rows.runs(begin, end);
-    const int64_t row = g * planes.rows + k;
+    const int64_t row = g * maps.rows + k;
     bf16_kernels().finish({sums, end - begin, columns, runs.data(), static_cast<int64_t>(runs.size()),
-                           bias ? bias + row : nullptr, activation, out + row * planes.out_plane + part.first,
-                           planes.out_plane, part.column});
+                           bias ? bias + row : nullptr, activation, out + row * maps.out_plane + phase.first,
+                           maps.out_plane, phase.column});
   });
 }
 
-bool product_by_bf16(const Conv2d& p, const Planes& planes, const std::vector<Part>& parts, const TapWeights& weights,
-                     const float* bias, const ActivationSpec& activation) {
+bool product_by_bf16(const Conv2d& p, const Bf16Maps& maps, const std::vector<OutputPhase>& phases,
+                     const TapWeights& weights, const float* bias, const ActivationSpec& activation) {
   const Bf16Split split = bf16_split(p.precision);
   static thread_local Scratch weight_scratch, source_scratch;
-  const PackedWeights packed(weights, parts, split.planes, weight_scratch);
+  const PackedWeights packed(weights, phases, split.parts, weight_scratch);
   std::vector<const TapAxis*> h_axes, w_axes;
   int64_t depth = 0;
-  for (const Part& part : parts) {
-    h_axes.push_back(&part.h);
-    w_axes.push_back(&part.w);
-    depth = std::max(depth, planes.channels * static_cast<int64_t>(part.taps.size()));
+  for (const OutputPhase& phase : phases) {
+    h_axes.push_back(&phase.h);
+    w_axes.push_back(&phase.w);
+    depth = std::max(depth, maps.channels * static_cast<int64_t>(phase.taps.size()));
   }
-  const PackedAxis h(h_axes, planes.height), w(w_axes, planes.width);
-  const int64_t of_cell = p.groups * divide_up(planes.channels, bf16_depth) * split.planes * bf16_depth;
+  const PackedAxis h(h_axes, maps.height), w(w_axes, maps.width);
+  const int64_t of_cell = p.groups * divide_up(maps.channels, bf16_depth) * split.parts * bf16_depth;
   const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * of_cell * PackedImages(h, w, 1).cells()), 1, p.N);
-  const int64_t in_image = p.groups * planes.channels * planes.height * planes.width;
-  const int64_t out_image = p.groups * planes.rows * planes.out_plane;
+  const int64_t in_image = p.groups * maps.channels * maps.height * maps.width;
+  const int64_t out_image = p.groups * maps.rows * maps.out_plane;
   std::vector<Positions> positions;
   for (int64_t first = 0; first < p.N; first += batch) {
     const PackedImages layout(h, w, std::min(batch, p.N - first));
     std::uint16_t* source = source_scratch.halves(of_cell * layout.cells());
     const Bf16Range range =
-        pack_images({planes.source + first * in_image, p.groups, planes.channels, planes.height, planes.width}, layout,
-                    bf16_depth, split.planes, source);
-    if (!bf16_can_multiply(range, packed.range, depth, split.planes)) return false;
+        pack_images({maps.source + first * in_image, p.groups, maps.channels, maps.height, maps.width}, layout,
+                    bf16_depth, split.parts, source);
+    if (!bf16_can_multiply(range, packed.range, depth, split.parts)) return false;
     if (first == 0 || layout.images < batch) {
       positions.clear();
-      for (const Part& part : parts) positions.emplace_back(part, layout, out_image, bf16_tiles()->evenly);
+      for (const OutputPhase& phase : phases) positions.emplace_back(phase, layout, out_image, bf16_tiles()->evenly);
     }
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      multiply_part(p, planes, parts[i], layout, positions[i], source, packed.part[i], bias, activation,
-                    planes.out + first * out_image);
+    for (std::size_t i = 0; i < phases.size(); ++i) {
+      multiply_phase(p, maps, phases[i], layout, positions[i], source, packed.phase[i], bias, activation,
+                     maps.out + first * out_image);
     }
   }
   return true;
 }
 
-std::vector<Part> backward_parts(const DataPlan& plan) {
+std::vector<OutputPhase> output_phases(const DataPlan& plan) {
   const Axis &h = plan.p.window.h, &w = plan.p.window.w;
-  std::vector<Part> parts;
+  std::vector<OutputPhase> phases;
   for (const TapPhase& rows : plan.h) {
     for (const TapPhase& columns : plan.w) {
-      Part part{rows.axis, columns.axis, {}, rows.first * w.input + columns.first, h.stride * w.input, w.stride};
+      OutputPhase phase{rows.axis,          columns.axis, {}, rows.first * w.input + columns.first,
+                        h.stride * w.input, w.stride};
       for (int64_t r : rows.taps) {
-        for (int64_t s : columns.taps) part.taps.push_back(r * w.kernel + s);
+        for (int64_t s : columns.taps) phase.taps.push_back(r * w.kernel + s);
       }
-      parts.push_back(part);
+      phases.push_back(phase);
     }
   }
-  return parts;
+  return phases;
 }
 
-double product_cost(const Conv2d& p, const std::vector<Part>& parts, int64_t rows, int64_t channels, int64_t height,
-                    int64_t width) {
+double product_cost(const Conv2d& p, const std::vector<OutputPhase>& phases, int64_t rows, int64_t channels,
+                    int64_t height, int64_t width) {
   const Bf16Split split = bf16_split(p.precision);
   const int64_t blocks = divide_up(channels, bf16_depth), depth = blocks * bf16_depth;
-  double cost = packing_cost(parts[0].w, depth * height * width, split.planes);
-  cost += costs().bf16_weight * static_cast<double>(rows * p.taps() * depth * split.planes) / static_cast<double>(p.N);
-  for (const Part& part : parts) {
-    double positions = static_cast<double>(part.h.positions() * part.w.positions());
+  double cost = packing_cost(phases[0].w, depth * height * width, split.parts);
+  cost += costs().bf16_weight * static_cast<double>(rows * p.taps() * depth * split.parts) / static_cast<double>(p.N);
+  for (const OutputPhase& phase : phases) {
+    double positions = static_cast<double>(phase.h.positions() * phase.w.positions());
     cost += costs().bf16_result * positions * static_cast<double>(rows);
     if (bf16_tiles()->evenly) {
-      positions = static_cast<double>(PackedAxis({&part.h}, height).cells * PackedAxis({&part.w}, width).cells);
+      positions = static_cast<double>(PackedAxis({&phase.h}, height).cells * PackedAxis({&phase.w}, width).cells);
     }
     cost += bf16_step_cost(positions, bf16_tiles()->rows, rows, split.products) *
-            static_cast<double>(blocks * static_cast<int64_t>(part.taps.size()));
+            static_cast<double>(blocks * static_cast<int64_t>(phase.taps.size()));
   }
   return cost;
 }
@@ -197,15 +199,15 @@ double product_cost(const Conv2d& p, const std::vector<Part>& parts, int64_t row
 double forward_bf16_cost(const ForwardPlan& plan) {
   const Conv2d& p = plan.p;
   if (!bf16_is_possible(p)) return impossible;
-  return product_cost(p, {forward_part(plan)}, p.group_filters(), p.group_channels(), p.window.h.input,
+  return product_cost(p, {forward_phase(plan)}, p.group_filters(), p.group_channels(), p.window.h.input,
                       p.window.w.input);
 }
 
 double backward_data_bf16_cost(const DataPlan& plan) {
   const Conv2d& p = plan.p;
   if (!bf16_is_possible(p)) return impossible;
-  const std::vector<Part> parts = backward_parts(plan);
-  return product_cost(p, parts, p.group_channels(), p.group_filters(), p.window.h.output, p.window.w.output);
+  const std::vector<OutputPhase> phases = output_phases(plan);
+  return product_cost(p, phases, p.group_channels(), p.group_filters(), p.window.h.output, p.window.w.output);
 }
 
 bool forward_by_bf16(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
@@ -214,7 +216,7 @@ bool forward_by_bf16(const ForwardPlan& plan, const float* x, const float* weigh
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t channels = p.group_channels(), rows = p.group_filters();
   return product_by_bf16(
-      p, {x, channels, h.input, w.input, y, rows, h.output * w.output}, {forward_part(joined)},
+      p, {x, channels, h.input, w.input, y, rows, h.output * w.output}, {forward_phase(joined)},
       {weight, rows * channels * p.taps(), channels * p.taps(), p.taps(), p.groups, rows, channels, {}}, bias,
       p.activation);
 }
@@ -224,7 +226,7 @@ bool backward_data_by_bf16(const DataPlan& plan, const float* dy, const float* w
   const Conv2d& p = joined.p;
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t rows = p.group_channels(), channels = p.group_filters();
-  return product_by_bf16(p, {dy, channels, h.output, w.output, dx, rows, h.input * w.input}, backward_parts(joined),
+  return product_by_bf16(p, {dy, channels, h.output, w.output, dx, rows, h.input * w.input}, output_phases(joined),
                          {weight, rows * channels * p.taps(), p.taps(), rows * p.taps(), p.groups, rows, channels, {}},
                          nullptr, {});
 }

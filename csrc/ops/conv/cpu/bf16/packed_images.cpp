@@ -7,11 +7,11 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int64_t together, int planes,
+Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int64_t together, int parts,
                       std::uint16_t* to) {
   const Bf16Kernels& kernels = bf16_kernels();
   const auto pack = together == 1 ? kernels.pack_row : kernels.pack_pixels;
-  const int64_t blocks = divide_up(from.channels, together), plane = layout.cells() * together;
+  const int64_t blocks = divide_up(from.channels, together), part_distance = layout.cells() * together;
   const int64_t from_plane = from.height * from.width;
   const int64_t lines_a_task = divide_up(256, together);
   const int64_t lines = layout.images * layout.h.cells, pieces = divide_up(lines, lines_a_task);
@@ -19,7 +19,7 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
   parallel_for(from.groups * blocks * pieces, [&](int64_t task) {
     const int64_t piece = task % pieces, block = task / pieces % blocks, g = task / pieces / blocks;
     const int64_t begin = piece * lines_a_task, end = std::min(lines, begin + lines_a_task);
-    std::uint16_t* block_to = to + (g * blocks + block) * planes * plane;
+    std::uint16_t* block_to = to + (g * blocks + block) * parts * part_distance;
     for (int64_t phase = 0; phase < layout.h.step * layout.w.step; ++phase) {
       const int64_t a = phase / layout.w.step, b = phase % layout.w.step;
       for (int64_t line = begin; line < end; ++line) {
@@ -28,20 +28,20 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
         pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from_plane,
               std::min(together, from.channels - block * together), from.width, layout.w.place(b, 0), layout.w.step,
               layout.w.cells, layout.h.step * from.width,
-              block_to + (phase * layout.phase + line * layout.w.cells) * together, plane, planes},
+              block_to + (phase * layout.phase + line * layout.w.cells) * together, part_distance, parts},
              ranges.of(task));
       }
       if (end < lines) continue;
       pack({nullptr, 0, 0, 0, 0, 1, layout.tail(), 0,
-            block_to + (phase * layout.phase + lines * layout.w.cells) * together, plane, planes},
+            block_to + (phase * layout.phase + lines * layout.w.cells) * together, part_distance, parts},
            ranges.of(task));
     }
   });
   return ranges.merged();
 }
 
-double packing_cost(const TapAxis& w, int64_t numbers, int planes) {
-  return (w.step > 2 ? costs().bf16_gather : 1.0) * costs().bf16_source * static_cast<double>(numbers * planes);
+double packing_cost(const TapAxis& w, int64_t numbers, int parts) {
+  return (w.step > 2 ? costs().bf16_gather : 1.0) * costs().bf16_source * static_cast<double>(numbers * parts);
 }
 
 bool bf16_is_possible(const Conv2d& p) {
@@ -77,10 +77,10 @@ DataPlan with_lines_joined(const DataPlan& plan) {
   return may_join(plan.p) ? DataPlan(joined(plan.p)) : plan;
 }
 
-Part forward_part(const ForwardPlan& plan) {
-  Part part{plan.h, plan.w, {}, 0, plan.p.window.w.output, 1};
-  for (int64_t tap = 0; tap < plan.p.taps(); ++tap) part.taps.push_back(tap);
-  return part;
+OutputPhase forward_phase(const ForwardPlan& plan) {
+  OutputPhase phase{plan.h, plan.w, {}, 0, plan.p.window.w.output, 1};
+  for (int64_t tap = 0; tap < plan.p.taps(); ++tap) phase.taps.push_back(tap);
+  return phase;
 }
 
 }  // namespace dip::cpu

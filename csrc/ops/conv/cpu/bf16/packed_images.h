@@ -74,7 +74,7 @@ struct PackedImages {
 };
 
 // Results that the same taps lead to: position (i, j) goes to out[i·row + j·column] of its plane.
-struct Part {
+struct OutputPhase {
   TapAxis h, w;
   std::vector<std::int64_t> taps;  // columns of the weights
   std::int64_t first, row, column;
@@ -86,14 +86,15 @@ struct Positions {
   std::vector<std::int64_t> to;    // in the results, or −1 for a place between images and lines
   std::int64_t column;
 
-  Positions(const Part& part, const PackedImages& layout, std::int64_t out_image, bool evenly) : column(part.column) {
-    const std::int64_t height = part.h.positions(), width = part.w.positions();
+  Positions(const OutputPhase& phase, const PackedImages& layout, std::int64_t out_image, bool evenly)
+      : column(phase.column) {
+    const std::int64_t height = phase.h.positions(), width = phase.w.positions();
     for (std::int64_t n = 0; n < layout.images; ++n) {
       for (std::int64_t i = 0; i < (evenly ? layout.h.cells : height); ++i) {
         for (std::int64_t j = 0; j < (evenly ? layout.w.cells : width); ++j) {
           const bool inside = i < height && j < width;
           from.push_back((n * layout.image + i * layout.w.cells + j) * bf16_depth);
-          to.push_back(inside ? n * out_image + i * part.row + j * part.column : -1);
+          to.push_back(inside ? n * out_image + i * phase.row + j * phase.column : -1);
         }
       }
     }
@@ -131,11 +132,11 @@ struct PackedSource {
 };
 
 // Packs all images of `layout`, `together` channels at a time: to[group][channels / together][plane][cell][together].
-Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, std::int64_t together, int planes,
+Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, std::int64_t together, int parts,
                       std::uint16_t* to);
 
 // What it costs to pack so many numbers of a source, in multiply-adds of one float32 lane.
-double packing_cost(const TapAxis& w, std::int64_t numbers, int planes);
+double packing_cost(const TapAxis& w, std::int64_t numbers, int parts);
 
 bool bf16_is_possible(const Conv2d& p);
 
@@ -144,6 +145,6 @@ ForwardPlan with_lines_joined(const ForwardPlan& plan);
 WeightPlan with_lines_joined(const WeightPlan& plan);
 DataPlan with_lines_joined(const DataPlan& plan);
 
-Part forward_part(const ForwardPlan& plan);
+OutputPhase forward_phase(const ForwardPlan& plan);
 
 }  // namespace dip::cpu

@@ -42,7 +42,7 @@ Tiling product_tiling(int64_t rows, const TapAxis& w) {
 }
 
 // What a product reads and writes: images of `groups` × `channels` planes, and of `groups` × `rows`.
-struct Planes {
+struct ImageMaps {
   const float* source;
   int64_t groups, channels, height, width;
   float* out;
@@ -55,35 +55,35 @@ struct Pooling {
   std::int32_t* indices = nullptr;
 };
 
-void product_by_images(int64_t images, const Planes& planes, const TapAxis& h, const TapAxis& w,
+void product_by_images(int64_t images, const ImageMaps& maps, const TapAxis& h, const TapAxis& w,
                        const ImageTiling& tiling, const WeightMatrix& matrix, const float* bias,
                        const ActivationSpec& activation, const Pooling& pool = {}) {
   const ImageKernels& kernels = image_kernels();
-  const int64_t plane = planes.height * planes.width, out_lines = h.positions() / pool.height;
+  const int64_t plane = maps.height * maps.width, out_lines = h.positions() / pool.height;
   const int64_t out_plane = out_lines * (w.positions() / pool.width);
   if (images == 0 || out_plane == 0) return;
-  const Units units(images, planes.groups, out_lines);
+  const Units units(images, maps.groups, out_lines);
   const int64_t longest = units.longest() * pool.height;
   const HeldPlanes held(Held(h, longest), Held(w, w.positions()));
   static thread_local Scratch packed_scratch;
-  const PreparedProduct prepared(h, w, tiling, planes.groups, planes.rows, planes.channels, matrix, held, longest,
+  const PreparedProduct prepared(h, w, tiling, maps.groups, maps.rows, maps.channels, matrix, held, longest,
                                  pool.height, packed_scratch);
-  parallel_for(units.blocks * planes.groups * units.pieces, [&](int64_t task) {
-    const int64_t piece = task % units.pieces, g = task / units.pieces % planes.groups;
-    const int64_t first = task / units.pieces / planes.groups * packing_kernels().lanes;
+  parallel_for(units.blocks * maps.groups * units.pieces, [&](int64_t task) {
+    const int64_t piece = task % units.pieces, g = task / units.pieces % maps.groups;
+    const int64_t first = task / units.pieces / maps.groups * packing_kernels().lanes;
     const int64_t some = std::min(packing_kernels().lanes, images - first);
     const int64_t begin = units.begin(piece) * pool.height, end = units.begin(piece + 1) * pool.height;
     static thread_local Scratch held_scratch, sums_scratch;
-    float* source = held_scratch.floats(planes.channels * held.plane);
-    held.interleave(planes.source + (first * planes.groups + g) * planes.channels * plane,
-                    planes.groups * planes.channels * plane, some, planes.channels, planes.height, planes.width,
+    float* source = held_scratch.floats(maps.channels * held.plane);
+    held.interleave(maps.source + (first * maps.groups + g) * maps.channels * plane,
+                    maps.groups * maps.channels * plane, some, maps.channels, maps.height, maps.width,
                     begin * h.step + held.lines.first, Held(h, end - begin).extent, source);
     ImageProduct product = prepared.of(g, source, begin, some);
-    const int64_t out = (first * planes.groups + g) * planes.rows * out_plane;
-    product.out = planes.out + out;
-    product.out_image = planes.groups * planes.rows * out_plane;
+    const int64_t out = (first * maps.groups + g) * maps.rows * out_plane;
+    product.out = maps.out + out;
+    product.out_image = maps.groups * maps.rows * out_plane;
     product.out_plane = out_plane;
-    product.bias = bias ? bias + g * planes.rows : nullptr;
+    product.bias = bias ? bias + g * maps.rows : nullptr;
     product.activation = activation;
     product.pool_h = pool.height;
     product.pool_w = pool.width;

@@ -29,8 +29,8 @@ std::vector<int64_t> offsets_of(int64_t channels, int64_t plane, int64_t width, 
 }
 
 // Packs the rows of `groups` matrices, `step` columns of all rows at a time: so a matrix is read nearly as it lies.
-void pack_groups(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
-                 const std::vector<int64_t>& columns, int64_t step, float* packed) {
+void pack_lane_rows(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
+                    const std::vector<int64_t>& columns, int64_t step, float* packed) {
   const int64_t panels = divide_up(rows, packing_kernels().lanes), depth = static_cast<int64_t>(columns.size());
   const int64_t parts = divide_up(depth, step), grain = divide_up(256, step);
   parallel_ranges(groups * parts, grain, [&](int64_t part, int64_t end) {
@@ -53,7 +53,7 @@ int64_t packed_floats(int64_t groups, int64_t rows, int64_t depth) {
 // Runs `product(image, group)` for all of them. A task uses two panels of the matrix for so many images that reading
 // the panels from memory does not count; neighbouring tasks read the same images.
 template <class Product>
-void run_products(int64_t images, int64_t groups, int64_t grid_h, const Product& product) {
+void run_lane_products(int64_t images, int64_t groups, int64_t grid_h, const Product& product) {
   if (images == 0 || grid_h == 0) return;
   const LaneKernels& kernels = lane_kernels();
   const LaneProduct any = product(0, 0);
@@ -119,8 +119,8 @@ void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weig
 
   static thread_local Scratch packed_scratch;
   float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-  pack_groups(weight, p.groups, rows * depth, rows, depth, columns, 256, packed);
-  run_products(p.N, p.groups, h.output, [&](int64_t image, int64_t g) {
+  pack_lane_rows(weight, p.groups, rows * depth, rows, depth, columns, 256, packed);
+  run_lane_products(p.N, p.groups, h.output, [&](int64_t image, int64_t g) {
     LaneProduct product{};
     product.packed = packed + g * packed_floats(1, rows, depth);
     product.source = x + (image * p.C + g * channels) * in_plane;
@@ -163,9 +163,9 @@ void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* 
       const std::vector<int64_t> offsets = offsets_of(filters, out_plane, w.output, down.axis, across.axis);
       const int64_t depth = static_cast<int64_t>(columns.size());
       float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-      pack_groups(weight, p.groups, filters * rows * taps, rows, taps, columns, down.axis.count() * across.axis.count(),
-                  packed);
-      run_products(p.N, p.groups, down.axis.positions(), [&](int64_t image, int64_t g) {
+      pack_lane_rows(weight, p.groups, filters * rows * taps, rows, taps, columns,
+                     down.axis.count() * across.axis.count(), packed);
+      run_lane_products(p.N, p.groups, down.axis.positions(), [&](int64_t image, int64_t g) {
         LaneProduct product{};
         product.packed = packed + g * packed_floats(1, rows, depth);
         product.source = dy + (image * p.K + g * filters) * out_plane;

@@ -20,8 +20,8 @@ namespace {
 using std::int64_t;
 
 // Packs the rows of `groups` matrices, one panel a task.
-void pack_groups(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
-                 const std::vector<int64_t>& columns, float* packed) {
+void pack_tile_rows(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
+                    const std::vector<int64_t>& columns, float* packed) {
   const int64_t block = packing_kernels().row_block, panels = divide_up(rows, block);
   const int64_t depth = static_cast<int64_t>(columns.size());
   parallel_for(groups * panels, [&](int64_t task) {
@@ -62,8 +62,8 @@ double tiles_cost(const Conv2d& p, int64_t rows, int64_t depth, int64_t grid_h, 
 // needed to give all threads work. The images lie `source_image` and `out_image` apart. Where `exact`, nothing may be
 // read beyond the source, as scratch memory allows.
 template <class Product>
-void run_products(int64_t images, int64_t groups, int64_t source_image, int64_t out_image, bool exact,
-                  const Product& product) {
+void run_tile_products(int64_t images, int64_t groups, int64_t source_image, int64_t out_image, bool exact,
+                       const Product& product) {
   const TileKernels& kernels = tile_kernels();
   const ShiftedProduct first = product(0, 0);
   const int64_t rows = first.rows, flat = first.pitch * (first.grid_h - 1) + first.grid_w;
@@ -130,7 +130,7 @@ void forward_by_tiles(const ForwardPlan& plan, const float* x, const float* weig
   float* packed = packed_scratch.floats(p.groups * panels * packing_kernels().row_block * depth);
   std::vector<int64_t> columns(depth);
   for (int64_t k = 0; k < depth; ++k) columns[k] = k;
-  pack_groups(weight, p.groups, rows * depth, rows, depth, columns, packed);
+  pack_tile_rows(weight, p.groups, rows * depth, rows, depth, columns, packed);
 
   // Rows of one tap follow each other without a gap.
   const bool as_is = p.taps() == 1 && input.is_input(p.window);
@@ -143,7 +143,7 @@ void forward_by_tiles(const ForwardPlan& plan, const float* x, const float* weig
     parallel_for(as_is ? 0 : images * p.C, [&](int64_t plane) {
       input.copy_channel(p.window, x + (first * p.C + plane) * h.input * w.input, planes + plane * input.channel);
     });
-    run_products(images, p.groups, image_floats, p.K * out_plane, as_is, [&](int64_t image, int64_t g) {
+    run_tile_products(images, p.groups, image_floats, p.K * out_plane, as_is, [&](int64_t image, int64_t g) {
       ShiftedProduct product{};
       product.packed = packed + g * panels * packing_kernels().row_block * depth;
       product.source = (as_is ? x : planes) + image * image_floats + g * p.group_channels() * input.channel;
@@ -181,7 +181,8 @@ void backward_data_by_tiles(const DataPlan& plan, const float* dy, const float* 
   static thread_local Scratch packed_scratch, plane_scratch;
   float* packed = packed_scratch.floats(std::max<int64_t>(packed_floats, 1));
   for (std::size_t i = 0; i < gradient.phases.size(); ++i) {
-    pack_groups(weight, p.groups, filters * rows * taps, rows, taps, gradient.phases[i].columns, packed + packed_at[i]);
+    pack_tile_rows(weight, p.groups, filters * rows * taps, rows, taps, gradient.phases[i].columns,
+                   packed + packed_at[i]);
   }
 
   const int64_t image_floats = p.K * plane;
@@ -198,7 +199,7 @@ void backward_data_by_tiles(const DataPlan& plan, const float* dy, const float* 
     for (std::size_t i = 0; i < gradient.phases.size(); ++i) {
       const PaddedGradient::Phase& phase = gradient.phases[i];
       const int64_t depth = static_cast<int64_t>(phase.columns.size());
-      run_products(images, p.groups, image_floats, p.C * h.input * w.input, as_is, [&](int64_t image, int64_t g) {
+      run_tile_products(images, p.groups, image_floats, p.C * h.input * w.input, as_is, [&](int64_t image, int64_t g) {
         ShiftedProduct product{};
         product.packed = packed + packed_at[i] + g * panel_rows * depth;
         product.source = (as_is ? dy : planes) + image * image_floats + g * filters * plane;

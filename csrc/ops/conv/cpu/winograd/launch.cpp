@@ -21,7 +21,7 @@ constexpr int64_t points = 36, tiles_at_once = 28;
 
 // What a product reads and writes: images of groups × channels planes, and of groups × rows. The first tap of the first
 // result meets the source at first_y and first_x.
-struct Planes {
+struct WinogradMaps {
   const float* source;
   int64_t channels, height, width, first_y, first_x;
   float* out;
@@ -97,22 +97,22 @@ void pack_lines(const Source& planes, int64_t channels, int64_t y, int64_t count
   }
 }
 
-bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, const Weights& weights,
+bool product_by_winograd(int64_t images, int64_t groups, const WinogradMaps& maps, const Weights& weights,
                          const float* bias, const ActivationSpec& activation) {
-  if (has_tiny_row(weights, groups, planes.rows, planes.channels)) return false;
+  if (has_tiny_row(weights, groups, maps.rows, maps.channels)) return false;
   const WinogradKernels& kernels = winograd_kernels();
-  const int64_t lanes = packing_kernels().lanes, panels = divide_up(planes.rows, lanes);
-  const int64_t blocks = divide_up(planes.channels, lanes), depth = blocks * lanes;
-  const int64_t across = divide_up(planes.out_width, 4), down = divide_up(planes.out_height, 4);
-  const int64_t pixels = 4 * across + 2, plane = planes.height * planes.width;
-  const int64_t out_plane = planes.out_height * planes.out_width;
+  const int64_t lanes = packing_kernels().lanes, panels = divide_up(maps.rows, lanes);
+  const int64_t blocks = divide_up(maps.channels, lanes), depth = blocks * lanes;
+  const int64_t across = divide_up(maps.out_width, 4), down = divide_up(maps.out_height, 4);
+  const int64_t pixels = 4 * across + 2, plane = maps.height * maps.width;
+  const int64_t out_plane = maps.out_height * maps.out_width;
   static thread_local Scratch weights_scratch;
-  const int64_t weights_point = panels * planes.channels * lanes;
+  const int64_t weights_point = panels * maps.channels * lanes;
   float* transformed = weights_scratch.floats(groups * points * weights_point);
-  transform_weights(weights, groups, planes.rows, planes.channels, transformed);
+  transform_weights(weights, groups, maps.rows, maps.channels, transformed);
 
   std::vector<int64_t> offset, position;
-  for (int64_t c = 0; c < planes.channels; ++c) offset.push_back(c);
+  for (int64_t c = 0; c < maps.channels; ++c) offset.push_back(c);
   for (int64_t t = 0; t < std::max<int64_t>(packing_kernels().lane_columns, 2); ++t) position.push_back(t * depth);
 
   // A unit is a row of tiles of one image.
@@ -132,10 +132,10 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
     for (int64_t unit = first; unit < end;) {
       const int64_t image = unit / down, i = unit % down, count = std::min(end - unit, down - i);
       for (int64_t block = 0; block < blocks; ++block) {
-        const int64_t c = g * planes.channels + block * lanes;
-        pack_lines({planes.source + (image * groups * planes.channels + c) * plane, planes.height, planes.width},
-                   std::min(lanes, planes.channels - block * lanes), 4 * i + planes.first_y, 4 * count + 2,
-                   planes.first_x, pixels, lines);
+        const int64_t c = g * maps.channels + block * lanes;
+        pack_lines({maps.source + (image * groups * maps.channels + c) * plane, maps.height, maps.width},
+                   std::min(lanes, maps.channels - block * lanes), 4 * i + maps.first_y, 4 * count + 2, maps.first_x,
+                   pixels, lines);
         for (int64_t row = 0; row < count; ++row) {
           kernels.input({lines + 4 * row * pixels * lanes, pixels * lanes, across,
                          source + (unit + row - first) * across * depth + block * lanes, depth, source_point});
@@ -146,16 +146,16 @@ bool product_by_winograd(int64_t images, int64_t groups, const Planes& planes, c
     float* sums = sums_scratch.floats(points * at_once * across * 2 * lanes);
     for (int64_t panel = pair_task * pairs / pair_tasks * 2; panel < panel_end; panel += 2) {
       const int64_t pair = std::min<int64_t>(2, panels - panel);
-      kernels.product({transformed + g * points * weights_point + panel * planes.channels * lanes, weights_point, pair,
-                       planes.channels, source, source_point, tiles, offset.data(), position.data(), sums});
+      kernels.product({transformed + g * points * weights_point + panel * maps.channels * lanes, weights_point, pair,
+                       maps.channels, source, source_point, tiles, offset.data(), position.data(), sums});
       for (int64_t unit = first; unit < end; ++unit) {
         const int64_t image = unit / down, i = unit % down;
         for (int64_t v = 0; v < pair; ++v) {
-          const int64_t k = (panel + v) * lanes, row = g * planes.rows + k;
+          const int64_t k = (panel + v) * lanes, row = g * maps.rows + k;
           if (!kernels.output({sums + ((unit - first) * across * pair + v) * lanes, pair * lanes, tiles * pair * lanes,
-                               across, std::min(lanes, planes.rows - k), bias ? bias + row : nullptr, activation,
-                               std::min<int64_t>(4, planes.out_height - 4 * i), planes.out_width,
-                               planes.out + (image * groups * planes.rows + row) * out_plane + 4 * i * planes.out_width,
+                               across, std::min(lanes, maps.rows - k), bias ? bias + row : nullptr, activation,
+                               std::min<int64_t>(4, maps.out_height - 4 * i), maps.out_width,
+                               maps.out + (image * groups * maps.rows + row) * out_plane + 4 * i * maps.out_width,
                                out_plane, lines})) {
             finite = false;
           }
