@@ -16,6 +16,8 @@ foreach(isa IN LISTS isas)
   target_compile_definitions(kernels_${isa} PRIVATE DIP_ISA=${isa} DIP_BACKEND=cpu)
   target_compile_options(kernels_${isa} PRIVATE ${flags_${isa}})
   target_link_libraries(kernels_${isa} PRIVATE dip_options)
+  # The intrinsics take longer to read than most kernels to compile.
+  target_precompile_headers(kernels_${isa} PRIVATE cpu/simd_math.h)
   list(APPEND kernel_objects $<TARGET_OBJECTS:kernels_${isa}>)
 endforeach()
 
@@ -59,6 +61,7 @@ endif()
 add_library(dip_cpu OBJECT ${cpu_sources})
 target_compile_definitions(dip_cpu PRIVATE DIP_BACKEND=cpu ${isa_definitions})
 target_link_libraries(dip_cpu PRIVATE dip_options)
+target_precompile_headers(dip_cpu PRIVATE <algorithm> <functional> <string> <vector>)
 
 dip_add_module(_cpu cpu bind/arguments_numpy.cpp bind/runtime_cpu.cpp $<TARGET_OBJECTS:dip_cpu> ${kernel_objects})
 target_compile_definitions(_cpu PRIVATE ${isa_definitions})
