@@ -19,7 +19,7 @@ if(CMAKE_CUDA_COMPILER)
   endif()
   if(CMAKE_CUDA_COMPILER_ID STREQUAL Clang)
     # What is called keeps its sums in memory, not in registers; nvcc calls nothing by itself.
-    target_compile_options(cuda_kernels PRIVATE -fgpu-inline-threshold=1000000)
+    target_compile_options(cuda_kernels PRIVATE -fgpu-inline-threshold=1000000 -Wno-c++20-designator)
   endif()
   add_library(dip_cuda_runtime OBJECT cuda/runtime.cpp cuda/gemm/tensor_map.cpp)
   target_compile_definitions(dip_cuda_runtime PRIVATE DIP_CUDA_ARCHITECTURES="${architectures}")

@@ -52,6 +52,7 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 enable_language(CUDA)
+# CMake 3.25 does not know that nvcc 13 has C++20; what the kernels use of it nvcc takes in C++17 too.
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 find_package(CUDAToolkit REQUIRED)

@@ -31,8 +31,17 @@ void bind_device_runtime(pybind11::module_& m) {
       "plan_gemm",
       [](std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, int multiprocessors,
          bool may_split, const std::string& kind, int products) {
-        const GemmPlan plan =
-            plan_gemm({rows, columns, depth, batches, may_split, tile_kind(kind), products}, multiprocessors);
+        const GemmPlan plan = plan_gemm(
+            {
+                .rows = rows,
+                .columns = columns,
+                .depth = depth,
+                .batches = batches,
+                .may_split = may_split,
+                .kind = tile_kind(kind),
+                .products = products,
+            },
+            multiprocessors);
         return std::make_tuple(name_of(plan.tile), plan.splits, plan.split_depth);
       },
       py::arg("rows"), py::arg("columns"), py::arg("depth"), py::arg("batches"), py::arg("multiprocessors"),

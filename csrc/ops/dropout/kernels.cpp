@@ -1,10 +1,10 @@
 // Dropout on the CPU, compiled once for each instruction set: 8 bytes and a quarter of a Philox block an element.
 //
-// Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Element i takes
-// word i mod 4 of the block with counter (offset, i / 4) and key (seed).
+// Element i takes word i mod 4 of Philox's block with counter (offset, i / 4) and key (seed).
 #include "ops/dropout/kernels.h"
 
 #include "cpu/simd.h"
+#include "ops/dropout/philox.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
@@ -13,25 +13,16 @@ constexpr int B = 16;  // blocks computed side by side; the loops over B become 
 
 void philox(std::uint64_t seed, std::uint64_t offset, std::uint64_t counter, std::uint32_t words[4 * B]) {
   std::uint32_t c0[B], c1[B], c2[B], c3[B];
-  std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
   for (int b = 0; b < B; ++b) {
     c0[b] = static_cast<std::uint32_t>(counter + b);
     c1[b] = static_cast<std::uint32_t>((counter + b) >> 32);
     c2[b] = static_cast<std::uint32_t>(offset);
     c3[b] = static_cast<std::uint32_t>(offset >> 32);
   }
-  for (int round = 0; round < 10; ++round) {
-    for (int b = 0; b < B; ++b) {
-      const std::uint64_t first = std::uint64_t{0xD2511F53} * c0[b], second = std::uint64_t{0xCD9E8D57} * c2[b];
-      const std::uint32_t high1 = static_cast<std::uint32_t>(second >> 32) ^ c1[b] ^ k0;
-      const std::uint32_t high3 = static_cast<std::uint32_t>(first >> 32) ^ c3[b] ^ k1;
-      c0[b] = high1;
-      c1[b] = static_cast<std::uint32_t>(second);
-      c2[b] = high3;
-      c3[b] = static_cast<std::uint32_t>(first);
-    }
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
+  PhiloxKey key = philox_key(seed);
+  for (int round = 0; round < philox_rounds; ++round) {
+    for (int b = 0; b < B; ++b) philox_round(c0[b], c1[b], c2[b], c3[b], key);
+    key = next_philox_key(key);
   }
   for (int b = 0; b < B; ++b) {
     words[4 * b] = c0[b];

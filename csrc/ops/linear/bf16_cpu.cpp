@@ -49,9 +49,21 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
       const int64_t some = std::min(step, depth - d);
       const Block block(a, begin, end - begin, d, some);
       for (int64_t i = begin; i < end; ++i) {
-        bf16_kernels().pack_row({block.from + (i - begin) * block.vector, 0, 1, some, 0, 1, step, 0,
-                                 to + i * padded + d, part_distance, parts},
-                                ranges.of(begin / bf16_columns));
+        bf16_kernels().pack_row(
+            {
+                .source = block.from + (i - begin) * block.vector,
+                .channel = 0,
+                .channels = 1,
+                .width = some,
+                .first = 0,
+                .step = 1,
+                .cells = step,
+                .ahead = 0,
+                .to = to + i * padded + d,
+                .part_distance = part_distance,
+                .parts = parts,
+            },
+            ranges.of(begin / bf16_columns));
       }
     }
   });
@@ -97,7 +109,17 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
       const Bf16Run all{0, 0, std::min(bf16_depth, depth - d)};
       const Block from(b, j, some, d, all.count);
       bf16_kernels().pack_columns(
-          {from.from, from.vector, some, &all, 1, right + block * bf16_tile, blocks * bf16_tile, split.parts}, range);
+          {
+              .source = from.from,
+              .column = from.vector,
+              .columns = some,
+              .runs = &all,
+              .count = 1,
+              .to = right + block * bf16_tile,
+              .part_distance = blocks * bf16_tile,
+              .parts = split.parts,
+          },
+          range);
     }
     if (!bf16_can_multiply(left_range, range, depth, split.parts)) {
       fit = false;
@@ -106,10 +128,27 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
     for (int64_t i = begin; i < end; i += tiles.rows) {
       const int64_t lines = std::min(tiles.rows, end - i);
       tiles.product(
-          {left + i * padded, row.data(), part_distance, right, blocks * bf16_tile, steps.data(), blocks, sums, false},
+          {
+              .a = left + i * padded,
+              .row = row.data(),
+              .a_part = part_distance,
+              .b = right,
+              .b_part = blocks * bf16_tile,
+              .steps = steps.data(),
+              .count = blocks,
+              .sums = sums,
+              .accumulate = false,
+          },
           lines, some, split.products);
-      bf16_kernels().finish_lines(
-          {sums, lines, some, bias ? bias + j : nullptr, activation, result + i * columns + j, columns});
+      bf16_kernels().finish_lines({
+          .sums = sums,
+          .rows = lines,
+          .columns = some,
+          .bias = bias ? bias + j : nullptr,
+          .activation = activation,
+          .out = result + i * columns + j,
+          .out_row = columns,
+      });
     }
   });
   return fit;

@@ -36,8 +36,17 @@ struct Product {
 
 template <class P>
 void multiply(P problem, bool may_split) {
-  const GemmPlan plan =
-      plan_gemm({problem.rows, problem.columns, problem.depth, 1, may_split, TileKind::warps, 0}, multiprocessors());
+  const GemmPlan plan = plan_gemm(
+      {
+          .rows = problem.rows,
+          .columns = problem.columns,
+          .depth = problem.depth,
+          .batches = 1,
+          .may_split = may_split,
+          .kind = TileKind::warps,
+          .products = 0,
+      },
+      multiprocessors());
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
     problem.result = to;
     gather_gemm(problem, 1, plan);
@@ -82,7 +91,22 @@ Conv2d as_convolution(const Linear& p) {
 void linear_forward(const Linear& p, Reals x, Reals weight, Reals bias, RealResults y) {
   if (p.N * p.out == 0) return;
   const Conv2d same = as_convolution(p);
-  if (multiply_small({Layout::forward, p.N, p.out, p.in, x, p.in, 1, weight, p.in, 1, bias, p.activation, y})) return;
+  const bool is_small = multiply_small({
+      .layout = Layout::forward,
+      .rows = p.N,
+      .columns = p.out,
+      .depth = p.in,
+      .a = x,
+      .a_row = p.in,
+      .a_depth = 1,
+      .b = weight,
+      .b_column = p.in,
+      .b_depth = 1,
+      .bias = bias,
+      .activation = p.activation,
+      .result = y,
+  });
+  if (is_small) return;
   if (uses_packed(same, x.dtype)) return conv2d_forward_packed(same, x, weight, bias, y);
   const Widened wide_x(x, p.N * p.in), wide_weight(weight, p.out * p.in), wide_bias(bias, p.out);
   in_float32(y, p.N * p.out, [&](float* result) {
@@ -95,7 +119,22 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
   if (p.N * p.in == 0) return;
   const Conv2d same = as_convolution(p);
   const Reals none = static_cast<const float*>(nullptr);
-  if (multiply_small({Layout::backward_data, p.N, p.in, p.out, dy, p.out, 1, weight, 1, p.in, none, {}, dx})) return;
+  const bool is_small = multiply_small({
+      .layout = Layout::backward_data,
+      .rows = p.N,
+      .columns = p.in,
+      .depth = p.out,
+      .a = dy,
+      .a_row = p.out,
+      .a_depth = 1,
+      .b = weight,
+      .b_column = 1,
+      .b_depth = p.in,
+      .bias = none,
+      .activation = {},
+      .result = dx,
+  });
+  if (is_small) return;
   if (uses_packed(same, dy.dtype)) return conv2d_backward_data_packed(same, dy, weight, dx);
   const Widened wide_dy(dy, p.N * p.out), wide_weight(weight, p.out * p.in);
   in_float32(dx, p.N * p.in, [&](float* result) {
@@ -107,7 +146,22 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
   if (p.in * p.out == 0) return;
   const Conv2d same = as_convolution(p);
   const Reals none = static_cast<const float*>(nullptr);
-  if (multiply_small({Layout::backward_weight, p.out, p.in, p.N, dy, 1, p.out, x, 1, p.in, none, {}, dweight})) return;
+  const bool is_small = multiply_small({
+      .layout = Layout::backward_weight,
+      .rows = p.out,
+      .columns = p.in,
+      .depth = p.N,
+      .a = dy,
+      .a_row = 1,
+      .a_depth = p.out,
+      .b = x,
+      .b_column = 1,
+      .b_depth = p.in,
+      .bias = none,
+      .activation = {},
+      .result = dweight,
+  });
+  if (is_small) return;
   if (uses_packed(same, x.dtype)) return conv2d_backward_weight_packed(same, dy, x, dweight);
   const Widened wide_dy(dy, p.N * p.out), wide_x(x, p.N * p.in);
   in_float32(dweight, p.out * p.in, [&](float* result) {

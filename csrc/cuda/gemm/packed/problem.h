@@ -61,8 +61,17 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
   }
   // One of TF32 takes as long as two of 16 bits.
   constexpr int products = std::is_same_v<Number, Tf32> ? 2 : Number::parts * (Number::parts + 1) / 2;
-  return plan_gemm({problem.rows, problem.columns, problem.depth, p.groups, may_split, kind, products},
-                   multiprocessors());
+  return plan_gemm(
+      {
+          .rows = problem.rows,
+          .columns = problem.columns,
+          .depth = problem.depth,
+          .batches = p.groups,
+          .may_split = may_split,
+          .kind = kind,
+          .products = products,
+      },
+      multiprocessors());
 }
 
 }  // namespace dip::cuda

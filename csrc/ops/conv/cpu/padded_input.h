@@ -67,9 +67,17 @@ struct PaddedInput {
   void copy_channel(const Window2d& window, const float* source, float* to) const {
     for (std::int64_t a : h.phases) {
       for (std::int64_t b : w.phases) {
-        plane_kernels().copy_phase({window.h.input, window.w.input, a - window.h.pad_start, b - window.w.pad_start,
-                                    window.h.stride, window.w.stride, rows, pitch},
-                                   source, to);
+        plane_kernels().copy_phase({
+                .height = window.h.input,
+                .width = window.w.input,
+                .y0 = a - window.h.pad_start,
+                .x0 = b - window.w.pad_start,
+                .y_step = window.h.stride,
+                .x_step = window.w.stride,
+                .rows = rows,
+                .pitch = pitch,
+            },
+            source, to);
         to += plane;
       }
     }
@@ -144,7 +152,17 @@ struct PaddedGradient {
   }
 
   void copy_plane(const Window2d& window, const float* dy, float* to) const {
-    plane_kernels().copy_phase({window.h.output, window.w.output, y0, x0, 1, 1, y1 - y0, pitch}, dy, to);
+    plane_kernels().copy_phase({
+            .height = window.h.output,
+            .width = window.w.output,
+            .y0 = y0,
+            .x0 = x0,
+            .y_step = 1,
+            .x_step = 1,
+            .rows = y1 - y0,
+            .pitch = pitch,
+        },
+        dy, to);
   }
 };
 

@@ -145,7 +145,17 @@ struct BackwardWeight : Geometry {
 };
 
 GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
-  return plan_gemm({rows, columns, depth, p.groups, may_split, TileKind::warps, 0}, multiprocessors());
+  return plan_gemm(
+      {
+          .rows = rows,
+          .columns = columns,
+          .depth = depth,
+          .batches = p.groups,
+          .may_split = may_split,
+          .kind = TileKind::warps,
+          .products = 0,
+      },
+      multiprocessors());
 }
 
 // The ways, in the order in which they are asked for.

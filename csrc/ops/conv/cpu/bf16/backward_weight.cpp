@@ -79,8 +79,16 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
         const int64_t some = std::min(bf16_columns, filters - block * bf16_columns);
         const std::vector<Bf16Run> runs = positions.runs(q, std::min(positions.count(), q + bf16_depth));
         kernels.pack_columns(
-            {dy + ((first * p.groups + g) * filters + block * bf16_columns) * out_plane, out_plane, some, runs.data(),
-             static_cast<int64_t>(runs.size()), dy_packed + task * bf16_tile, dy_plane, split.parts},
+            {
+                .source = dy + ((first * p.groups + g) * filters + block * bf16_columns) * out_plane,
+                .column = out_plane,
+                .columns = some,
+                .runs = runs.data(),
+                .count = static_cast<int64_t>(runs.size()),
+                .to = dy_packed + task * bf16_tile,
+                .part_distance = dy_plane,
+                .parts = split.parts,
+            },
             dy_ranges.of(task));
       }
     });
@@ -99,11 +107,19 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
       const int64_t some = std::min(channel_step, channels - c);
       for (int64_t begin = 0; begin < pieces; begin += pieces_at_once) {
         for (int64_t tap = tap_begin; tap < tap_end; ++tap) {
-          tiles.product({x_packed + (g * channels + c) * split.parts * part_distance + tap_cells[tap], rows.data(),
-                         part_distance, dy_packed + k * pieces * bf16_tile, dy_plane, steps.data() + begin,
-                         std::min(pieces_at_once, pieces - begin), sums + (task * taps + tap) * tile_sums,
-                         first > 0 || begin > 0},
-                        some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
+          tiles.product(
+              {
+                  .a = x_packed + (g * channels + c) * split.parts * part_distance + tap_cells[tap],
+                  .row = rows.data(),
+                  .a_part = part_distance,
+                  .b = dy_packed + k * pieces * bf16_tile,
+                  .b_part = dy_plane,
+                  .steps = steps.data() + begin,
+                  .count = std::min(pieces_at_once, pieces - begin),
+                  .sums = sums + (task * taps + tap) * tile_sums,
+                  .accumulate = first > 0 || begin > 0,
+              },
+              some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
         }
       }
     });

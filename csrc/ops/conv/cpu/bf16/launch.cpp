@@ -46,9 +46,18 @@ Bf16Range pack_weights(const TapWeights& from, int parts, std::uint16_t* to) {
         for (int64_t c = 0; c < channels; ++c) values[row][c] = at[c * from.channel];
       }
       const Bf16Run all{0, 0, channels};
-      bf16_kernels().pack_columns({values[0], bf16_depth, rows, &all, 1, to + (task * taps + tap) * bf16_tile,
-                                   from.groups * row_blocks * blocks * taps * bf16_tile, parts},
-                                  ranges.of(task));
+      bf16_kernels().pack_columns(
+          {
+              .source = values[0],
+              .column = bf16_depth,
+              .columns = rows,
+              .runs = &all,
+              .count = 1,
+              .to = to + (task * taps + tap) * bf16_tile,
+              .part_distance = from.groups * row_blocks * blocks * taps * bf16_tile,
+              .parts = parts,
+          },
+          ranges.of(task));
     }
   });
   return ranges.merged();
@@ -110,16 +119,34 @@ void multiply_phase(const Conv2d& p, const Bf16Maps& maps, const OutputPhase& ph
     static thread_local Scratch sums_scratch;
     float* sums = sums_scratch.floats(piece * bf16_columns);
     for (int64_t q = begin; q < end; q += tiles.rows) {
-      tiles.product({source + g * blocks * split.parts * part_distance, rows.from.data() + q, part_distance,
-                     weights + (g * row_blocks + row_block) * panel, p.groups * row_blocks * panel, steps.data(),
-                     static_cast<int64_t>(steps.size()), sums + (q - begin) * bf16_columns, false},
-                    std::min(tiles.rows, end - q), columns, split.products);
+      tiles.product(
+          {
+              .a = source + g * blocks * split.parts * part_distance,
+              .row = rows.from.data() + q,
+              .a_part = part_distance,
+              .b = weights + (g * row_blocks + row_block) * panel,
+              .b_part = p.groups * row_blocks * panel,
+              .steps = steps.data(),
+              .count = static_cast<int64_t>(steps.size()),
+              .sums = sums + (q - begin) * bf16_columns,
+              .accumulate = false,
+          },
+          std::min(tiles.rows, end - q), columns, split.products);
     }
     const std::vector<Bf16Run> runs = rows.runs(begin, end);
     const int64_t row = g * maps.rows + k;
-    bf16_kernels().finish({sums, end - begin, columns, runs.data(), static_cast<int64_t>(runs.size()),
-                           bias ? bias + row : nullptr, activation, out + row * maps.out_plane + phase.first,
-                           maps.out_plane, phase.column});
+    bf16_kernels().finish({
+        .sums = sums,
+        .rows = end - begin,
+        .columns = columns,
+        .runs = runs.data(),
+        .count = static_cast<int64_t>(runs.size()),
+        .bias = bias ? bias + row : nullptr,
+        .activation = activation,
+        .out = out + row * maps.out_plane + phase.first,
+        .out_column = maps.out_plane,
+        .out_row = phase.column,
+    });
   });
 }
 
@@ -215,10 +242,28 @@ bool forward_by_bf16(const ForwardPlan& plan, const float* x, const float* weigh
   const Conv2d& p = joined.p;
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t channels = p.group_channels(), rows = p.group_filters();
-  return product_by_bf16(
-      p, {x, channels, h.input, w.input, y, rows, h.output * w.output}, {forward_phase(joined)},
-      {weight, rows * channels * p.taps(), channels * p.taps(), p.taps(), p.groups, rows, channels, {}}, bias,
-      p.activation);
+  return product_by_bf16(p,
+                         {
+                             .source = x,
+                             .channels = channels,
+                             .height = h.input,
+                             .width = w.input,
+                             .out = y,
+                             .rows = rows,
+                             .out_plane = h.output * w.output,
+                         },
+                         {forward_phase(joined)},
+                         {
+                             .weight = weight,
+                             .group = rows * channels * p.taps(),
+                             .row = channels * p.taps(),
+                             .channel = p.taps(),
+                             .groups = p.groups,
+                             .rows = rows,
+                             .channels = channels,
+                             .taps = {},
+                         },
+                         bias, p.activation);
 }
 
 bool backward_data_by_bf16(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
@@ -226,8 +271,27 @@ bool backward_data_by_bf16(const DataPlan& plan, const float* dy, const float* w
   const Conv2d& p = joined.p;
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t rows = p.group_channels(), channels = p.group_filters();
-  return product_by_bf16(p, {dy, channels, h.output, w.output, dx, rows, h.input * w.input}, output_phases(joined),
-                         {weight, rows * channels * p.taps(), p.taps(), rows * p.taps(), p.groups, rows, channels, {}},
+  return product_by_bf16(p,
+                         {
+                             .source = dy,
+                             .channels = channels,
+                             .height = h.output,
+                             .width = w.output,
+                             .out = dx,
+                             .rows = rows,
+                             .out_plane = h.input * w.input,
+                         },
+                         output_phases(joined),
+                         {
+                             .weight = weight,
+                             .group = rows * channels * p.taps(),
+                             .row = p.taps(),
+                             .channel = rows * p.taps(),
+                             .groups = p.groups,
+                             .rows = rows,
+                             .channels = channels,
+                             .taps = {},
+                         },
                          nullptr, {});
 }
 

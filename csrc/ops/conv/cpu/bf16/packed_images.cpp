@@ -25,16 +25,38 @@ Bf16Range pack_images(const PackedSource& from, const PackedImages& layout, int6
       for (int64_t line = begin; line < end; ++line) {
         const int64_t n = line / layout.h.cells, y = layout.h.place(a, line % layout.h.cells);
         const float* channel = from.source + ((n * from.groups + g) * from.channels + block * together) * from_plane;
-        pack({y >= 0 && y < from.height ? channel + y * from.width : nullptr, from_plane,
-              std::min(together, from.channels - block * together), from.width, layout.w.place(b, 0), layout.w.step,
-              layout.w.cells, layout.h.step * from.width,
-              block_to + (phase * layout.phase + line * layout.w.cells) * together, part_distance, parts},
-             ranges.of(task));
+        pack(
+            {
+                .source = y >= 0 && y < from.height ? channel + y * from.width : nullptr,
+                .channel = from_plane,
+                .channels = std::min(together, from.channels - block * together),
+                .width = from.width,
+                .first = layout.w.place(b, 0),
+                .step = layout.w.step,
+                .cells = layout.w.cells,
+                .ahead = layout.h.step * from.width,
+                .to = block_to + (phase * layout.phase + line * layout.w.cells) * together,
+                .part_distance = part_distance,
+                .parts = parts,
+            },
+            ranges.of(task));
       }
       if (end < lines) continue;
-      pack({nullptr, 0, 0, 0, 0, 1, layout.tail(), 0,
-            block_to + (phase * layout.phase + lines * layout.w.cells) * together, part_distance, parts},
-           ranges.of(task));
+      pack(
+          {
+              .source = nullptr,
+              .channel = 0,
+              .channels = 0,
+              .width = 0,
+              .first = 0,
+              .step = 1,
+              .cells = layout.tail(),
+              .ahead = 0,
+              .to = block_to + (phase * layout.phase + lines * layout.w.cells) * together,
+              .part_distance = part_distance,
+              .parts = parts,
+          },
+          ranges.of(task));
     }
   });
   return ranges.merged();

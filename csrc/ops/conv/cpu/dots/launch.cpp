@@ -41,8 +41,18 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
         input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_planes + task * input.channel);
       } else {
         task -= images * p.C;
-        plane_kernels().copy_phase({h.output, w.output, 0, 0, 1, 1, h.output, input.pitch},
-                                   dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
+        plane_kernels().copy_phase(
+            {
+                .height = h.output,
+                .width = w.output,
+                .y0 = 0,
+                .x0 = 0,
+                .y_step = 1,
+                .x_step = 1,
+                .rows = h.output,
+                .pitch = input.pitch,
+            },
+            dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
       }
     });
     parallel_for(p.groups * row_blocks * column_pieces, [&](int64_t task) {

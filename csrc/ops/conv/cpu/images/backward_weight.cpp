@@ -60,8 +60,20 @@ PreparedGradient::PreparedGradient(const WeightPlan& plan, const HeldPlanes& hel
 
 void PreparedGradient::run(const float* left, int64_t left_plane, const float* right, int64_t count, float* sums,
                            bool accumulate) const {
-  image_kernels().gradient({tiling, left, left_plane, right, taps.data(), left_offsets.data(), right_offsets.data(),
-                            depth, filters, count * grid_w, sums, accumulate});
+  image_kernels().gradient({
+      .tiling = tiling,
+      .left = left,
+      .left_plane = left_plane,
+      .right = right,
+      .tap = taps.data(),
+      .left_offset = left_offsets.data(),
+      .right_offset = right_offsets.data(),
+      .depth = depth,
+      .rows = filters,
+      .positions = count * grid_w,
+      .sums = sums,
+      .accumulate = accumulate,
+  });
 }
 
 void sum_shares(const float* partial, int64_t shares, int64_t count, float* dweight) {

@@ -256,7 +256,16 @@ double plan_cost(Plan& plan) {
 void run_forward(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y,
                  const Pooling& pool) {
   const Conv2d& p = plan.p;
-  product_by_images(p.N, {x, p.groups, p.group_channels(), p.window.h.input, p.window.w.input, y, p.group_filters()},
+  product_by_images(p.N,
+                    {
+                        .source = x,
+                        .groups = p.groups,
+                        .channels = p.group_channels(),
+                        .height = p.window.h.input,
+                        .width = p.window.w.input,
+                        .out = y,
+                        .rows = p.group_filters(),
+                    },
                     plan.h, plan.w, plan.images->tiling, forward_matrix(p, weight), bias, p.activation, pool);
 }
 
@@ -287,7 +296,15 @@ void forward_pooled_by_images(const ForwardPlan& plan, const Window2d& pool, con
 void backward_data_by_images(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
   const Conv2d& p = plan.p;
   product_by_images(p.N,
-                    {dy, p.groups, p.group_filters(), p.window.h.output, p.window.w.output, dx, p.group_channels()},
+                    {
+                        .source = dy,
+                        .groups = p.groups,
+                        .channels = p.group_filters(),
+                        .height = p.window.h.output,
+                        .width = p.window.w.output,
+                        .out = dx,
+                        .rows = p.group_channels(),
+                    },
                     plan.h[0].axis, plan.w[0].axis, plan.images->tiling, backward_matrix(p, weight), nullptr, {});
 }
 

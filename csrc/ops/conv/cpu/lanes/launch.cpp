@@ -229,9 +229,18 @@ void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const flo
     parallel_for(images * (own + p.groups * panels), [&](int64_t task) {
       const int64_t image = task % images, part = task / images;
       if (part < own) {
-        plane_kernels().copy_phase({h.input, w.input, -h.pad_start, -w.pad_start, 1, 1, lines, columns},
-                                   x + ((first + image) * p.C + part) * in_plane,
-                                   x_copy + (image * p.C + part) * x_plane);
+        plane_kernels().copy_phase(
+            {
+                .height = h.input,
+                .width = w.input,
+                .y0 = -h.pad_start,
+                .x0 = -w.pad_start,
+                .y_step = 1,
+                .x_step = 1,
+                .rows = lines,
+                .pitch = columns,
+            },
+            x + ((first + image) * p.C + part) * in_plane, x_copy + (image * p.C + part) * x_plane);
         return;
       }
       const int64_t which = part - own, g = which / panels, k = which % panels * packing_kernels().lanes;
@@ -245,18 +254,20 @@ void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const flo
       const int64_t tap = task % tap_pieces * tap_step, pair = task / tap_pieces % pairs, g = task / tap_pieces / pairs;
       const float* source = padded ? x_copy : x + first * p.C * in_plane;
       static thread_local Scratch sums;
-      const LaneGradient gradient{dy_copy + g * panels * batch * panel,
-                                  batch * panel,
-                                  source + g * channels * x_plane,
-                                  images,
-                                  p.C * x_plane,
-                                  offsets.data(),
-                                  positions,
-                                  taps.data(),
-                                  depth,
-                                  filters,
-                                  dweight + g * filters * depth,
-                                  first > 0};
+      const LaneGradient gradient{
+          .left = dy_copy + g * panels * batch * panel,
+          .left_panel = batch * panel,
+          .right = source + g * channels * x_plane,
+          .images = images,
+          .right_image = p.C * x_plane,
+          .offset = offsets.data(),
+          .positions = positions,
+          .tap = taps.data(),
+          .depth = depth,
+          .rows = filters,
+          .out = dweight + g * filters * depth,
+          .accumulate = first > 0,
+      };
       kernels.gradient(gradient, pair * 2 * packing_kernels().lanes,
                        std::min(filters, (pair + 1) * 2 * packing_kernels().lanes), tap,
                        std::min(depth, tap + tap_step), sums.floats(tap_step * 2 * packing_kernels().lanes));

@@ -30,10 +30,24 @@ void forward_by_rows(const ForwardPlan& plan, const float* x, const float* weigh
     const int64_t filters = p.group_filters(), channels = p.group_channels();
     parallel_for(p.N * p.K, [&](int64_t task) {
       const int64_t image = task / p.K, k = task % p.K;
-      row_kernels().plane_sum(
-          {weight + k * channels * p.taps(), x + (image * p.C + k / filters * channels) * h.input * w.input, channels,
-           h.input, w.input, h.kernel, w.kernel, h.dilation, w.dilation, -h.pad_start, -w.pad_start, h.output, w.output,
-           y + task * h.output * w.output, bias ? bias[k] : 0.0f, p.activation});
+      row_kernels().plane_sum({
+          .weight = weight + k * channels * p.taps(),
+          .source = x + (image * p.C + k / filters * channels) * h.input * w.input,
+          .channels = channels,
+          .height = h.input,
+          .width = w.input,
+          .tap_rows = h.kernel,
+          .tap_columns = w.kernel,
+          .dilation_h = h.dilation,
+          .dilation_w = w.dilation,
+          .first_row = -h.pad_start,
+          .first_column = -w.pad_start,
+          .grid_h = h.output,
+          .grid_w = w.output,
+          .out = y + task * h.output * w.output,
+          .bias = bias ? bias[k] : 0.0f,
+          .activation = p.activation,
+      });
     });
     return;
   }
@@ -45,9 +59,20 @@ void forward_by_rows(const ForwardPlan& plan, const float* x, const float* weigh
     float* planes = scratch.floats(channels * input.channel + 2 * slack);
     input.copy_channels(p.window, x + (image * p.C + g * channels) * h.input * w.input, channels, planes);
     for (int64_t k = g * filters; k < (g + 1) * filters; ++k) {
-      row_kernels().shifted_row({weight + k * depth, planes, input.offsets.data(), depth, input.pitch, h.output,
-                                 w.output, y + (image * p.K + k) * h.output * w.output, w.output, 1,
-                                 bias ? bias[k] : 0.0f, p.activation});
+      row_kernels().shifted_row({
+          .weight = weight + k * depth,
+          .source = planes,
+          .offset = input.offsets.data(),
+          .depth = depth,
+          .pitch = input.pitch,
+          .grid_h = h.output,
+          .grid_w = w.output,
+          .out = y + (image * p.K + k) * h.output * w.output,
+          .out_row = w.output,
+          .out_column = 1,
+          .bias = bias ? bias[k] : 0.0f,
+          .activation = p.activation,
+      });
     }
   });
 }
@@ -67,22 +92,24 @@ void backward_data_by_rows(const DataPlan& plan, const float* dy, const float* w
     }
     parallel_for(p.N * p.C, [&](int64_t task) {
       const int64_t image = task / p.C, c = task % p.C;
-      row_kernels().plane_sum({turned.data() + c * filters * taps,
-                               dy + (image * p.K + c / rows * filters) * h.output * w.output,
-                               filters,
-                               h.output,
-                               w.output,
-                               h.kernel,
-                               w.kernel,
-                               h.dilation,
-                               w.dilation,
-                               h.pad_start - (h.kernel - 1) * h.dilation,
-                               w.pad_start - (w.kernel - 1) * w.dilation,
-                               h.input,
-                               w.input,
-                               dx + task * h.input * w.input,
-                               0.0f,
-                               {}});
+      row_kernels().plane_sum({
+          .weight = turned.data() + c * filters * taps,
+          .source = dy + (image * p.K + c / rows * filters) * h.output * w.output,
+          .channels = filters,
+          .height = h.output,
+          .width = w.output,
+          .tap_rows = h.kernel,
+          .tap_columns = w.kernel,
+          .dilation_h = h.dilation,
+          .dilation_w = w.dilation,
+          .first_row = h.pad_start - (h.kernel - 1) * h.dilation,
+          .first_column = w.pad_start - (w.kernel - 1) * w.dilation,
+          .grid_h = h.input,
+          .grid_w = w.input,
+          .out = dx + task * h.input * w.input,
+          .bias = 0.0f,
+          .activation = {},
+      });
     });
     return;
   }
@@ -102,18 +129,20 @@ void backward_data_by_rows(const DataPlan& plan, const float* dy, const float* w
         for (int64_t column : phase.columns) values.push_back(weight[(g * filters * rows + c) * taps + column]);
         float* out =
             dx + (image * p.C + g * rows + c) * h.input * w.input + phase.h.position(h) * w.input + phase.w.position(w);
-        row_kernels().shifted_row({values.data(),
-                                   planes,
-                                   phase.offsets.data(),
-                                   static_cast<int64_t>(values.size()),
-                                   gradient.pitch,
-                                   phase.h.size(),
-                                   phase.w.size(),
-                                   out,
-                                   h.stride * w.input,
-                                   w.stride,
-                                   0.0f,
-                                   {}});
+        row_kernels().shifted_row({
+            .weight = values.data(),
+            .source = planes,
+            .offset = phase.offsets.data(),
+            .depth = static_cast<int64_t>(values.size()),
+            .pitch = gradient.pitch,
+            .grid_h = phase.h.size(),
+            .grid_w = phase.w.size(),
+            .out = out,
+            .out_row = h.stride * w.input,
+            .out_column = w.stride,
+            .bias = 0.0f,
+            .activation = {},
+        });
       }
     }
   });
@@ -128,9 +157,19 @@ void backward_weight_by_rows(const WeightPlan& plan, const float* dy, const floa
       const int64_t k = task / channels, c = k / filters * channels + task % channels;
       double sums[9] = {};
       for (int64_t image = 0; image < p.N; ++image) {
-        row_kernels().plane_dots({dy + (image * p.K + k) * h.output * w.output,
-                                  x + (image * p.C + c) * h.input * w.input, h.input, w.input, h.dilation, w.dilation,
-                                  -h.pad_start, -w.pad_start, h.output, w.output, sums});
+        row_kernels().plane_dots({
+            .left = dy + (image * p.K + k) * h.output * w.output,
+            .source = x + (image * p.C + c) * h.input * w.input,
+            .height = h.input,
+            .width = w.input,
+            .dilation_h = h.dilation,
+            .dilation_w = w.dilation,
+            .first_row = -h.pad_start,
+            .first_column = -w.pad_start,
+            .grid_h = h.output,
+            .grid_w = w.output,
+            .sum = sums,
+        });
       }
       std::copy(sums, sums + 9, dweight + task * 9);
     });
@@ -144,9 +183,17 @@ void backward_weight_by_rows(const WeightPlan& plan, const float* dy, const floa
     for (int64_t image = 0; image < p.N; ++image) {
       input.copy_channels(p.window, x + (image * p.C + g * channels) * h.input * w.input, channels, planes);
       for (int64_t m = 0; m < filters; ++m) {
-        row_kernels().shifted_row_dots({dy + (image * p.K + g * filters + m) * h.output * w.output, planes,
-                                        input.offsets.data(), depth, w.output, input.pitch, h.output, w.output,
-                                        sums.data() + m * depth});
+        row_kernels().shifted_row_dots({
+            .left = dy + (image * p.K + g * filters + m) * h.output * w.output,
+            .right = planes,
+            .offset = input.offsets.data(),
+            .depth = depth,
+            .left_row = w.output,
+            .pitch = input.pitch,
+            .grid_h = h.output,
+            .grid_w = w.output,
+            .sum = sums.data() + m * depth,
+        });
       }
     }
     for (int64_t i = 0; i < filters * depth; ++i) dweight[g * filters * depth + i] = static_cast<float>(sums[i]);

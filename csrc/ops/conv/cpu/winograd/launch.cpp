@@ -137,8 +137,14 @@ bool product_by_winograd(int64_t images, int64_t groups, const WinogradMaps& map
                    std::min(lanes, maps.channels - block * lanes), 4 * i + maps.first_y, 4 * count + 2, maps.first_x,
                    pixels, lines);
         for (int64_t row = 0; row < count; ++row) {
-          kernels.input({lines + 4 * row * pixels * lanes, pixels * lanes, across,
-                         source + (unit + row - first) * across * depth + block * lanes, depth, source_point});
+          kernels.input({
+              .source = lines + 4 * row * pixels * lanes,
+              .line = pixels * lanes,
+              .tiles = across,
+              .to = source + (unit + row - first) * across * depth + block * lanes,
+              .to_tile = depth,
+              .to_point = source_point,
+          });
         }
       }
       unit += count;
@@ -146,17 +152,36 @@ bool product_by_winograd(int64_t images, int64_t groups, const WinogradMaps& map
     float* sums = sums_scratch.floats(points * at_once * across * 2 * lanes);
     for (int64_t panel = pair_task * pairs / pair_tasks * 2; panel < panel_end; panel += 2) {
       const int64_t pair = std::min<int64_t>(2, panels - panel);
-      kernels.product({transformed + g * points * weights_point + panel * maps.channels * lanes, weights_point, pair,
-                       maps.channels, source, source_point, tiles, offset.data(), position.data(), sums});
+      kernels.product({
+          .weights = transformed + g * points * weights_point + panel * maps.channels * lanes,
+          .weights_point = weights_point,
+          .panels = pair,
+          .channels = maps.channels,
+          .source = source,
+          .source_point = source_point,
+          .tiles = tiles,
+          .offset = offset.data(),
+          .position = position.data(),
+          .sums = sums,
+      });
       for (int64_t unit = first; unit < end; ++unit) {
         const int64_t image = unit / down, i = unit % down;
         for (int64_t v = 0; v < pair; ++v) {
           const int64_t k = (panel + v) * lanes, row = g * maps.rows + k;
-          if (!kernels.output({sums + ((unit - first) * across * pair + v) * lanes, pair * lanes, tiles * pair * lanes,
-                               across, std::min(lanes, maps.rows - k), bias ? bias + row : nullptr, activation,
-                               std::min<int64_t>(4, maps.out_height - 4 * i), maps.out_width,
-                               maps.out + (image * groups * maps.rows + row) * out_plane + 4 * i * maps.out_width,
-                               out_plane, lines})) {
+          if (!kernels.output({
+                  .sums = sums + ((unit - first) * across * pair + v) * lanes,
+                  .sums_tile = pair * lanes,
+                  .sums_point = tiles * pair * lanes,
+                  .tiles = across,
+                  .rows = std::min(lanes, maps.rows - k),
+                  .bias = bias ? bias + row : nullptr,
+                  .activation = activation,
+                  .height = std::min<int64_t>(4, maps.out_height - 4 * i),
+                  .width = maps.out_width,
+                  .out = maps.out + (image * groups * maps.rows + row) * out_plane + 4 * i * maps.out_width,
+                  .out_plane = out_plane,
+                  .lines = lines,
+              })) {
             finite = false;
           }
         }
@@ -235,7 +260,18 @@ bool forward_by_winograd(const ForwardPlan& plan, const float* x, const float* w
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t channels = p.group_channels(), rows = p.group_filters();
   return product_by_winograd(p.N, p.groups,
-                             {x, channels, h.input, w.input, -h.pad_start, -w.pad_start, y, rows, h.output, w.output},
+                             {
+                                 .source = x,
+                                 .channels = channels,
+                                 .height = h.input,
+                                 .width = w.input,
+                                 .first_y = -h.pad_start,
+                                 .first_x = -w.pad_start,
+                                 .out = y,
+                                 .rows = rows,
+                                 .out_height = h.output,
+                                 .out_width = w.output,
+                             },
                              {weight, rows * channels * 9, channels * 9, 9, false}, bias, p.activation);
 }
 
@@ -243,9 +279,20 @@ bool backward_data_by_winograd(const DataPlan& plan, const float* dy, const floa
   const Conv2d& p = plan.p;
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t channels = p.group_filters(), rows = p.group_channels();
-  return product_by_winograd(
-      p.N, p.groups, {dy, channels, h.output, w.output, h.pad_start - 2, w.pad_start - 2, dx, rows, h.input, w.input},
-      {weight, rows * channels * 9, 9, rows * 9, true}, nullptr, {});
+  return product_by_winograd(p.N, p.groups,
+                             {
+                                 .source = dy,
+                                 .channels = channels,
+                                 .height = h.output,
+                                 .width = w.output,
+                                 .first_y = h.pad_start - 2,
+                                 .first_x = w.pad_start - 2,
+                                 .out = dx,
+                                 .rows = rows,
+                                 .out_height = h.input,
+                                 .out_width = w.input,
+                             },
+                             {weight, rows * channels * 9, 9, rows * 9, true}, nullptr, {});
 }
 
 bool backward_weight_by_winograd(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
@@ -277,25 +324,44 @@ bool backward_weight_by_winograd(const WeightPlan& plan, const float* dy, const 
         const int64_t c = which * lanes, pixels = 4 * across + 2;
         pack_lines({x + (image * p.C + g * channels + c) * h.input * w.input, h.input, w.input},
                    std::min(lanes, channels - c), 4 * i - h.pad_start, 6, -w.pad_start, pixels, lines);
-        kernels.input({lines, pixels * lanes, across,
-                       inputs + g * points * input_point + unit * across * tiles.depth + c, tiles.depth, input_point});
+        kernels.input({
+            .source = lines,
+            .line = pixels * lanes,
+            .tiles = across,
+            .to = inputs + g * points * input_point + unit * across * tiles.depth + c,
+            .to_tile = tiles.depth,
+            .to_point = input_point,
+        });
       } else {
         const int64_t panel = which - blocks, k = panel * lanes, pixels = 4 * across;
         const int64_t rows = std::min(lanes, filters - k);
         if (rows < lanes) std::fill(lines, lines + 4 * pixels * lanes, 0.0f);
         pack_lines({dy + (image * p.K + g * filters + k) * h.output * w.output, h.output, w.output}, rows, 4 * i, 4, 0,
                    pixels, lines);
-        kernels.gradient({lines, pixels * lanes, across,
-                          gradients + g * points * gradient_point + (panel * count + unit * across) * lanes, lanes,
-                          gradient_point});
+        kernels.gradient({
+            .source = lines,
+            .line = pixels * lanes,
+            .tiles = across,
+            .to = gradients + g * points * gradient_point + (panel * count + unit * across) * lanes,
+            .to_tile = lanes,
+            .to_point = gradient_point,
+        });
       }
     });
     parallel_for(p.groups * points * pairs, [&](int64_t task) {
       const int64_t pair = task % pairs, point = task / pairs;  // of all groups
-      kernels.gradient_product({gradients + point * gradient_point + pair * 2 * count * lanes, count * lanes,
-                                std::min<int64_t>(2, panels - 2 * pair), channels, inputs + point * input_point,
-                                offset.data(), position.data(), count,
-                                sums + (point * panels + 2 * pair) * channels * lanes, first > 0});
+      kernels.gradient_product({
+          .left = gradients + point * gradient_point + pair * 2 * count * lanes,
+          .left_panel = count * lanes,
+          .panels = std::min<int64_t>(2, panels - 2 * pair),
+          .channels = channels,
+          .right = inputs + point * input_point,
+          .offset = offset.data(),
+          .position = position.data(),
+          .tiles = count,
+          .sums = sums + (point * panels + 2 * pair) * channels * lanes,
+          .accumulate = first > 0,
+      });
     });
   }
 
@@ -306,10 +372,16 @@ bool backward_weight_by_winograd(const WeightPlan& plan, const float* dy, const 
     const int64_t c = task % parts * channels_at_once, panel = task / parts % panels, g = task / parts / panels;
     const int64_t pair = panel / 2, width = std::min<int64_t>(2, panels - 2 * pair) * lanes, k = panel * lanes;
     static thread_local Scratch taps_scratch;
-    if (!kernels.taps({sums + (g * points * panels + 2 * pair) * channels * lanes + c * width + panel % 2 * lanes,
-                       width, panels * channels * lanes, std::min(channels_at_once, channels - c),
-                       std::min(lanes, filters - k), dweight + ((g * filters + k) * channels + c) * 9, channels * 9,
-                       taps_scratch.floats(channels_at_once * 9 * lanes)})) {
+    if (!kernels.taps({
+            .sums = sums + (g * points * panels + 2 * pair) * channels * lanes + c * width + panel % 2 * lanes,
+            .sums_channel = width,
+            .sums_point = panels * channels * lanes,
+            .channels = std::min(channels_at_once, channels - c),
+            .rows = std::min(lanes, filters - k),
+            .out = dweight + ((g * filters + k) * channels + c) * 9,
+            .out_row = channels * 9,
+            .taps = taps_scratch.floats(channels_at_once * 9 * lanes),
+        })) {
       finite = false;
     }
   });
