@@ -207,8 +207,9 @@ def test_the_recipe_makes_an_operator(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
-    do("cmake", "-G", "Ninja", "-S", "csrc", "-B", "build", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0", "-DDIPKERNELS_CUDA=off",
-       "-DDIPKERNELS_EMULATION=ON", f"-DPython_EXECUTABLE={sys.executable}")  # fmt: skip
+    options = {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_FLAGS_DEBUG": "-O0", "DIPKERNELS_CUDA": "off"}
+    options |= {"DIPKERNELS_EMULATION": "ON", "Python_EXECUTABLE": sys.executable}
+    do("cmake", "-G", "Ninja", "-S", "csrc", "-B", "build", *(f"-D{name}={value}" for name, value in options.items()))
     do("ninja", "-C", "build", "_cpu", "cuda/emulation/CMakeFiles/dip_emulation.dir/__/__/ops/negate/device.cu.o")
     for module in (tmp_path / "build").glob("_cpu*.so"):
         shutil.copy(module, tmp_path / "python/dipkernels")

@@ -105,7 +105,20 @@ bool fused_backward(const WeightPlan& plan, const DataPlan* data, const Window2d
                         held_x.lines.first, held_x.lines.extent, x_held);
       for (int64_t m = 0; m < filters; ++m) {
         const int64_t at = (first * p.K + g * filters + m) * windows;
-        const bool found = kernels.unpool_images({.dy = dy + at, .indices = indices + at, .image = p.K * windows, .images = some, .windows_h = pool.h.output, .windows_w = pool.w.output, .pool_h = pool.h.kernel, .pool_w = pool.w.kernel, .grid_w = w.output, .to = dy_held + m * held_dy.plane + inside, .to_line = held_dy.line, .sum = bias_sums + m * lanes,});
+        const bool found = kernels.unpool_images({
+            .dy = dy + at,
+            .indices = indices + at,
+            .image = p.K * windows,
+            .images = some,
+            .windows_h = pool.h.output,
+            .windows_w = pool.w.output,
+            .pool_h = pool.h.kernel,
+            .pool_w = pool.w.kernel,
+            .grid_w = w.output,
+            .to = dy_held + m * held_dy.plane + inside,
+            .to_line = held_dy.line,
+            .sum = bias_sums + m * lanes,
+        });
         if (!found) lost.store(true, std::memory_order_relaxed);
       }
       for (int64_t i = 0; i < h.output; i += gradient.lines) {

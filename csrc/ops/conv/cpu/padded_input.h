@@ -67,7 +67,8 @@ struct PaddedInput {
   void copy_channel(const Window2d& window, const float* source, float* to) const {
     for (std::int64_t a : h.phases) {
       for (std::int64_t b : w.phases) {
-        plane_kernels().copy_phase({
+        plane_kernels().copy_phase(
+            {
                 .height = window.h.input,
                 .width = window.w.input,
                 .y0 = a - window.h.pad_start,
@@ -152,7 +153,8 @@ struct PaddedGradient {
   }
 
   void copy_plane(const Window2d& window, const float* dy, float* to) const {
-    plane_kernels().copy_phase({
+    plane_kernels().copy_phase(
+        {
             .height = window.h.output,
             .width = window.w.output,
             .y0 = y0,
