@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import numpy
 import typing
+import typing_extensions
 __all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'bed_of_nails2d', 'build_info', 'check_device', 'choose_stream', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather_batch', 'gemm_cost_names', 'gemm_costs', 'hinge_loss', 'is_on_gpu', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'max_pool2d', 'max_pool2d_backward', 'max_unpool2d', 'max_unpool2d_backward', 'maxout', 'maxout_backward', 'multiprocessors', 'optimizer_step', 'output_size', 'packing_pays', 'plan_gemm', 'plan_small_product', 'pool2d', 'pool2d_backward', 'probability_loss', 'set_conv_way', 'set_device', 'set_float32_products', 'set_gemm_costs', 'set_gemm_tile', 'set_warpgroups', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'stream_is_chosen', 'synchronize', 'take_packings', 'take_planned_products', 'to_device', 'upsample_nearest2d']
 class DeviceArray:
     """

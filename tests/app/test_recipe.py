@@ -195,10 +195,8 @@ def test_the_recipe_makes_an_operator(tmp_path: Path) -> None:
         (tmp_path / path).write_text(dedent(text).lstrip())
     for path, line in LINES.items():
         before = (tmp_path / path).read_text()
-        after = max(
-            re.finditer(rf"^{re.escape(line.split('negate')[0])}.*\n", before, re.MULTILINE), key=lambda m: m.end()
-        )
-        (tmp_path / path).write_text(f"{before[: after.end()]}{line}\n{before[after.end() :]}")
+        *_, last = re.finditer(rf"^{re.escape(line.split('negate')[0])}.*\n", before, re.MULTILINE)
+        (tmp_path / path).write_text(f"{before[: last.end()]}{line}\n{before[last.end() :]}")
 
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "python")}
     environment.pop("DIPKERNELS_DEVICE", None)
