@@ -108,6 +108,19 @@ def _convolutions(device: Device) -> Iterator[Contest]:
                 )  # fmt: skip
 
 
+def _transposed_convolutions(device: Device) -> Iterator[Contest]:
+    """As decoders double an image's size: with 2×2 and 4×4 taps."""
+    layers = [("FCN 21", 2, 21, 56, 21, 4, 1), ("decoder 128 to 64", 4, 128, 28, 64, 2, 0)]
+    for name, n, c, h, k, f, padding in [("toy", 1, 4, 6, 4, 4, 1)] if isinstance(device, Rehearsal) else layers:
+        arrays = _normal(n, c, h, h), _normal(c, k, f, f) / f, _normal(k)
+        own, tensors = [device.ours(a) for a in arrays], [device.theirs(a) for a in arrays]
+        yield Contest(
+            f"conv_transpose2d {name}", f"N{n} C{c} {h}x{h} K{k} F{f} S2", 2.0 * n * k * c * f * f * h * h, "GFLOP/s",
+            lambda a=own, p=padding: ops.conv_transpose2d(*a, 2, p),
+            [lambda a=tensors, p=padding: F.conv_transpose2d(*a, 2, p)],
+        )  # fmt: skip
+
+
 def _pooled_convolutions(device: Device) -> Iterator[Contest]:
     """As training has them: convolution, ReLU and max pooling 2×2, and the gradients of all three."""
     layers = [("LeNet 1", 64, 1, 32, 6, 5), ("LeNet 2", 64, 6, 14, 16, 5), ("VGG 64", device.images, 64, 56, 64, 3)]
@@ -229,6 +242,7 @@ def _optimizers(device: Device, label: str, data: list[Any]) -> Iterator[Contest
 def contests(device: Device) -> Iterator[Contest]:
     """One for every operator and shape of the table."""
     yield from _convolutions(device)
+    yield from _transposed_convolutions(device)
     yield from _pooled_convolutions(device)
     yield from _linears(device)
     yield from _memory_bound(device)

@@ -1,4 +1,4 @@
-// Arrays of real numbers as a backend's operators take them that read and write every number once.
+// Arrays of real numbers as operators read and write them.
 #pragma once
 
 #include "core/tensor.h"

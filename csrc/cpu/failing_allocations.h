@@ -6,9 +6,9 @@
 namespace dip::cpu {
 
 #if defined(DIP_FAILING_ALLOCATIONS)
-// Has the allocation after so many others fail, once; −1: none.
+// Makes the allocation after `count` others fail, once; −1: none.
 void fail_allocation_after(std::int64_t count);
-// Whether that one has been asked for.
+// Whether that allocation was reached.
 bool allocation_failed();
 // Throws std::bad_alloc where it is this one's turn.
 void allocation_may_fail();

@@ -1,4 +1,4 @@
-// Whether an array has numbers that are none: the rare case is looked for, so that kernels need not think of it.
+// Looks for NaN and infinities: a scan finds the rare case, so that kernels need not think of it.
 #pragma once
 
 #include <cstdint>

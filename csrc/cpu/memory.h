@@ -18,7 +18,7 @@ void give_result_memory_back(void* memory);
 // Frees all that is kept for results.
 void free_kept_memory();
 
-// And what threads keep for themselves, and the C library.
+// The same, and what threads and the C library keep for themselves.
 void free_all_memory();
 
 }  // namespace dip::cpu

@@ -82,7 +82,11 @@ def rounded(case: Case, dtype: str) -> Case:
     return Case(case.op, case.label, tuple(map(nearest, case.args)), keywords, case.bounds)
 
 
-PRODUCTS = [f"{layer}{of}" for layer in ("conv2d", "linear") for of in ("", "_backward_data", "_backward_weight")]
+PRODUCTS = [
+    f"{layer}{of}"
+    for layer in ("conv2d", "conv_transpose2d", "linear")
+    for of in ("", "_backward_data", "_backward_weight")
+]
 
 
 @on_gpu

@@ -62,6 +62,30 @@ def test_conv2d(geometry: dict[str, Any]) -> None:
         np.testing.assert_allclose(kernel, other, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"stride": 2},
+        {"stride": (3, 1), "padding": ((1, 0), (0, 2)), "output_padding": (2, 0), "dilation": (1, 2)},
+        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2},
+    ],
+)
+def test_conv_transpose2d(geometry: dict[str, Any]) -> None:
+    x, weight = normal(2, 4, 3, 4).astype("f8"), normal(4, 2, 3, 2, seed=1).astype("f8")
+    bias = normal(2 * geometry.get("groups", 1)).astype("f8")
+    dy = normal(*reference.conv_transpose2d(x, weight, bias, **geometry).shape, seed=2).astype("f8")
+    got = ops.conv_transpose2d_backward(dy.astype("f4"), x.astype("f4"), weight.astype("f4"), **geometry)
+    oracle = reference.conv_transpose2d_backward(dy, x, weight, **geometry)
+    expected = (
+        differences(lambda v: (dy * reference.conv_transpose2d(v, weight, bias, **geometry)).sum(), x),
+        differences(lambda v: (dy * reference.conv_transpose2d(x, v, bias, **geometry)).sum(), weight),
+        differences(lambda v: (dy * reference.conv_transpose2d(x, weight, v, **geometry)).sum(), bias),
+    )
+    for kernel, one, other in zip(got, oracle, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+        np.testing.assert_allclose(kernel, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("images", [2, 17])
 def test_conv2d_max_pool2d(images: int) -> None:
     """With 17 images by the kernel that has them as the vector."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases import conv, conv_max_pool, max_pool, pool
+from cases import conv, conv_max_pool, conv_transpose, max_pool, pool
 from cases.case import labels, normal
 from dipkernels import reference
 from dipkernels.ops.geometry import padding_pairs
@@ -43,6 +43,21 @@ def test_conv2d(label: str) -> None:
     dy = normal(*ty.shape, seed=3)
     ty.backward(tensor(dy))
     for got, expected in zip(ops.conv2d_backward(dy, x, weight, **geometry), (tx.grad, tw.grad, tb.grad), strict=True):
+        close(got, expected, 50)
+
+
+@pytest.mark.parametrize("label", [k for k, v in conv_transpose.GEOMETRIES.items() if not isinstance(v[3], tuple)])
+def test_conv_transpose2d(label: str) -> None:
+    x_shape, w_shape, *geometry = conv_transpose.GEOMETRIES[label]
+    x, weight = normal(*x_shape), normal(*w_shape, seed=1)
+    bias = normal(w_shape[1] * geometry[3], seed=2)
+    tx, tw, tb = (tensor(a, grad=True) for a in (x, weight, bias))
+    ty = F.conv_transpose2d(tx, tw, tb, *geometry)
+    close(ops.conv_transpose2d(x, weight, bias, *geometry), ty, 10)
+    dy = normal(*ty.shape, seed=3)
+    ty.backward(tensor(dy))
+    gradients = ops.conv_transpose2d_backward(dy, x, weight, *geometry)
+    for got, expected in zip(gradients, (tx.grad, tw.grad, tb.grad), strict=True):
         close(got, expected, 50)
 
 

@@ -90,6 +90,7 @@ KINDS = {
     **dict.fromkeys(["clip_norm", "clip_value"], "optional number"),
     **dict.fromkeys(["lr", "weight_decay"], "numbers"),
     **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
+    "output_padding": "pair",
     **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient"], "flag"),
     **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
     **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),

@@ -31,8 +31,8 @@ inline Bf16Split bf16_split(Precision precision) {
   }
 }
 
-// Of the numbers that were packed but for zeros: the bits of the smallest and largest absolute values, of each lane of
-// the vectors they were in.
+// The smallest absolute value but for zeros and the largest one of the numbers that were packed, as bits, for each lane
+// of the vectors they were in.
 struct Bf16Range {
   std::int32_t smallest[16], largest[16];
 
@@ -50,7 +50,7 @@ struct Bf16Range {
   }
 };
 
-// The ranges that the tasks of a loop find.
+// One range for each task of a loop.
 class Bf16Ranges {
  public:
   explicit Bf16Ranges(std::int64_t tasks) : ranges_(tasks) {}

@@ -98,7 +98,7 @@ void product(const Bf16Product& p, std::int64_t rows, std::int64_t columns, int 
 }
 
 #if defined(DIP_AMX_EMULATED)
-// So little that every test meets it.
+// So cheap that every test goes this way.
 double step_cost(std::int64_t, std::int64_t, int) {
   return -1e30;
 }

@@ -12,7 +12,7 @@ namespace {
 // A range and the numbers that are included meanwhile. No destructor: its cleanup would be a symbol that files compiled
 // for different instruction sets share.
 struct GrowingRange {
-  __m512i before_smallest, largest;  // 1 less, so that of unsigned numbers zero is the largest
+  __m512i before_smallest, largest;  // minus 1: zero wraps around to the largest unsigned number
 
   explicit GrowingRange(const Bf16Range& range)
       : before_smallest(_mm512_sub_epi32(_mm512_loadu_si512(range.smallest), _mm512_set1_epi32(1))),
@@ -43,7 +43,7 @@ inline __m512i rounded(F low, F high) {
   return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-// The part of 32 numbers side by side, of which the rest stays.
+// The next bfloat16 part of 32 numbers, side by side; `low` and `high` keep what it leaves.
 inline __m512i take_part(F& low, F& high) {
   const __m512i halves = rounded(low, high);
   low -= (F)lower_numbers(halves);

@@ -1,6 +1,7 @@
 """Layers, the layer graph, initialisers, optimizers, summaries and saved states."""
 
 from dipkernels.nn.activation import Activation, Maxout, Softmax
+from dipkernels.nn.conv_transpose import ConvTranspose2d
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Graph, Sequential
@@ -28,6 +29,7 @@ __all__ = [
     "BedOfNails2d",
     "Concatenate",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Flatten",
     "Graph",

@@ -6,6 +6,7 @@ from pkgutil import iter_modules
 from dipkernels.ops.activation import *
 from dipkernels.ops.conv import *
 from dipkernels.ops.conv_max_pool import *
+from dipkernels.ops.conv_transpose import *
 from dipkernels.ops.dropout import *
 from dipkernels.ops.geometry import *
 from dipkernels.ops.linear import *

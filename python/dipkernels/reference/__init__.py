@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from dipkernels.reference.activation import *
 from dipkernels.reference.conv import *
 from dipkernels.reference.conv_max_pool import *
+from dipkernels.reference.conv_transpose import *
 from dipkernels.reference.dropout import *
 from dipkernels.reference.geometry import *
 from dipkernels.reference.linear import *

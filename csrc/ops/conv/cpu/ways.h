@@ -15,14 +15,14 @@ namespace dip::cpu {
 
 constexpr std::int64_t pieces_wanted = 16;  // of the work: enough for the threads to share evenly
 
-// And of large work more, so that none takes longer than some hundredths of a second: between them Ctrl-C is looked
-// for.
+// Large work is cut into more, so that no piece takes longer than some hundredths of a second: Ctrl-C is looked for
+// between pieces.
 inline std::int64_t pieces_of(std::int64_t results, std::int64_t depth) {
   return std::max(pieces_wanted,
                   static_cast<std::int64_t>(static_cast<double>(results) * static_cast<double>(depth) / (1 << 28)));
 }
 
-// The multiply-adds, of vectors, of a product with the images as the vector, and the tiling that takes so few.
+// What a product with the images as the vector takes, in multiply-adds of vectors, and the tiling that takes so few.
 struct ImageSteps {
   double count;
   ImageTiling tiling;
@@ -84,7 +84,7 @@ void backward_weight_by_rows(const WeightPlan& plan, const float* dy, const floa
 void forward_by_tiles(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_by_tiles(const DataPlan& plan, const float* dy, const float* weight, float* dx);
 
-// The filters, or backward the channels, as the vector: for all that fill it.
+// The filters, or backward the channels, as the vector: where there are enough to fill it.
 void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx);
 void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const float* x, float* dweight);

@@ -16,7 +16,8 @@ using std::int64_t;
 
 constexpr int64_t pieces_at_once = 12;  // of the positions, which stay in the first-level cache for all taps
 
-// Of a tile's rows, each a channel: nearly equal parts, but halves of tiles where rows must be even.
+// How many channels a tile takes, a row each: nearly equal pieces, but whole halves of tiles where rows must be evenly
+// spaced.
 int64_t gradient_channels(const Conv2d& p) {
   const Bf16Tiles& tiles = *bf16_tiles();
   const int64_t nearly = divide_up(p.group_channels(), divide_up(p.group_channels(), tiles.rows));

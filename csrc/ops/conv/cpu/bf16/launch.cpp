@@ -28,7 +28,7 @@ struct TapWeights {
   std::vector<int64_t> taps;
 };
 
-// to[plane][group][rows / 32][channels / 32][tap][32 × 32]
+// to[part][group][rows / 32][channels / 32][tap][32 × 32]
 Bf16Range pack_weights(const TapWeights& from, int parts, std::uint16_t* to) {
   const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
   const int64_t taps = static_cast<int64_t>(from.taps.size());
@@ -71,7 +71,7 @@ struct Bf16Maps {
   int64_t rows, out_plane;
 };
 
-// The weights of all phases, one phase after the other.
+// The weights of all phases, packed one phase after the other.
 struct PackedWeights {
   std::vector<std::uint16_t*> phase;
   Bf16Range range;

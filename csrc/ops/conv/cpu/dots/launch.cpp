@@ -15,7 +15,7 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-// Along the positions, with the flat padded planes as vectors.
+// The vectors run along the flat padded planes.
 void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
   const Conv2d& p = plan.p;
   const Axis &h = p.window.h, &w = p.window.w;

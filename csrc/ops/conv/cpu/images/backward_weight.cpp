@@ -13,7 +13,7 @@ using std::int64_t;
 
 namespace {
 
-// For the gradient, where each takes one.
+// The tiling of the gradient, where every tap takes one step.
 Tiling gradient_tiling(int64_t rows, int64_t depth) {
   return best_tiling(rows, depth, [&](int64_t r, int64_t pieces) {
     const int64_t longer = depth % pieces, length = depth / pieces;
@@ -21,9 +21,9 @@ Tiling gradient_tiling(int64_t rows, int64_t depth) {
   });
 }
 
-// So many lines of a part's filters stay in the first-level cache for all taps.
+// How many lines of a piece's filters stay in the first-level cache for all taps.
 int64_t gradient_lines(int64_t filters, const ImageTiling& tiling, int64_t columns) {
-  return std::max<int64_t>(held_at_most / (divide_up(filters, tiling.parts) * columns), 1);
+  return std::max<int64_t>(held_at_most / (divide_up(filters, tiling.row_pieces) * columns), 1);
 }
 
 }  // namespace

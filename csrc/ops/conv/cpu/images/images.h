@@ -15,7 +15,8 @@
 
 namespace dip::cpu {
 
-// `products` of vectors and `moved` numbers for an image, where the last block of images is not full.
+// What an image costs with so many products of vectors and moved numbers; a last block of images that is not full
+// costs as much as a full one.
 double images_cost(std::int64_t images, double products, std::int64_t moved);
 
 // What these plans' products take with the images as the vector; worked out once. To the data for stride 1.
@@ -23,11 +24,11 @@ const ImageSteps& image_steps(ForwardPlan& plan);
 const ImageSteps& image_steps(DataPlan& plan);
 const ImageSteps& image_steps(WeightPlan& plan);
 
-// One direction of a plane as it is held.
+// How far a held copy of a plane reaches along one axis.
 struct Held {
   std::int64_t first, extent;
 
-  // What the taps of so many positions meet, from the first.
+  // What the taps of the first `positions` positions meet.
   Held(const TapAxis& axis, std::int64_t positions);
   Held(std::int64_t first_, std::int64_t extent_) : first(first_), extent(extent_) {}
 };
@@ -39,7 +40,7 @@ struct HeldPlanes {
 
   HeldPlanes(const Held& lines, const Held& columns);
 
-  // Of [c, r, s] from where the first position's line and column begin.
+  // The offset of every [c, r, s] from the line and column of the first position.
   std::vector<std::int64_t> offsets(std::int64_t channels, const TapAxis& h, const TapAxis& w) const;
 
   // Copies lines [first, first + count) of the planes of so many images, with zeros around them where they are outside.
@@ -72,7 +73,7 @@ struct PreparedProduct {
                   std::int64_t channels, const WeightMatrix& matrix, const HeldPlanes& held, std::int64_t positions,
                   std::int64_t pool_h, Scratch& packed_scratch);
 
-  // For `source` as the planes are held; where the results go is left to be said.
+  // For `source`, a held copy; the caller says where the results go.
   ImageProduct of(std::int64_t group, const float* source, std::int64_t source_begin, std::int64_t images) const;
   std::int64_t sums_floats() const;
 };

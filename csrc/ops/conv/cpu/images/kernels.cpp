@@ -296,9 +296,9 @@ TapRange union_of(const TapRange* taps, std::int64_t columns) {
 void image_sums(const ImageProduct& p, std::int64_t m, std::int64_t rows, std::int64_t begin, std::int64_t end,
                 float* sums) {
   const std::int64_t taps = p.tap_rows * p.tap_columns, sums_row = (end - begin) * p.grid_w * W;
-  for (std::int64_t piece = 0; piece < p.tiling.pieces; ++piece) {
-    const std::int64_t j = piece_begin(piece, p.grid_w, p.tiling.pieces);
-    const std::int64_t columns = piece_begin(piece + 1, p.grid_w, p.tiling.pieces) - j;
+  for (std::int64_t piece = 0; piece < p.tiling.column_pieces; ++piece) {
+    const std::int64_t j = piece_begin(piece, p.grid_w, p.tiling.column_pieces);
+    const std::int64_t columns = piece_begin(piece + 1, p.grid_w, p.tiling.column_pieces) - j;
     const TapRange s = union_of(p.column_taps + j, columns);
     const ImageTile tile = image_tiles(rows).product[columns - 1];
     for (std::int64_t c = 0; c < p.channels; c += p.channels_at_once) {
@@ -332,9 +332,9 @@ void image_product(const ImageProduct& p, std::int64_t grid_begin, std::int64_t 
   for (std::int64_t begin = grid_begin, end; begin < grid_end; begin = end) {
     end = grid_end - begin < p.sums_rows ? grid_end : begin + p.sums_rows;
     const std::int64_t count = (end - begin) * p.grid_w;
-    for (std::int64_t part = 0; part < p.tiling.parts; ++part) {
-      const std::int64_t m = piece_begin(part, p.rows, p.tiling.parts);
-      const std::int64_t rows = piece_begin(part + 1, p.rows, p.tiling.parts) - m;
+    for (std::int64_t part = 0; part < p.tiling.row_pieces; ++part) {
+      const std::int64_t m = piece_begin(part, p.rows, p.tiling.row_pieces);
+      const std::int64_t rows = piece_begin(part + 1, p.rows, p.tiling.row_pieces) - m;
       image_sums(p, m, rows, begin, end, sums);
       for (std::int64_t row = 0; row < rows; ++row) {
         if (p.indices) {
@@ -348,12 +348,12 @@ void image_product(const ImageProduct& p, std::int64_t grid_begin, std::int64_t 
 }
 
 void image_gradient(const ImageGradient& p) {
-  for (std::int64_t part = 0; part < p.tiling.parts; ++part) {
-    const std::int64_t m = piece_begin(part, p.rows, p.tiling.parts);
-    const ImageTiles& tiles = image_tiles(piece_begin(part + 1, p.rows, p.tiling.parts) - m);
-    for (std::int64_t piece = 0; piece < p.tiling.pieces; ++piece) {
-      const std::int64_t tap = piece_begin(piece, p.depth, p.tiling.pieces);
-      tiles.gradient[piece_begin(piece + 1, p.depth, p.tiling.pieces) - tap - 1](p, m, tap);
+  for (std::int64_t part = 0; part < p.tiling.row_pieces; ++part) {
+    const std::int64_t m = piece_begin(part, p.rows, p.tiling.row_pieces);
+    const ImageTiles& tiles = image_tiles(piece_begin(part + 1, p.rows, p.tiling.row_pieces) - m);
+    for (std::int64_t piece = 0; piece < p.tiling.column_pieces; ++piece) {
+      const std::int64_t tap = piece_begin(piece, p.depth, p.tiling.column_pieces);
+      tiles.gradient[piece_begin(piece + 1, p.depth, p.tiling.column_pieces) - tap - 1](p, m, tap);
     }
   }
 }

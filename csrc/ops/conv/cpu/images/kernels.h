@@ -7,16 +7,16 @@
 
 namespace dip::cpu {
 
-// How rows × columns of sums are cut into tiles: nearly equal parts of the rows and pieces of the columns.
+// How rows × columns of sums are cut into tiles: nearly equal pieces of the rows and of the columns.
 struct ImageTiling {
-  std::int64_t parts, pieces;
+  std::int64_t row_pieces, column_pieces;
 };
 
 // The same sums once more with the images as the vector: `source` has the numbers of as many images as a vector has
 // lanes side by side, and zeros where a tap of a tile misses the image to its left or right.
 struct ImageProduct {
   ImageTiling tiling;
-  const float* packed;  // of each part of the rows [c, r, s][row]
+  const float* packed;  // of each piece of the rows [c, r, s][row]
   const float* source;
   const std::int64_t* offset;                    // of [c, r, s]
   std::int64_t channels, tap_rows, tap_columns;  // extents of c, r and s
@@ -67,7 +67,7 @@ struct ImageKernels {
   int (*columns)(int rows);
   // to[i][lane] = from[lane·image + i], zeros in the lanes beyond `images`.
   void (*interleave)(const float* from, std::int64_t image, std::int64_t images, std::int64_t count, float* to);
-  // The grid's rows [grid_begin, grid_end); `sums` has room for a part of the rows × sums_rows × grid_w vectors.
+  // The grid's rows [grid_begin, grid_end); `sums` has room for a piece of the rows × sums_rows × grid_w vectors.
   void (*product)(const ImageProduct& p, std::int64_t grid_begin, std::int64_t grid_end, float* sums);
   bool (*unpool_images)(const ImageUnpooling& p);
   void (*gradient)(const ImageGradient& p);

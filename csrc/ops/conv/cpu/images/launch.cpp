@@ -20,12 +20,12 @@ namespace {
 // What a core's second-level cache holds for certain.
 constexpr int64_t second_level_vectors = 8192;
 
-// So many lines of the sums of a part of the rows at a time.
+// How many lines of the sums of a piece of the rows are computed at a time.
 int64_t lines_at_once(int64_t part_rows, int64_t columns, int64_t positions) {
   return std::clamp<int64_t>(sums_at_most / (part_rows * columns), 1, positions);
 }
 
-// For the product, where a piece of the columns takes a step for every tap that one of them meets.
+// The tiling of the product, where a piece of the columns takes a step for every tap that one of them meets.
 Tiling product_tiling(int64_t rows, const TapAxis& w) {
   return best_tiling(rows, w.positions(), [&](int64_t r, int64_t pieces) {
     int64_t sum = 0;
@@ -106,11 +106,11 @@ namespace {
 ImageSteps product_steps(const TapAxis& h, const TapAxis& w, int64_t rows, int64_t channels) {
   const Tiling tiling = product_tiling(rows, w);
   const int64_t columns = Held(w, w.positions()).extent;
-  const int64_t lines = lines_at_once(divide_up(rows, tiling.parts), w.positions(), h.positions());
+  const int64_t lines = lines_at_once(divide_up(rows, tiling.row_pieces), w.positions(), h.positions());
   double steps = static_cast<double>(channels * h.meetings()) * tiling.cost;
   if (channels * Held(h, lines).extent * columns > second_level_vectors) {
     steps += costs().images_distance *
-             static_cast<double>(tiling.parts * channels * Held(h, h.positions()).extent * columns);
+             static_cast<double>(tiling.row_pieces * channels * Held(h, h.positions()).extent * columns);
   }
   return {steps, tiling};
 }
@@ -196,20 +196,20 @@ PreparedProduct::PreparedProduct(const TapAxis& h_, const TapAxis& w_, const Ima
       channels(channels_),
       tiling(tiling_),
       offsets(held.offsets(channels_, h_, w_)),
-      part_rows(divide_up(rows_, tiling.parts)),
+      part_rows(divide_up(rows_, tiling.row_pieces)),
       source_line(held.line) {
   float* to = packed_scratch.floats(groups * rows * static_cast<int64_t>(matrix.columns.size()));
   packed = to;
   for (int64_t g = 0; g < groups; ++g) {
-    for (int64_t part = 0; part < tiling.parts; ++part) {
-      const int64_t begin = part * rows / tiling.parts, end = (part + 1) * rows / tiling.parts;
+    for (int64_t part = 0; part < tiling.row_pieces; ++part) {
+      const int64_t begin = part * rows / tiling.row_pieces, end = (part + 1) * rows / tiling.row_pieces;
       for (int64_t column : matrix.columns) {
         for (int64_t m = begin; m < end; ++m) *to++ = matrix.weight[g * matrix.group + m * matrix.row + column];
       }
     }
   }
   // A tile that moves down one line meets most of what it met there before, if so few channels are still in the cache.
-  const int64_t tile_columns = divide_up(w.positions(), tiling.pieces);
+  const int64_t tile_columns = divide_up(w.positions(), tiling.column_pieces);
   const int64_t met = Held(h, 1).extent * (tile_columns * w.step + w.count());
   channels_at_once = std::clamp<int64_t>(held_at_most / met, 1, channels);
   sums_rows = lines_at_once(part_rows, w.positions(), positions) / pool_h * pool_h;
@@ -244,7 +244,7 @@ int64_t PreparedProduct::sums_floats() const {
 
 namespace {
 
-// Of a plan: its steps, and all of x and y moved.
+// The steps of a plan, and all of x and y moved.
 template <class Plan>
 double plan_cost(Plan& plan) {
   const Conv2d& p = plan.p;

@@ -22,7 +22,7 @@ inline std::int64_t step_cost(std::int64_t rows, std::int64_t columns) {
   return std::max({rows * columns, rows + columns, std::int64_t{8}});
 }
 
-// The cheapest way to cut rows × columns of sums into tiles: `cost_of(rows, pieces)` is that of a part.
+// The cheapest way to cut rows × columns of sums into tiles: `cost_of(rows, pieces)` is that of a piece of the rows.
 template <class Cost>
 Tiling best_tiling(std::int64_t rows, std::int64_t columns, const Cost& cost_of) {
   const ImageKernels& kernels = image_kernels();
