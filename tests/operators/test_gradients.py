@@ -86,6 +86,32 @@ def test_conv_transpose2d(geometry: dict[str, Any]) -> None:
         np.testing.assert_allclose(kernel, other, atol=1e-4)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm(training: bool) -> None:
+    x, weight, bias = (normal(*s).astype("f8") for s in [(3, 2, 2, 3), (2,), (2,)])
+    mean, var = normal(2, seed=1).astype("f8"), np.abs(normal(2, seed=2)).astype("f8")
+    dy = normal(*x.shape, seed=3).astype("f8")
+
+    def y(x: Any, weight: Any, bias: Any) -> Any:
+        if training:
+            return reference.batch_norm_with_stats(x, weight=weight, bias=bias, eps=0.1)[0]
+        return reference.batch_norm(x, mean, var, weight, bias, 0.1)
+
+    if training:
+        _, mean, var = reference.batch_norm_with_stats(x)
+    expected = (
+        differences(lambda v: (dy * y(v, weight, bias)).sum(), x),
+        differences(lambda v: (dy * y(x, v, bias)).sum(), weight),
+        differences(lambda v: (dy * y(x, weight, v)).sum(), bias),
+    )
+    arrays = dy, x, mean, var, weight
+    oracle = reference.batch_norm_backward(*arrays, 0.1, training)
+    got = ops.batch_norm_backward(*(a.astype("f4") for a in arrays), 0.1, training)
+    for kernel, one, other in zip(got, oracle, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+        np.testing.assert_allclose(kernel, other, atol=1e-4)
+
+
 @pytest.mark.parametrize("images", [2, 17])
 def test_conv2d_max_pool2d(images: int) -> None:
     """With 17 images by the kernel that has them as the vector."""

@@ -328,3 +328,22 @@ def test_convolution_costs_what_its_windows_meet(size: int, kernel_size: int, st
         finally:
             _cpu.set_conv_way("auto")
         np.testing.assert_array_equal(dx, expected_dx, err_msg=way)
+
+
+@given(st.lists(st.integers(0, 20), min_size=2, max_size=5), st.floats(-100, 100), seeds)
+def test_batch_norm_makes_mean_0_and_variance_1(shape: list[int], at: float, seed: int) -> None:
+    count = int(np.prod([shape[0], *shape[2:]]))
+    if count == 1:
+        shape[0] = 2
+    x = np.random.default_rng(seed).standard_normal(shape, np.float32) + np.float32(at)
+    y, mean, var = ops.batch_norm_with_stats(x, eps=0 if count > 1 and x.size else 1)
+    axes = (0, *range(2, x.ndim))
+    expected = reference.batch_norm_with_stats(x)[1:]
+    # A mean of any length has the roundings of tests/cases/batch_norm.py; the deviation is about 1.
+    np.testing.assert_allclose(mean, expected[0], rtol=2 * UNIT, atol=100 * UNIT * 4)
+    np.testing.assert_allclose(var, expected[1], rtol=200 * UNIT)
+    if y.size:
+        # y's mean is off by what rounding the mean to float32 took, in deviations, which may be small for two values.
+        off = 200 * UNIT * (1 + (np.abs(expected[0]) / np.sqrt(expected[1])).max())
+        np.testing.assert_allclose(y.mean(axes, np.float64), 0, atol=off)
+        np.testing.assert_allclose(y.var(axes, np.float64), 1, atol=off + 200 * UNIT)

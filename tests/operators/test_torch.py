@@ -46,6 +46,25 @@ def test_conv2d(label: str) -> None:
         close(got, expected, 50)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5), (3, 4, 6, 5), (2, 3, 2, 3, 4)])
+def test_batch_norm(shape: tuple[int, ...]) -> None:
+    x, weight, bias, mean = (normal(*s, seed=i) for i, s in enumerate([shape, shape[1:2], shape[1:2], shape[1:2]]))
+    var = np.abs(normal(*shape[1:2], seed=4))
+    close(ops.batch_norm(x, mean, var, weight, bias), F.batch_norm(*map(tensor, (x, mean, var, weight, bias))))
+    tx, tw, tb = (tensor(a, grad=True) for a in (x, weight, bias))
+    averages = tensor(mean), tensor(var)
+    ty = F.batch_norm(tx, *averages, tw, tb, training=True, momentum=0.3)
+    y, own_mean, own_var = ops.batch_norm_with_stats(x, mean, var, weight, bias, momentum=0.3)
+    close(y, ty)
+    close(mean, averages[0])
+    close(var, averages[1])
+    dy = normal(*shape, seed=5)
+    ty.backward(tensor(dy))
+    gradients = ops.batch_norm_backward(dy, x, own_mean, own_var, weight)
+    for got, expected in zip(gradients, (tx.grad, tw.grad, tb.grad), strict=True):
+        close(got, expected, 10)
+
+
 @pytest.mark.parametrize("label", [k for k, v in conv_transpose.GEOMETRIES.items() if not isinstance(v[3], tuple)])
 def test_conv_transpose2d(label: str) -> None:
     x_shape, w_shape, *geometry = conv_transpose.GEOMETRIES[label]

@@ -56,8 +56,8 @@ def test_wrong_array(op: str, position: int, name: str, change: Callable[[Any], 
     case = GOOD[op]
     args = list(case.args)
     spoiled = change(args[position])
-    if name == "bias" and spoiled is None:
-        pytest.skip("bias is optional")
+    if spoiled is None and inspect.signature(getattr(ops, op)).parameters[name].default is None:
+        pytest.skip(f"{name} is optional")
     args[position] = spoiled
     with pytest.raises((TypeError, ValueError, IndexError)) as caught:
         getattr(ops, op)(*args, **case.kwargs)
@@ -91,7 +91,7 @@ KINDS = {
     **dict.fromkeys(["lr", "weight_decay"], "numbers"),
     **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
     "output_padding": "pair",
-    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient"], "flag"),
+    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient", "training"], "flag"),
     **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
     **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
     "activation": "activation",
@@ -103,6 +103,10 @@ NO_SCALARS = [
     "y",
     "weight",
     "bias",
+    "mean",
+    "var",
+    "running_mean",
+    "running_var",
     "out",
     "indices",
     "logits",

@@ -1,9 +1,11 @@
 """Layers, the layer graph, initialisers, optimizers, summaries and saved states."""
 
 from dipkernels.nn.activation import Activation, Maxout, Softmax
+from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.dropout import Dropout
+from dipkernels.nn.folding import fold_batch_norm
 from dipkernels.nn.graph import Graph, Sequential
 from dipkernels.nn.initializers import INITIALIZERS
 from dipkernels.nn.layer import Layer
@@ -26,6 +28,7 @@ __all__ = [
     "Adam",
     "Add",
     "AvgPool2d",
+    "BatchNorm",
     "BedOfNails2d",
     "Concatenate",
     "Conv2d",
@@ -44,6 +47,7 @@ __all__ = [
     "Softmax",
     "SumPool2d",
     "UpsampleNearest2d",
+    "fold_batch_norm",
     "load_state",
     "read_metadata",
     "save_state",

@@ -150,14 +150,16 @@ class Graph:
         """Moves all weights to the GPU; inputs must then be arrays there. RuntimeError without a GPU."""
         self.on_device = True
         for layer in self.layers.values():
-            for name, value in layer.parameters.items():
-                layer.parameters[name] = cuda.to_device(to_host(value), device)  # type: ignore[assignment]
+            for arrays in (layer.parameters, layer.buffers):
+                for name, value in arrays.items():
+                    arrays[name] = cuda.to_device(to_host(value), device)  # type: ignore[assignment]
 
     def to_host(self) -> None:
         """Moves all weights back to NumPy arrays."""
         self.on_device = False
         for layer in self.layers.values():
-            layer.parameters.update({name: to_host(value) for name, value in layer.parameters.items()})
+            for arrays in (layer.parameters, layer.buffers):
+                arrays.update({name: to_host(value) for name, value in arrays.items()})
             layer.gradients = {}
 
     @property
@@ -165,6 +167,13 @@ class Graph:
         """The weights of all layers, named "node.parameter", in topological order."""
         own = [name for name in self.order if name not in self.twins]
         return {f"{n}.{key}": value for n in own for key, value in self.layers[n].parameters.items()}
+
+    @property
+    def state(self) -> dict[str, FloatArray]:
+        """All that training changes and a file of weights holds: `parameters`, and the layers' buffers named alike."""
+        own = [name for name in self.order if name not in self.twins]
+        buffers = {f"{n}.{key}": value for n in own for key, value in self.layers[n].buffers.items()}
+        return {**self.parameters, **buffers}
 
     @property
     def gradients(self) -> dict[str, FloatArray]:

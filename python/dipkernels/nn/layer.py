@@ -21,7 +21,7 @@ class Layer:
     """A step of a network: `forward` computes y, `backward` takes dy and returns one gradient for each input.
 
     A layer remembers what its last `forward` needs for `backward`; `parameters` and `gradients` have the same names,
-    and `backward` overwrites the gradients. Subclasses implement `forward`, `backward` and `output_shape`.
+    and `backward` overwrites the gradients; `buffers` are what it learns otherwise, such as averages. Subclasses implement `forward`, `backward` and `output_shape`.
     """
 
     _remembered: tuple[str, ...] = ()
@@ -33,6 +33,7 @@ class Layer:
     def __init__(self) -> None:
         self.parameters: dict[str, FloatArray] = {}
         self.gradients: dict[str, FloatArray] = {}
+        self.buffers: dict[str, FloatArray] = {}
 
     def __call__(self, *inputs: FloatArray) -> FloatArray:
         """`forward`."""

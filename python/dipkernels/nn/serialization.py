@@ -90,8 +90,8 @@ def _bfloat16_arrays(content: bytes) -> dict[str, FloatArray]:
 
 
 def save_state(model: Graph, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes the model's weights, named as in `model.parameters`, and `metadata`, to a safetensors file."""
-    save_arrays(path, model.parameters, metadata or {})
+    """Writes the model's weights and buffers, named as in `model.state`, and `metadata`, to a safetensors file."""
+    save_arrays(path, model.state, metadata or {})
 
 
 def load_state(model: Graph, path: str | Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def load_state(model: Graph, path: str | Path) -> dict[str, str]:
     no finite numbers.
     """
     arrays, metadata = load_arrays(path)
-    set_parameters(model, arrays, str(path))
+    set_state(model, arrays, str(path))
     for name, array in arrays.items():
         if wrong := array.size - np.count_nonzero(np.isfinite(array)):
             warnings.warn(f"{path}: {wrong:,} of {array.size:,} numbers of {name} are NaN or infinite", stacklevel=2)
@@ -109,10 +109,11 @@ def load_state(model: Graph, path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def set_parameters(model: Graph, arrays: Mapping[str, FloatArray], source: str) -> None:
-    """Copies `arrays` into the parameters of the same names; ValueError, naming `source`, where they do not fit."""
-    check_fit(arrays, model.parameters, source, "weights are of another model")
-    for name, value in model.parameters.items():
+def set_state(model: Graph, arrays: Mapping[str, FloatArray], source: str) -> None:
+    """Copies `arrays` into the model's state of the same names; ValueError, naming `source`, where they do not fit."""
+    state = model.state
+    check_fit(arrays, state, source, "weights are of another model")
+    for name, value in state.items():
         assign(value, arrays[name])
 
 

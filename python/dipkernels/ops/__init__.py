@@ -4,6 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from dipkernels.ops.activation import *
+from dipkernels.ops.batch_norm import *
 from dipkernels.ops.conv import *
 from dipkernels.ops.conv_max_pool import *
 from dipkernels.ops.conv_transpose import *

@@ -8,6 +8,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from dipkernels.reference.activation import *
+from dipkernels.reference.batch_norm import *
 from dipkernels.reference.conv import *
 from dipkernels.reference.conv_max_pool import *
 from dipkernels.reference.conv_transpose import *

@@ -14,7 +14,7 @@ import numpy as np
 from dipkernels.arguments import flag, integer, number
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
-from dipkernels.nn.serialization import CHECKSUM, check_fit, load_arrays, save_arrays, set_parameters
+from dipkernels.nn.serialization import CHECKSUM, check_fit, load_arrays, save_arrays, set_state
 from dipkernels.ops.backend import FloatArray
 from dipkernels.train.history import History, to_json
 
@@ -48,7 +48,7 @@ def check_writable(path: Path) -> None:
 
 def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, run: RunState) -> None:
     """Writes everything, whole or not at all."""
-    arrays = {**_prefixed("parameters", model.parameters), **_prefixed("best", run.best)}
+    arrays = {**_prefixed("parameters", model.state), **_prefixed("best", run.best)}
     for name, states in optimizer.state.items():
         arrays.update(_prefixed(f"optimizer/{name}", states))
     state: dict[str, Any] = {
@@ -75,7 +75,7 @@ class Checkpoint:
 
     def restore(self, model: Graph, optimizer: Optimizer) -> RunState:
         """Puts model and optimizer back into the state of the file, and returns the rest."""
-        set_parameters(model, self.parameters, "the checkpoint")
+        set_state(model, self.parameters, "the checkpoint")
         optimizer.steps, optimizer.state = self.steps, self.states
         for name, counters in self.counters.items():
             model.layers[name].set_counters(counters)
@@ -106,9 +106,9 @@ def _checked(
     if state["optimizer"] != type(optimizer).__name__:
         raise ValueError(f"{source}: training used {state['optimizer']}, not {type(optimizer).__name__}")
     parameters, best = _without_prefix("parameters", arrays), _without_prefix("best", arrays)
-    check_fit(parameters, model.parameters, source, "weights are of another model")
+    check_fit(parameters, model.state, source, "weights are of another model")
     if best:
-        check_fit(best, model.parameters, source, "best weights are of another model")
+        check_fit(best, model.state, source, "best weights are of another model")
     steps = integer("checkpoint", "steps", state["steps"], 0)
     states = {name: _without_prefix(f"optimizer/{name}", arrays) for name in optimizer.state}
     for name, values in states.items():

@@ -17,7 +17,7 @@ from dipkernels.arguments import choice, described, flag, function, integer, lim
 from dipkernels.data.dataset import Dataset, Splits, as_dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, Optimizer
-from dipkernels.nn.serialization import set_parameters
+from dipkernels.nn.serialization import set_state
 from dipkernels.ops.backend import FloatArray, to_host
 from dipkernels.train.checkpoint import RunState, check_writable, load_checkpoint, save_checkpoint
 from dipkernels.train.cpu import CpuEpochs
@@ -167,7 +167,7 @@ def fit(
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs, bar.width))
         if run.best:
-            set_parameters(model, run.best, "the best epoch")
+            set_state(model, run.best, "the best epoch")
     return run.history
 
 
@@ -233,7 +233,7 @@ def _keep_best(model: Graph, run: RunState, epoch: Epoch, patience: int | None) 
     judged = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
     if judged < run.best_loss:
         run.best_loss, run.history.best_epoch = judged, epoch.number
-        run.best = {name: to_host(value) for name, value in model.parameters.items()}
+        run.best = {name: to_host(value) for name, value in model.state.items()}
     elif patience is not None and epoch.number - (run.history.best_epoch or 0) >= patience:
         run.stopped = True
 
