@@ -110,6 +110,20 @@ def size(op: str, name: str, value: Any, axes: str) -> tuple[int, ...]:
     return tuple(integer(op, f"{name}[{i}]", each) for i, each in enumerate(value))
 
 
+def integers(op: str, name: str, value: Any) -> list[int]:
+    """A list of ints from any sequence of them; TypeError for anything else.
+
+    >>> integers("concatenate_backward", "channels", (2, np.int64(1)))
+    [2, 1]
+    """
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, (str, bytes)):
+        try:
+            return [integer(op, name, each) for each in value]
+        except TypeError:
+            pass
+    raise TypeError(f"{op}: {name} must be a list of ints, got {described(value)}")
+
+
 def size_of_one(op: str, name: str, value: Any) -> tuple[int, ...]:
     """The shape of one example, without the batch axis: a sequence of ints of at least 1, or one int for a vector.
 

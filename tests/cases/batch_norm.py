@@ -1,8 +1,8 @@
 """Cases of batch normalisation.
 
 The sums over a channel hold at any length (`roundings`); what they are taken of is rounded twice before. So the
-variance has a relative error of ERROR units, whatever the mean, and the mean one of ERROR units of the deviation besides
-its own rounding; y and dx follow from both.
+variance has a relative error of ERROR units, whatever the mean, and the mean one of ERROR units of the deviation
+besides its own rounding; y and dx follow from both.
 """
 
 from __future__ import annotations

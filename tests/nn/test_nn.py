@@ -21,6 +21,8 @@ from support.gradients import check_gradients
         [nn.Conv2d(2, 4, 3, activation="tanh"), nn.ConvTranspose2d(4, 2, 3, stride=2, output_padding=1, groups=2)],
         [nn.Conv2d(2, 4, (3, 1), activation="sigmoid"), nn.SumPool2d((4, 6)), nn.Flatten(), nn.Softmax()],
         [nn.Flatten(), nn.Linear(72, 6, activation=("elu", 0.5)), nn.Activation("sigmoid")],
+        [nn.UpsampleBilinear2d(size=(7, 9)), nn.LocalResponseNorm(3, 1.0), nn.Conv2d(2, 3, 3), nn.GlobalAvgPool2d()],
+        [nn.Pad2d(((1, -2), (0, 3))), nn.UpsampleBilinear2d(2), nn.Conv2d(2, 2, 3, activation="tanh")],
         [nn.BedOfNails2d(2, (1, 0)), nn.Conv2d(2, 2, 3, dilation=2), nn.Activation("tanh")],
     ],
 )

@@ -220,6 +220,38 @@ def test_upsampling(name: str, arguments: tuple[Any, ...]) -> None:
     np.testing.assert_allclose(getattr(ops, backward)(dy.astype("f4"), *backward_arguments), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(7, 3), (2, 5)])
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_upsample_bilinear2d(size: tuple[int, int], align_corners: bool) -> None:
+    x, dy, option = normal(2, 2, 3, 4).astype("f8"), normal(2, 2, *size).astype("f8"), {"align_corners": align_corners}
+    expected = differences(lambda v: (dy * reference.upsample_bilinear2d(v, size=size, **option)).sum(), x)
+    options: dict[str, Any] = {"input_size": (3, 4), **option}
+    np.testing.assert_allclose(reference.upsample_bilinear2d_backward(dy, **options), expected, atol=1e-7)
+    np.testing.assert_allclose(ops.upsample_bilinear2d_backward(dy.astype("f4"), **options), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_local_response_norm(size: int) -> None:
+    x, dy, options = normal(2, 5, 3).astype("f8"), normal(2, 5, 3, seed=1).astype("f8"), (size, 2.0, 0.75, 0.5)
+    expected = differences(lambda v: (dy * reference.local_response_norm(v, *options)).sum(), x)
+    np.testing.assert_allclose(reference.local_response_norm_backward(dy, x, *options), expected, atol=1e-7)
+    got = ops.local_response_norm_backward(dy.astype("f4"), x.astype("f4"), *options)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_concatenate_and_pad2d() -> None:
+    inputs = [normal(2, c, 3, 2, seed=c).astype("f8") for c in (1, 3)]
+    dy = normal(2, 4, 3, 2).astype("f8")
+    for i, x in enumerate(inputs):
+        expected = differences(lambda v, i=i: (dy * reference.concatenate([*inputs[:i], v, *inputs[i + 1 :]])).sum(), x)
+        np.testing.assert_allclose(ops.concatenate_backward(dy.astype("f4"), [1, 3])[i], expected, atol=1e-6)
+    padding = ((1, -1), (-2, 3))
+    x = normal(1, 2, 4, 5).astype("f8")
+    dy = normal(*reference.pad2d(x, padding).shape).astype("f8")
+    expected = differences(lambda v: (dy * reference.pad2d(v, padding)).sum(), x)
+    np.testing.assert_allclose(ops.pad2d_backward(dy.astype("f4"), padding), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("dim", [0, 1, 2])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
 def test_softmax(name: str, dim: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases import conv, conv_max_pool, conv_transpose, max_pool, pool
+from cases import conv, conv_max_pool, conv_transpose, local_response_norm, max_pool, pool, upsample_bilinear
 from cases.case import labels, normal
 from dipkernels import reference
 from dipkernels.ops.geometry import padding_pairs
@@ -63,6 +63,39 @@ def test_batch_norm(shape: tuple[int, ...]) -> None:
     gradients = ops.batch_norm_backward(dy, x, own_mean, own_var, weight)
     for got, expected in zip(gradients, (tx.grad, tw.grad, tb.grad), strict=True):
         close(got, expected, 10)
+
+
+@pytest.mark.parametrize("label", upsample_bilinear.SIZES)
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_upsample_bilinear2d(label: str, align_corners: bool) -> None:
+    small, large = upsample_bilinear.SIZES[label]
+    x = normal(2, 3, *small)
+    tx = tensor(x, grad=True)
+    ty = F.interpolate(tx, size=large, mode="bilinear", align_corners=align_corners)
+    close(ops.upsample_bilinear2d(x, size=large, align_corners=align_corners), ty)
+    dy = normal(*ty.shape, seed=3)
+    ty.backward(tensor(dy))
+    close(ops.upsample_bilinear2d_backward(dy, input_size=small, align_corners=align_corners), tx.grad, 10)
+
+
+@pytest.mark.parametrize("label", [name for name in local_response_norm.SETTINGS if name not in ("vectors", "empty")])
+def test_local_response_norm(label: str) -> None:
+    shape, *options = local_response_norm.SETTINGS[label]
+    x = normal(*shape)
+    tx = tensor(x, grad=True)
+    ty = F.local_response_norm(tx, *options)
+    close(ops.local_response_norm(x, *options), ty)
+    dy = normal(*shape, seed=3)
+    ty.backward(tensor(dy))
+    close(ops.local_response_norm_backward(dy, x, *options), tx.grad, 5)
+
+
+def test_concatenate_and_pad2d() -> None:
+    parts = [normal(2, c, 3, 4) for c in (2, 5)]
+    np.testing.assert_array_equal(ops.concatenate(parts), torch.cat([torch.tensor(part) for part in parts], 1))
+    for (top, bottom), (left, right) in [((1, 2), (0, 3)), ((-1, 0), (-2, 1)), ((2, -3), (1, 1))]:
+        expected = F.pad(torch.tensor(parts[0]), (left, right, top, bottom), value=-3.5)
+        np.testing.assert_array_equal(ops.pad2d(parts[0], ((top, bottom), (left, right)), -3.5), expected)
 
 
 @pytest.mark.parametrize("label", [k for k, v in conv_transpose.GEOMETRIES.items() if not isinstance(v[3], tuple)])

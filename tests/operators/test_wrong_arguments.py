@@ -72,6 +72,7 @@ NO_NUMBERS: list[Any] = ["text", b"1", 1j, (1, 2, 3), [], {}, object(), int, np.
 WRONG: dict[str, list[Any]] = {
     "integer": [*NO_NUMBERS, None, 1.5, np.float32(1.7), np.float32(2.0), "2", True, np.True_, 10**400, -(10**400)],
     "number": [*NO_NUMBERS, None, "0.5", True, np.True_, 10**400, NAN, -INF],
+    "any number": [*NO_NUMBERS, None, "0.5", True, np.True_, 10**400],
     "optional number": [*NO_NUMBERS, "0.5", True, 10**400, NAN, -1.0, 0],
     "numbers": [v for v in NO_NUMBERS if not isinstance(v, (tuple, list, np.ndarray))] + [None, True, "0.5", NAN, -1.0],
     "pair": [*NO_NUMBERS, None, 1.5, np.float32(1.7), True, "2", (1.0, 2), (1,), 10**400, (1, "2"), (1, None)],
@@ -79,6 +80,18 @@ WRONG: dict[str, list[Any]] = {
     "word": [*NO_NUMBERS, None, 1, "other", True],
     "activation": [*NO_NUMBERS, 1, "gelu", ("relu",), ("elu", "x"), ("elu", None), True],
     "size": [*NO_NUMBERS, 3, 1.5, "44", True, (1.0, 1, 1, 1), (1, 2, 3, 4, 5), (1, 1, 1, None), (-1, -1, -1, -1)],
+    "channels": [
+        *[v for v in NO_NUMBERS if not isinstance(v, list)],
+        None,
+        [[1]],
+        3,
+        1.5,
+        True,
+        (1.0, 2),
+        (1, None),
+        (-1, 3),
+        [10**400],
+    ],
     "two numbers": [*NO_NUMBERS, None, 0.9, (0.9,), (0.9, "x"), (0.9, None), (0.9, 1.5), "ab"],
 }
 KINDS = {
@@ -86,14 +99,15 @@ KINDS = {
         ["groups", "pieces", "dim", "ignore_index", "seed", "offset of dropout", "p of hinge", "step"], "integer"
     ),
     **dict.fromkeys(["p", "negative_slope", "alpha", "label_smoothing", "gamma", "margin", "beta", "delta"], "number"),
-    **dict.fromkeys(["momentum", "rho", "eps"], "number"),
+    **dict.fromkeys(["momentum", "rho", "eps", "k"], "number"),
     **dict.fromkeys(["clip_norm", "clip_value"], "optional number"),
     **dict.fromkeys(["lr", "weight_decay"], "numbers"),
     **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
     "output_padding": "pair",
-    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient", "training"], "flag"),
+    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient", "training", "align_corners"], "flag"),
     **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
     **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
+    "channels": "channels",
     "activation": "activation",
     "betas": "two numbers",
 }
@@ -117,6 +131,7 @@ NO_SCALARS = [
     "device_offset",
 ]
 STATES = [
+    "inputs",
     "weights",
     "gradients",
     "velocities",
@@ -130,8 +145,10 @@ STATES = [
 
 
 def _kind(op: str, name: str) -> str:
-    if name == "offset" and op.startswith("dropout"):
+    if (name, op.split("_")[0]) in [("offset", "dropout"), ("size", "local")]:
         return "integer"
+    if name == "value":
+        return "any number"
     return "integer" if name == "p" and op.startswith("hinge") else KINDS[name]
 
 

@@ -10,13 +10,14 @@ from dipkernels.nn.graph import Graph, Sequential
 from dipkernels.nn.initializers import INITIALIZERS
 from dipkernels.nn.layer import Layer
 from dipkernels.nn.linear import Linear
+from dipkernels.nn.local_response_norm import LocalResponseNorm
 from dipkernels.nn.merge import Add, Concatenate
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, AdaDelta, AdaGrad, Adam, Optimizer
-from dipkernels.nn.pooling import AvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
-from dipkernels.nn.reshape import Flatten
+from dipkernels.nn.pooling import AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
+from dipkernels.nn.reshape import Flatten, Pad2d
 from dipkernels.nn.serialization import load_state, read_metadata, save_state
 from dipkernels.nn.summary import summary
-from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleNearest2d
+from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleBilinear2d, UpsampleNearest2d
 
 __all__ = [
     "INITIALIZERS",
@@ -35,17 +36,21 @@ __all__ = [
     "ConvTranspose2d",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool2d",
     "Graph",
     "L2Pool2d",
     "Layer",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2d",
     "MaxUnpool2d",
     "Maxout",
     "Optimizer",
+    "Pad2d",
     "Sequential",
     "Softmax",
     "SumPool2d",
+    "UpsampleBilinear2d",
     "UpsampleNearest2d",
     "fold_batch_norm",
     "load_state",

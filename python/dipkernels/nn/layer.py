@@ -21,7 +21,8 @@ class Layer:
     """A step of a network: `forward` computes y, `backward` takes dy and returns one gradient for each input.
 
     A layer remembers what its last `forward` needs for `backward`; `parameters` and `gradients` have the same names,
-    and `backward` overwrites the gradients; `buffers` are what it learns otherwise, such as averages. Subclasses implement `forward`, `backward` and `output_shape`.
+    and `backward` overwrites the gradients; `buffers` are what it learns otherwise, such as averages. Subclasses
+    implement `forward`, `backward` and `output_shape`.
     """
 
     _remembered: tuple[str, ...] = ()

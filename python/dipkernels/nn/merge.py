@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from dipkernels import ops
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.backend import FloatArray
 
@@ -36,14 +35,14 @@ class Concatenate(Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ends: list[int] = []
+        self._channels: list[int] = []
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
-        self._ends = [int(end) for end in np.cumsum([x.shape[1] for x in inputs])[:-1]]
-        return np.concatenate(inputs, axis=1)
+        self._channels = [x.shape[1] for x in inputs]
+        return ops.concatenate(inputs)
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
-        return tuple(np.ascontiguousarray(part) for part in np.split(dy, self._ends, axis=1))
+        return ops.concatenate_backward(dy, self._channels)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if any(shape[1:] != shapes[0][1:] for shape in shapes):

@@ -128,3 +128,26 @@ class L2Pool2d(_Pool2d):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x, y = self._saved(self._x), self._saved(self._y)
         return (ops.l2_pool2d_backward(dy, x, y, self.kernel_size, self.stride, self.padding, rounding=self.rounding),)
+
+
+class GlobalAvgPool2d(Layer):
+    """The mean of every plane, whatever its size: (N, C, H, W) to (N, C)."""
+
+    _remembered = ("_shape",)
+    _shape: tuple[int, ...] | None = None
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        self._shape = tuple(inputs[0].shape)
+        return ops.avg_pool2d(inputs[0], self._shape[2:]).reshape(self._shape[:2])
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        shape = self._saved(self._shape)
+        return (ops.avg_pool2d_backward(dy.reshape((*shape[:2], 1, 1)), shape, shape[2:]),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes[0]) != 3:
+            raise ValueError(f"GlobalAvgPool2d: needs an input (C, H, W), got {shapes[0]}")
+        return (shapes[0][0],)
+
+    def receptive_field(self, sizes: Sequence[int], jump: int) -> tuple[list[int], int]:
+        return [2**62] * 2, jump

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from dipkernels import ops
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.backend import FloatArray
+from dipkernels.ops.geometry import padding_pairs
 
 
 class Flatten(Layer):
@@ -24,3 +27,24 @@ class Flatten(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return (math.prod(shapes[0]),)
+
+
+class Pad2d(Layer):
+    """Rows and columns of zeros around x (N, C, H, W), or, where `padding` is below 0, x without some of its own."""
+
+    def __init__(self, padding: int | Sequence[int] | Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self.padding = padding_pairs("Pad2d", padding)
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        return ops.pad2d(inputs[0], self.padding)
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        return (ops.pad2d_backward(dy, self.padding),)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, *size = shapes[0]
+        height, width = (n + sum(sides) for n, sides in zip(size, self.padding, strict=True))
+        if min(height, width) < 1:
+            raise ValueError(f"Pad2d: padding {self.padding} leaves nothing of an input {shapes[0]}")
+        return channels, height, width

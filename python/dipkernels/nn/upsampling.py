@@ -43,9 +43,7 @@ class MaxUnpool2d(Layer):
         return shapes[0][0], *self.pool.input_size
 
 
-class UpsampleNearest2d(Layer):
-    """Repeats every element in a block of `scale_factor`, or makes planes of `size`, (height, width)."""
-
+class _Upsample2d(Layer):
     _remembered = ("_size",)
 
     def __init__(self, scale_factor: Pair | None = None, size: Pair | None = None) -> None:
@@ -57,6 +55,16 @@ class UpsampleNearest2d(Layer):
         self.size = None if size is None else positive_pair(name, "size", size)
         self._size: tuple[int, int] | None = None
 
+    def output_shape(self, *shapes: Shape) -> Shape:
+        channels, height, width = shapes[0]
+        if self.scale_factor is None:
+            return channels, *(self.size or ())
+        return channels, height * self.scale_factor[0], width * self.scale_factor[1]
+
+
+class UpsampleNearest2d(_Upsample2d):
+    """Repeats every element in a block of `scale_factor`, or makes planes of `size`, (height, width)."""
+
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         self._size = inputs[0].shape[2], inputs[0].shape[3]
         return ops.upsample_nearest2d(inputs[0], self.scale_factor, size=self.size)
@@ -64,11 +72,16 @@ class UpsampleNearest2d(Layer):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         return (ops.upsample_nearest2d_backward(dy, input_size=self._saved(self._size)),)
 
-    def output_shape(self, *shapes: Shape) -> Shape:
-        channels, height, width = shapes[0]
-        if self.scale_factor is None:
-            return channels, *(self.size or ())
-        return channels, height * self.scale_factor[0], width * self.scale_factor[1]
+
+class UpsampleBilinear2d(_Upsample2d):
+    """Interpolates between the elements, to `scale_factor` times the size, or to planes of `size`, (height, width)."""
+
+    def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
+        self._size = inputs[0].shape[2], inputs[0].shape[3]
+        return ops.upsample_bilinear2d(inputs[0], self.scale_factor, size=self.size)
+
+    def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
+        return (ops.upsample_bilinear2d_backward(dy, input_size=self._saved(self._size)),)
 
 
 class BedOfNails2d(Layer):

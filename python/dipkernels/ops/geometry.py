@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from dipkernels import _cpu
-from dipkernels.arguments import described, integer
+from dipkernels.arguments import described, integer, size
 
 __all__ = ["output_size"]
 
@@ -88,6 +88,30 @@ def resolved_padding(
         missing = 0 if s < 1 else max(((n + s - 1) // s - 1) * s + d * (f - 1) + 1 - n, 0)
         pads.append((missing // 2, missing - missing // 2))
     return (pads[0], pads[1]), "floor"
+
+
+def resampled_size(
+    op: str, shape: Sequence[int], scale_factor: Pair | None, name: str, given: Sequence[int] | None, grow: bool
+) -> tuple[int, int]:
+    """The size of the large plane from that of the small one, or the other way, from whichever argument is given."""
+    if len(shape) != 4:
+        raise ValueError(f"{op}: {'x' if grow else 'dy'} must have 4 dimensions (N, C, H, W), got shape {tuple(shape)}")
+    if (scale_factor is None) == (given is None):
+        raise ValueError(
+            f"{op}: give one of scale_factor and {name}, got {described(scale_factor)} and {described(given)}"
+        )
+    if given is not None:
+        height, width = size(op, name, given, "HW")
+        return height, width
+    scale = pair(op, "scale_factor", scale_factor)
+    if min(scale) < 1:
+        raise ValueError(f"{op}: scale_factor must be at least 1, got {scale}")
+    if not grow and (shape[-2] % scale[0] or shape[-1] % scale[1]):
+        raise ValueError(f"{op}: scale_factor {scale} must divide height and width of dy, got shape {tuple(shape)}")
+    height, width = (n * s if grow else n // s for n, s in zip(shape[-2:], scale, strict=True))
+    if max(height, width) >= 2**31:
+        raise ValueError(f"{op}: scale_factor is too large, got {scale}")
+    return height, width
 
 
 def output_size(

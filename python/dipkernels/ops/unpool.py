@@ -11,7 +11,7 @@ import numpy as np
 
 from dipkernels import arguments
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair
+from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair, resampled_size
 from dipkernels.ops.single_images import single_images
 
 __all__ = [
@@ -102,28 +102,6 @@ def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArra
     return backend_of("max_unpool2d_backward", dy, indices).max_unpool2d_backward(dy, indices, out)
 
 
-def _other_size(
-    op: str, shape: Sequence[int], scale_factor: Pair | None, name: str, given: Sequence[int] | None, grow: bool
-) -> tuple[int, int]:
-    """The size of the large plane from that of the small one, or the other way, from whichever argument is given."""
-    if len(shape) != 4:
-        raise ValueError(f"{op}: {'x' if grow else 'dy'} must have 4 dimensions (N, C, H, W), got shape {tuple(shape)}")
-    if (scale_factor is None) == (given is None):
-        raise ValueError(f"{op}: give one of scale_factor and {name}, got {scale_factor!r} and {given!r}")
-    if given is not None:
-        height, width = arguments.size(op, name, given, "HW")
-        return height, width
-    scale = pair(op, "scale_factor", scale_factor)
-    if min(scale) < 1:
-        raise ValueError(f"{op}: scale_factor must be at least 1, got {scale}")
-    if not grow and (shape[-2] % scale[0] or shape[-1] % scale[1]):
-        raise ValueError(f"{op}: scale_factor {scale} must divide height and width of dy, got shape {tuple(shape)}")
-    height, width = (n * s if grow else n // s for n, s in zip(shape[-2:], scale, strict=True))
-    if max(height, width) >= 2**31:
-        raise ValueError(f"{op}: scale_factor is too large, got {scale}")
-    return height, width
-
-
 @single_images("x")
 def upsample_nearest2d(
     x: FloatArray,
@@ -150,7 +128,7 @@ def upsample_nearest2d(
     array([[[[1., 1., 2.]]]], dtype=float32)
     """
     op = "upsample_nearest2d"
-    plane = _other_size(op, shape_of(op, "x", x), scale_factor, "size", size, True)
+    plane = resampled_size(op, shape_of(op, "x", x), scale_factor, "size", size, True)
     return backend_of(op, x).upsample_nearest2d(False, x, plane, out)
 
 
@@ -170,7 +148,7 @@ def upsample_nearest2d_backward(
     array([[[[10.]]]], dtype=float32)
     """
     op = "upsample_nearest2d_backward"
-    plane = _other_size(op, shape_of(op, "dy", dy), scale_factor, "input_size", input_size, False)
+    plane = resampled_size(op, shape_of(op, "dy", dy), scale_factor, "input_size", input_size, False)
     return backend_of(op, dy).upsample_nearest2d(True, dy, plane, out)
 
 

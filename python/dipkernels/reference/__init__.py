@@ -9,19 +9,23 @@ from pkgutil import iter_modules
 
 from dipkernels.reference.activation import *
 from dipkernels.reference.batch_norm import *
+from dipkernels.reference.concatenate import *
 from dipkernels.reference.conv import *
 from dipkernels.reference.conv_max_pool import *
 from dipkernels.reference.conv_transpose import *
 from dipkernels.reference.dropout import *
 from dipkernels.reference.geometry import *
 from dipkernels.reference.linear import *
+from dipkernels.reference.local_response_norm import *
 from dipkernels.reference.losses import *
 from dipkernels.reference.max_pool import *
 from dipkernels.reference.optimizers import *
+from dipkernels.reference.pad import *
 from dipkernels.reference.pool import *
 from dipkernels.reference.softmax import *
 from dipkernels.reference.softmax_cross_entropy import *
 from dipkernels.reference.unpool import *
+from dipkernels.reference.upsample_bilinear import *
 
 # Of every module here that says what it gives.
 _MODULES = [import_module(f"dipkernels.reference.{module.name}") for module in iter_modules(__path__)]
