@@ -23,7 +23,8 @@ def _info(arguments: argparse.Namespace) -> None:
 def _summary(arguments: argparse.Namespace) -> None:
     from dipkernels.nn import summary
 
-    print(summary(PRESETS[arguments.model].build(0)))
+    preset = PRESETS[arguments.model]
+    print(summary(preset.build(0, preset.shape, preset.classes)))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,15 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("info", help="backends, instruction sets, threads, CUDA state")
     command.set_defaults(run=_info)
 
-    trainable = [name for name, preset in PRESETS.items() if preset.trainable]
+    trainable = [name for name, preset in PRESETS.items() if preset.task is not None]
     command = commands.add_parser("train", help="train a model, save weights, history and pictures")
     command.add_argument("model", choices=trainable, metavar="MODEL", help=", ".join(trainable))
     training.add_arguments(command)
 
-    command = commands.add_parser("eval", help="loss and accuracy of trained weights on a test set")
+    command = commands.add_parser("eval", help="the scores of trained weights on a test set")
     evaluation.add_arguments(command)
 
-    command = commands.add_parser("predict", help="which digit an image shows")
+    command = commands.add_parser("predict", help="what a network sees in an image")
     prediction.add_arguments(command)
 
     command = commands.add_parser("summary", help="output shapes, parameters and receptive fields of a model")

@@ -1,13 +1,14 @@
-"""From the `--data` argument to a data set."""
+"""The `--data` argument, and the numbers of others."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from dipkernels.data import Splits, digits, mnist
-
-HELP = "digits (1,797 digits of scikit-learn, no download), mnist (downloaded once), or a folder with MNIST's idx files"
+HELP = (
+    "for digits: digits (1,797 digits of scikit-learn, no download), mnist (downloaded once), or a folder with MNIST's "
+    "idx files; for masks: scenes (drawn by the program), or a folder with CamVid's images and masks"
+)
 
 
 def whole_number(least: int) -> type[int]:
@@ -38,21 +39,9 @@ def positive_number(text: str) -> float:
 
 def canonical(name: str) -> str:
     """A data set's name as it is kept: of a folder the whole path, so that it is found from anywhere."""
-    return name if name in ("digits", "mnist") else str(Path(name).resolve())
+    return name if name in ("digits", "mnist", "scenes") else str(Path(name).resolve())
 
 
 def short_name(name: str) -> str:
     """For a folder's name."""
     return Path(canonical(name)).name or "data"
-
-
-def load(name: str, size: tuple[int, int], seed: int, validation: int | None = None) -> Splits:
-    """The splits of that data set, its images in that size. FileNotFoundError for a folder that is not there."""
-    if name == "digits":
-        return digits(size, seed=seed, validation=validation)
-    if name == "mnist":
-        root = Path.home() / ".cache" / "dipkernels" / "mnist"
-        return mnist(root, download=True, size=size, seed=seed, validation=validation)
-    if not Path(name).is_dir():
-        raise FileNotFoundError(f"--data must be digits, mnist or a folder with MNIST's four idx files, got {name!r}")
-    return mnist(name, size=size, seed=seed, validation=validation)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dipkernels import nn
 from dipkernels.cli import runs
-from dipkernels.cli.datasets import HELP, canonical, load
+from dipkernels.cli.datasets import HELP, canonical
 from dipkernels.cli.presets import PRESETS, Preset
+from dipkernels.cli.tasks import Task, task_of
 from dipkernels.nn.graph import Graph
-from dipkernels.train import evaluate
 
 
 def add_weights_argument(parser: argparse.ArgumentParser) -> None:
@@ -36,20 +36,24 @@ def find_weights(weights: Path | None) -> Path:
     return weights
 
 
-def load_model(weights: Path | None) -> tuple[Graph, Preset, dict[str, str]]:
-    """The trained model, its preset, and what the file says of its training."""
+def load_model(weights: Path | None) -> tuple[Graph, Preset, Task, dict[str, str]]:
+    """The trained model, its preset and task, and what the file says of its training."""
     path = find_weights(weights)
     metadata = nn.read_metadata(path)
     preset = PRESETS.get(metadata.get("model", ""))
-    if preset is None or preset.size is None or not metadata.get("seed", "").isdecimal() or "data" not in metadata:
+    if preset is None or preset.task is None or not metadata.get("seed", "").isdecimal() or "data" not in metadata:
         raise ValueError(f"{path} was not written by `dipkernels train`: it does not say which model it is of")
-    model = preset.build(0)
+    task = task_of(preset.task)
+    try:
+        model = task.build(preset, 0, metadata)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} does not say what it was trained on: {error}") from error
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         nn.load_state(model, path)
     for warning in said:
         print(f"dipkernels: {warning.message}", file=sys.stderr)
-    return model, preset, metadata
+    return model, preset, task, metadata
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,10 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prints loss and accuracy on the test split, which training never saw."""
-    model, preset, metadata = load_model(arguments.weights)
-    assert preset.size is not None
+    """Prints the scores on the test split, which training never saw."""
+    model, preset, task, metadata = load_model(arguments.weights)
     data = canonical(arguments.data) if arguments.data else metadata["data"]
-    test = load(data, preset.size, int(metadata["seed"])).test
-    result = evaluate(model, test)
-    print(f"{metadata['model']} on the test split of {data}: loss {result.loss:.4f}, accuracy {result.accuracy:.2%}")
+    splits = task.load(data, preset, int(metadata["seed"]), None)
+    (shape,) = model.inputs.values()
+    if splits.test.x.shape[1:] != shape:
+        raise ValueError(
+            f"the weights are of a model for images {shape}, and those of {data} are {splits.test.x.shape[1:]}"
+        )
+    print(f"{metadata['model']} on the test split of {data}: {task.evaluate(model, splits)}")

@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from dipkernels import models
+from dipkernels.data import SCENE_CLASSES
 from dipkernels.nn.graph import Graph
+from dipkernels.ops.precision import Precision
+
+Shape = tuple[int, int, int]
+TaskName = Literal["digits", "masks"]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`build(seed)` makes the model; `size` is the (height, width) of its digits, None where it takes none."""
+    """`build(seed, shape, classes)` makes the model for images of this shape (C, H, W) and so many classes; `shape` and
+    `classes` are what it is for where nothing else is said. `task` names what it learns, None where `dipkernels train`
+    does not offer it.
+    """
 
-    build: Callable[[int], Graph]
-    size: tuple[int, int] | None
+    build: Callable[[int, Shape, int], Graph]
+    task: TaskName | None
+    shape: Shape
+    classes: int = 10
     lr: float = 0.002
-
-    @property
-    def trainable(self) -> bool:
-        """Whether `dipkernels train` offers it."""
-        return self.size is not None
+    batch_size: int = 64
+    precision: Precision = "highest"
 
     def schedule(self, epochs: int, lr: float) -> Callable[[int], float]:
         """Half a cosine from `lr` to nearly zero, where it stays for epochs beyond those that were planned."""
         return lambda epoch: lr * (0.5 + 0.5 * math.cos(math.pi * (min(epoch, epochs) - 1) / epochs))
 
 
+def _stages(shape: Shape) -> Sequence[int]:
+    """Wider where there is more to see."""
+    return (24, 48, 96) if max(shape[1:]) <= 96 else (32, 64, 128, 192)
+
+
+def _pixels(build: Callable[..., Graph]) -> Preset:
+    return Preset(
+        lambda seed, shape, classes: build(classes, shape, channels=_stages(shape), seed=seed),
+        "masks",
+        (3, 64, 64),
+        len(SCENE_CLASSES),
+        lr=0.003,
+        batch_size=8,
+        precision="high",
+    )
+
+
 PRESETS = {
-    "lenet5": Preset(lambda seed: models.lenet5(seed=seed), (32, 32)),
-    "mlp": Preset(lambda seed: models.mlp(input_shape=(1, 28, 28), seed=seed), (28, 28), lr=0.001),
-    "convnet": Preset(lambda seed: models.convnet(seed=seed), (32, 32)),
-    "alexnet": Preset(lambda seed: models.alexnet(seed=seed), None),
+    "lenet5": Preset(lambda seed, shape, classes: models.lenet5(classes, seed=seed), "digits", (1, 32, 32)),
+    "mlp": Preset(
+        lambda seed, shape, classes: models.mlp(input_shape=shape, seed=seed), "digits", (1, 28, 28), lr=0.001
+    ),
+    "convnet": Preset(
+        lambda seed, shape, classes: models.convnet(input_shape=shape, classes=classes, seed=seed),
+        "digits",
+        (1, 32, 32),
+    ),
+    "alexnet": Preset(
+        lambda seed, shape, classes: models.alexnet(classes, seed=seed), None, (3, 227, 227), classes=1000
+    ),
+    "fcn": _pixels(models.fcn),
+    "segnet": _pixels(models.segnet),
 }

@@ -13,7 +13,9 @@ from dipkernels.nn.serialization import CHECKSUM, load_arrays
 SETTINGS = "run.json"
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
-RESULTS = (WEIGHTS, "history.json", "loss.png", "confusion.png", "mistakes.png", "filters.png")
+RESULTS = (
+    WEIGHTS, "history.json", "loss.png", "confusion.png", "mistakes.png", "filters.png", "iou.png", "segmentation.png",
+)  # fmt: skip
 
 
 def is_run(folder: Path) -> bool:

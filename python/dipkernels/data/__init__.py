@@ -1,20 +1,32 @@
 """Data sets, their splits, and augmentation."""
 
 from dipkernels.data.augmentation import AffineAugmentation, affine, random_affine, resample
+from dipkernels.data.boxes import boxes_of, padded_boxes
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digits import digits
 from dipkernels.data.idx import read_idx
+from dipkernels.data.masks import CAMVID_CLASSES, MaskAugmentation, camvid, class_weights
 from dipkernels.data.mnist import mnist
+from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
 
 __all__ = [
+    "CAMVID_CLASSES",
+    "SCENE_CLASSES",
+    "SCENE_OBJECTS",
     "AffineAugmentation",
     "Dataset",
+    "MaskAugmentation",
     "Splits",
     "affine",
+    "boxes_of",
+    "camvid",
+    "class_weights",
     "digits",
     "mnist",
+    "padded_boxes",
     "random_affine",
     "read_idx",
     "resample",
+    "scenes",
     "split",
 ]

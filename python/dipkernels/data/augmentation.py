@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,6 +12,10 @@ import numpy.typing as npt
 from dipkernels.arguments import choice
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
+
+Augmentation: TypeAlias = Callable[[np.random.Generator, FloatArray], FloatArray]
+"""Makes other images (N, C, H, W) of a batch. Where it changes the targets as well, as when masks move with their images,
+it has a method `with_targets(rng, images, t)` that returns both."""
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 _spline_order = {"nearest": 0, "bilinear": 1, "bicubic": 3}
@@ -139,3 +144,15 @@ def fit_to(images: FloatArray, size: tuple[int, int]) -> FloatArray:
     if all(0 <= m <= have // 4 for m, have in zip(margin, images.shape[2:], strict=True)):
         return np.pad(images, ((0, 0), (0, 0), *((m // 2, m - m // 2) for m in margin)))
     return np.clip(resample(images, size, "bicubic"), 0, 1)
+
+
+def augmented(
+    augment: Augmentation | None, rng: np.random.Generator, x: FloatArray, t: npt.NDArray[Any]
+) -> tuple[FloatArray, npt.NDArray[Any]]:
+    """A batch and its targets as `augment` makes them."""
+    if augment is None:
+        return x, t
+    if hasattr(augment, "with_targets"):
+        images, targets = augment.with_targets(rng, x, t)
+        return images, targets
+    return augment(rng, x), t

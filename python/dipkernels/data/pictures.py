@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dipkernels.ops.backend import FloatArray
 
@@ -56,6 +57,41 @@ def read_picture(path: str | Path) -> FloatArray:
     picture = picture.convert("LA" if transparent else "L")
     picture.thumbnail((_SIDE, _SIDE))
     return np.asarray(_on_paper(picture) if transparent else picture, np.float32) / np.float32(255)
+
+
+def read_pixels(path: str | Path, mode: str | None) -> npt.NDArray[np.uint8]:
+    """The bytes of an image file: (height, width, 3) for the mode "RGB"; for None as stored, indices of a palette too.
+
+    Raises ImportError without Pillow, FileNotFoundError, and ValueError for what is no picture.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError('reading pictures needs Pillow; pip install "dipkernels[train]"') from error
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no picture {path}")
+    try:
+        with Image.open(path) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise ValueError(f"it has {file.width} × {file.height} pixels; at most {MOST_PIXELS:,} are read")
+            turned = ImageOps.exif_transpose(file)
+            return np.asarray(turned if mode is None else turned.convert(mode)).astype(np.uint8)
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files, in as many classes as Pillow has readers
+        raise ValueError(f"{path} is no picture that Pillow can read: {error}") from error
+
+
+def read_image(path: str | Path, size: tuple[int, int]) -> FloatArray:
+    """An image in colour as float32 (3, height, width) from 0 to 1, resized to `size`, turned as its camera says.
+
+    Raises as `read_pixels` does.
+    """
+    from PIL import Image
+
+    pixels = Image.fromarray(read_pixels(path, "RGB"))
+    resized = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.moveaxis(np.asarray(resized, np.float32) / np.float32(255), -1, 0)
 
 
 def _on_paper(picture: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from dipkernels.models.alexnet import alexnet
 from dipkernels.models.convnet import convnet
+from dipkernels.models.convolutionalize import convolutionalize
+from dipkernels.models.encoder_decoder import fcn, segnet
 from dipkernels.models.lenet import lenet5
 from dipkernels.models.mlp import mlp
 from dipkernels.models.neuron_graph import NeuronGraph
@@ -12,8 +14,11 @@ __all__ = [
     "Perceptron",
     "alexnet",
     "convnet",
+    "convolutionalize",
+    "fcn",
     "lenet5",
     "logistic_neuron",
     "mlp",
     "perceptron",
+    "segnet",
 ]

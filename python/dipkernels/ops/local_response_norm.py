@@ -25,8 +25,8 @@ def local_response_norm(
     As PyTorch divides `alpha` by `size`, so does this; the paper does not, and has α = 10⁻⁴ with a size of 5, here
     alpha=5e-4, with beta=0.75, k=2. Source: Krizhevsky, Sutskever, Hinton 2012, section 3.3.
 
-    >>> local_response_norm(np.float32([[3, 4]]), 3, alpha=3, beta=0.5, k=11)
-    array([[0.5      , 0.6666667]], dtype=float32)
+    >>> local_response_norm(np.float32([[3, 4]]), 3, alpha=3, beta=0.5, k=11).round(4)
+    array([[0.5   , 0.6667]], dtype=float32)
     """
     return backend_of("local_response_norm", x).local_response_norm(x, size, alpha, beta, k, out)
 

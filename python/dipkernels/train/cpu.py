@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.data.augmentation import Augmentation, augmented
 from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
@@ -30,14 +29,13 @@ class CpuEpochs:
     ) -> None:
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
         self.batch_size, self.sample_weight = batch_size, sample_weight
-        self._counting = counting(loss, train.t)
 
     def run(
         self,
         number: int,
         order: npt.NDArray[np.int64],
         rng: np.random.Generator,
-        augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None,
+        augment: Augmentation | None,
         bar: SilentBar | RichBar,
     ) -> tuple[float, float | None]:
         """Epoch `number`, in this order: the mean loss and, for classes, the accuracy."""
@@ -47,10 +45,10 @@ class CpuEpochs:
         for first in range(0, len(order), self.batch_size):
             chosen = order[first : first + self.batch_size]
             x, t = self.train.x[chosen], self.train.t[chosen]
-            if augment is not None:
-                x = augment(rng, x)
+            x, t = augmented(augment, rng, x, t)
+            counted = counting(self.loss, t)
             outputs = self.model.forward(x, training=True)
-            share = self._counting.of(chosen)
+            share = counted.of(slice(None))
             if self.sample_weight is None:
                 value, gradient = self.loss(outputs, t)
             else:
@@ -65,11 +63,11 @@ class CpuEpochs:
             seen += len(chosen)
             if share:
                 total, count = total + float(value) * share, count + share
-            right = count_correct(outputs, t, self._counting.right[chosen])
+            right = count_correct(outputs, t, counted.right)
             classes = classes and right is not None
             correct += right or 0
-            can_be_right += int(self._counting.right[chosen].sum())
-            mean = total if self._counting.of_examples is None else total / count if count else float("nan")
+            can_be_right += int(counted.right.sum())
+            mean = total if counted.of_examples is None else total / count if count else float("nan")
             accuracy = correct / can_be_right if classes and can_be_right else None
             bar.update(len(chosen), mean, accuracy)
         return mean, accuracy

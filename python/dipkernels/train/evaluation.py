@@ -19,7 +19,7 @@ from dipkernels.train.losses import Loss, as_loss, counting
 @dataclass(frozen=True)
 class Evaluation:
     """The loss over all examples; for classes the accuracy, of those that are not ignored, and the predicted class of
-    every example, else None.
+    every example, or of every pixel, else None.
     """
 
     loss: float
@@ -42,12 +42,15 @@ def predict(model: Graph, x: FloatArray, batch_size: int = 256) -> FloatArray:
 
 
 def are_classes(outputs: Any, t: npt.NDArray[Any]) -> bool:
-    """Whether outputs are logits (N, C) of one head and targets class indices (N,)."""
-    return not isinstance(outputs, tuple) and outputs.ndim == 2 and t.ndim == 1 and t.dtype.kind in "iu"
+    """Whether outputs are logits (N, C, …) of one head and targets class indices (N, …), of images or of pixels."""
+    if isinstance(outputs, tuple) or t.dtype.kind not in "iu":
+        return False
+    shape = tuple(outputs.shape)
+    return len(shape) >= 2 and (shape[0], *shape[2:]) == (shape[0], *t.shape[1:])
 
 
 def count_correct(outputs: Any, t: npt.NDArray[Any], counts: npt.NDArray[np.bool_]) -> int | None:
-    """How many rows of logits (N, C) are largest at their class, of those that count; None where t are no classes."""
+    """How many logits (N, C, …) are largest at their class, of those that count; None where t are no classes."""
     return int((counts & (outputs.argmax(1) == t)).sum()) if are_classes(outputs, t) else None
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dipkernels import cuda
+from dipkernels.data.augmentation import Augmentation, augmented
 from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
@@ -20,6 +20,11 @@ from dipkernels.train.losses import Loss, counting
 from dipkernels.train.progress import RichBar, SilentBar
 
 _SECONDS_BETWEEN_LOOKS = 0.25
+
+
+def on_gpu(t: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Targets as they are stored there: labels as int64."""
+    return t.astype(np.int64) if t.dtype.kind in "iu" else t
 
 
 class GpuEpochs:
@@ -46,7 +51,7 @@ class GpuEpochs:
         self.batch_size = batch_size
         model.to_device()
         optimizer.to_device(list(model.parameters))
-        labels = train.t.astype(np.int64) if train.t.dtype.kind in "iu" else train.t
+        labels = on_gpu(train.t)
         self._x, self._t = cuda.to_device(train.x), cuda.to_device(labels)
         self._counting = counting(loss, train.t)
         # No class is −1: an ignored label that is the number of a class must not be right.
@@ -75,7 +80,7 @@ class GpuEpochs:
         number: int,
         order: npt.NDArray[np.int64],
         rng: np.random.Generator,
-        augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None,
+        augment: Augmentation | None,
         bar: SilentBar | RichBar,
     ) -> tuple[float, float | None]:
         """Epoch `number`, in this order: the mean loss and, for classes, the accuracy."""
@@ -90,7 +95,10 @@ class GpuEpochs:
         right: float | None = None
         for first in range(0, len(order), self.batch_size):
             chosen = order[first : first + self.batch_size]
-            self._step(len(chosen), None if augment is None else augment(rng, self.train.x[chosen]))
+            if augment is None:
+                self._step(len(chosen))
+            else:
+                self._step(len(chosen), augmented(augment, rng, self.train.x[chosen], self.train.t[chosen]))
             steps += 1
             seen = first + len(chosen)
             if seen == len(order) or time.perf_counter() - looked > _SECONDS_BETWEEN_LOOKS:
@@ -110,17 +118,18 @@ class GpuEpochs:
             )
         return loss, right
 
-    def _step(self, size: int, images: FloatArray | None) -> None:
+    def _step(self, size: int, batch: tuple[FloatArray, npt.NDArray[Any]] | None = None) -> None:
         if size not in self._buffers:
             counts = None if self._counts is None else self._counts[:size].copy()
             hits = None if self._hits is None else self._hits[:size].copy()
             self._buffers[size] = self._x[:size].copy(), self._t[:size].copy(), counts, hits
         x, t, counts, hits = self._buffers[size]
-        if images is None:
+        if batch is None:
             self._backend.gather_batch(self._x, self._order, self._position, x)
+            self._backend.gather_batch(self._t, self._order, self._position, t)
         else:
-            x.set(np.ascontiguousarray(images))
-        self._backend.gather_batch(self._t, self._order, self._position, t)
+            x.set(np.ascontiguousarray(batch[0]))
+            t.set(np.ascontiguousarray(on_gpu(batch[1])))
         for source, batch in ((self._counts, counts), (self._hits, hits)):
             if source is not None:
                 self._backend.gather_batch(source, self._order, self._position, batch)
@@ -140,7 +149,7 @@ class GpuEpochs:
         value, gradient = self.loss(outputs, t)
         self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
         self.optimizer.step(self.model.parameters, self.model.gradients)
-        self._classes = are_classes(outputs, self.train.t)
+        self._classes = self.train.t.ndim == 1 and are_classes(outputs, self.train.t)
         logits, labels = (outputs, t if hits is None else hits) if self._classes else (None, None)
         self._backend.finish_step(
             value, counts, logits, labels, len(x), self._totals, self._position, self.optimizer.device_step

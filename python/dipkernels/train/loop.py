@@ -14,6 +14,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import choice, described, flag, function, integer, limited
+from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.dataset import Dataset, Splits, as_dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, Optimizer
@@ -38,7 +39,7 @@ def fit(
     epochs: int = 10,
     batch_size: int | Literal["pattern", "epoch"] = 64,
     seed: int = 0,
-    augment: Callable[[np.random.Generator, FloatArray], FloatArray] | None = None,
+    augment: Augmentation | None = None,
     schedule: Callable[[int], float] | None = None,
     patience: int | None = None,
     sample_weight: FloatArray | None = None,

@@ -56,8 +56,8 @@ class Counting:
     """How the losses of batches make up that of a data set.
 
     `of_examples` (N,) says how much of a mean each example is: 1, or for class indices the weight of its labels, 0
-    where they are ignored. None: the loss is a sum, and sums are added. `right` (N,) tells which examples have a class
-    that can be right.
+    where they are ignored. None: the loss is a sum, and sums are added. `right`, for class indices in their shape,
+    tells which of them can be right: all that are not ignored.
     """
 
     of_examples: FloatArray | None
@@ -76,16 +76,15 @@ def counting(loss: Loss, t: npt.NDArray[Any]) -> Counting:
         raise ValueError(f'loss: reduction must be "mean" or "sum", got {reduction!r}')
     labels = t.dtype.kind in "iu"
     kept: npt.NDArray[np.bool_] = t != options.get("ignore_index", -100) if labels else np.ones(t.shape, bool)
-    right: npt.NDArray[np.bool_] = np.asarray(kept.reshape(len(t), -1).any(1)) if t.size else np.zeros(len(t), bool)
     if hasattr(function, "counts"):
-        return Counting(np.asarray(function.counts(t), np.float32), right)
+        return Counting(np.asarray(function.counts(t), np.float32), kept)
     if reduction == "sum" or function is ops.half_sum_of_squares_with_grad:
-        return Counting(None, right)
+        return Counting(None, kept)
     if function not in _OF_LABELS or not labels:
-        return Counting(np.ones(len(t), np.float32), right)
+        return Counting(np.ones(len(t), np.float32), kept)
     weight = options.get("weight")
     each = kept.astype(np.float32) if weight is None else np.where(kept, np.asarray(weight)[np.where(kept, t, 0)], 0)
-    return Counting(each.reshape(len(t), -1).sum(1).astype(np.float32), right)
+    return Counting(each.reshape(len(t), -1).sum(1).astype(np.float32), kept)
 
 
 def weighted(loss: Loss, outputs: Any, t: npt.NDArray[Any], weights: FloatArray) -> tuple[float, FloatArray]:

@@ -3,5 +3,15 @@
 from dipkernels.viz.classification import confusion_matrix, worst_mistakes
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
+from dipkernels.viz.masks import iou_bars, overlay, segmentation
 
-__all__ = ["confusion_matrix", "descent_path", "first_layer_filters", "loss_curves", "worst_mistakes"]
+__all__ = [
+    "confusion_matrix",
+    "descent_path",
+    "first_layer_filters",
+    "iou_bars",
+    "loss_curves",
+    "overlay",
+    "segmentation",
+    "worst_mistakes",
+]

@@ -1,0 +1,85 @@
+"""What the command must know of a task: its data, its loss, and how to show how well it went."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dipkernels.cli.presets import Preset, TaskName
+from dipkernels.data import Splits
+from dipkernels.data.augmentation import Augmentation
+from dipkernels.files import whole_file
+from dipkernels.nn.graph import Graph
+from dipkernels.train.losses import Loss
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from dipkernels.train import History
+
+
+class Task(ABC):
+    """One instance serves one command."""
+
+    default_data: str
+    """What `--data` is where it is not given."""
+
+    epochs: int
+    """How many, where nothing is said."""
+
+    @abstractmethod
+    def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
+        """The splits of that data set. FileNotFoundError for a folder that is not there."""
+
+    @abstractmethod
+    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
+        """The model for what `metadata` says of the data."""
+
+    @abstractmethod
+    def metadata(self, splits: Splits) -> dict[str, str]:
+        """What must be known of the data set to build the model again and to use it."""
+
+    @abstractmethod
+    def loss(self, splits: Splits) -> Loss:
+        """What is made small."""
+
+    @abstractmethod
+    def augmentation(self) -> Augmentation:
+        """What makes more of the training images."""
+
+    @abstractmethod
+    def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:
+        """Scores the trained model on the test split, adds the scores to `history.settings`, leaves pictures in `out`,
+        and says in a few words how good it is.
+        """
+
+    @abstractmethod
+    def evaluate(self, model: Graph, splits: Splits) -> str:
+        """The scores on the test split, in a line or a table."""
+
+    @abstractmethod
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+        """Prints, or leaves in a picture, what the model sees in an image."""
+
+
+def task_of(name: TaskName) -> Task:
+    """The task of that name."""
+    from dipkernels.cli.digits import Digits
+    from dipkernels.cli.masks import Masks
+
+    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks}
+    return tasks[name]()
+
+
+def save_pictures(out: Path, pictures: dict[str, Figure]) -> None:
+    """Writes each figure to the PNG of its name."""
+    for name, figure in pictures.items():
+        with whole_file(out / name) as file:
+            figure.savefig(file, dpi=120, format="png")
+
+
+def of_test(splits: Splits, data: Any) -> None:
+    """ValueError where there is nothing to be judged by."""
+    if not len(splits.test):
+        raise ValueError(f"{data} has no images for the test; training needs some to be judged by")
