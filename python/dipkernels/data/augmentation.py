@@ -14,8 +14,8 @@ from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
 
 Augmentation: TypeAlias = Callable[[np.random.Generator, FloatArray], FloatArray]
-"""Makes other images (N, C, H, W) of a batch. Where it changes the targets as well, as when masks move with their images,
-it has a method `with_targets(rng, images, t)` that returns both."""
+"""Makes other images (N, C, H, W) of a batch. Where it changes the targets as well, as when masks move with their
+images, it has a method `with_targets(rng, images, t)` that returns both."""
 
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 _spline_order = {"nearest": 0, "bilinear": 1, "bicubic": 3}
