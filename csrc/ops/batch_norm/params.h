@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/activation_kind.h"
+#include "core/host_device.h"
 
 namespace dip {
 
@@ -14,7 +15,7 @@ struct BatchNorm {
   bool training = true;   // of the gradient: mean and variance were those of the batch, and so depend on x
   ActivationSpec activation;
 
-  std::int64_t count() const { return N * inner; }  // values of a channel
+  DIP_HOST_DEVICE std::int64_t count() const { return N * inner; }  // values of a channel
 };
 
 }  // namespace dip
