@@ -33,15 +33,15 @@ Array Arguments::labels_or_reals(py::handle object, const char* name, const char
   return array.dtype() == DType::float32 ? array : as_labels(std::move(array));
 }
 
-void Arguments::check_long_indices(Array& array, const char* name, std::int64_t limit) const {
-  const auto describe = [op = std::string(op_), name = std::string(name), shape = array.shape(), limit](std::int64_t at,
-                                                                                                        double value) {
+void Arguments::check_long_indices(Array& array, const char* name, std::int64_t limit, std::int64_t first) const {
+  const auto describe = [op = std::string(op_), name = std::string(name), shape = array.shape(), limit, first](
+                            std::int64_t at, double value) {
     Shape position(shape.size());
     for (std::size_t axis = shape.size(); axis-- > 0; at /= shape[axis]) position[axis] = at % shape[axis];
-    return message(op, ": ", name, position, " is ", static_cast<std::int64_t>(value), ": it must be from 0 to ",
-                   limit - 1);
+    return message(op, ": ", name, position, " is ", static_cast<std::int64_t>(value), ": it must be from ", first,
+                   " to ", limit - 1);
   };
-  DIP_BACKEND::check_labels(array.data<std::int64_t>(), array.count(), limit, 0, describe);
+  DIP_BACKEND::check_labels(array.data<std::int64_t>(), array.count(), limit, first, describe);
 }
 
 Indices Arguments::new_indices(const Shape& shape) const {

@@ -121,8 +121,10 @@ class Arguments {
   // The same, or an array of float32 as it is.
   Array labels_or_reals(py::handle object, const char* name, const char* layout) const;
 
-  // int32 indices into planes of `limit` elements; int64 ones are checked, IndexError for one outside, and narrowed.
-  Indices indices(py::handle object, const char* name, const char* layout, std::int64_t limit) const;
+  // int32 indices into planes of `limit` elements, or −1 where `first` is; int64 ones are checked, IndexError for one
+  // outside, and narrowed.
+  Indices indices(py::handle object, const char* name, const char* layout, std::int64_t limit,
+                  std::int64_t first = 0) const;
 
   // `out`, checked (dtype, shape, contiguous, writeable), or a new array where it is None. Where the arguments are of
   // 16 bits on the GPU, so is this.
@@ -168,7 +170,7 @@ class Arguments {
                   bool may_widen) const;
   Array new_array(DType dtype, const Shape& shape) const;
   Array as_labels(Array array) const;
-  void check_long_indices(Array& array, const char* name, std::int64_t limit) const;
+  void check_long_indices(Array& array, const char* name, std::int64_t limit, std::int64_t first) const;
 
   // Checks the number of dimensions.
   void check_layout(const Shape& shape, const char* name, const char* layout) const;

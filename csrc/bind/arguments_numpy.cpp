@@ -102,10 +102,11 @@ Array Arguments::as_labels(Array array) const {
   return Array(array.object().attr("astype")(numpy_dtype(DType::int64)), DType::int64, array.shape());
 }
 
-Indices Arguments::indices(py::handle object, const char* name, const char* layout, std::int64_t limit) const {
+Indices Arguments::indices(py::handle object, const char* name, const char* layout, std::int64_t limit,
+                           std::int64_t first) const {
   Array array = input_of(object, name, layout, {DType::int32, DType::int64});
   if (array.dtype() == DType::int32) return {std::move(array)};
-  check_long_indices(array, name, limit);
+  check_long_indices(array, name, limit, first);
   return {Array(array.object().attr("astype")(numpy_dtype(DType::int32)), DType::int32, array.shape())};
 }
 

@@ -14,8 +14,9 @@ namespace dip::DIP_BACKEND {
 // What to say of values[position]. Called after the operator's arguments are gone: capture by value.
 using Describe = std::function<std::string(std::int64_t position, double value)>;
 
-// IndexError unless all indices are in [0, limit).
-void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t limit, Describe describe);
+// IndexError unless all indices are in [first, limit).
+void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t first, std::int64_t limit,
+                   Describe describe);
 
 // IndexError unless all indices are in [0, limit) or are `except`.
 void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t limit, std::int64_t except,

@@ -22,8 +22,9 @@ void check_none(const T* values, std::int64_t count, const Bad& bad, const Descr
 
 }  // namespace
 
-void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t limit, Describe describe) {
-  check_none<IndexError>(indices, count, [=](std::int32_t i) { return (i < 0) | (i >= limit); }, describe);
+void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t first, std::int64_t limit,
+                   Describe describe) {
+  check_none<IndexError>(indices, count, [=](std::int32_t i) { return (i < first) | (i >= limit); }, describe);
 }
 
 void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t limit, std::int64_t except,

@@ -8,8 +8,8 @@ namespace {
 
 struct OutsideInt32 {
   const std::int32_t* indices;
-  std::int64_t limit;
-  __device__ bool operator()(std::int64_t i) const { return indices[i] < 0 || indices[i] >= limit; }
+  std::int64_t first, limit;
+  __device__ bool operator()(std::int64_t i) const { return indices[i] < first || indices[i] >= limit; }
   __device__ double value(std::int64_t i) const { return indices[i]; }
 };
 
@@ -31,8 +31,9 @@ struct Improper {
 
 }  // namespace
 
-void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t limit, Describe describe) {
-  check_none<IndexError>(OutsideInt32{indices, limit}, count, std::move(describe));
+void check_indices(const std::int32_t* indices, std::int64_t count, std::int64_t first, std::int64_t limit,
+                   Describe describe) {
+  check_none<IndexError>(OutsideInt32{indices, first, limit}, count, std::move(describe));
 }
 
 void check_labels(const std::int64_t* labels, std::int64_t count, std::int64_t limit, std::int64_t except,

@@ -28,6 +28,7 @@ def read_only(a: Any) -> Any:
     return a
 
 
+BOXES = np.float32([[0, 0, 4, 4], [1, 1, 6, 3], [2, 2, 9, 9]])
 IMAGE, FILTER = normal(1, 2, 8, 8), normal(3, 2, 3, 3)
 NAN, INF = float("nan"), float("inf")
 
@@ -74,6 +75,20 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("concatenate_none", lambda: ops.concatenate_backward(IMAGE, []), ValueError, "add up"),
     ("pad_less_than_nothing", lambda: ops.pad2d(IMAGE, -5), ValueError, r"less than nothing of x's height 8"),
     ("pad_huge", lambda: ops.pad2d(IMAGE, 2**41), ValueError, "too large"),
+    ("box_three_numbers", lambda: ops.box_convert(zeros(5, 3), "xyxy", "xywh"), ValueError, r"boxes must have shape \(\.\.\., 4\)"),
+    ("box_format", lambda: ops.box_convert(BOXES, "xyxy", "yxyx"), ValueError, "out_fmt must be xyxy, xywh or cxcywh, got 'yxyx'"),  # type: ignore[arg-type]
+    ("box_iou_shape", lambda: ops.box_iou(BOXES, zeros(3, 5)), ValueError, r"boxes2 must have shape \(3, 4\)"),
+    ("nms_scores", lambda: ops.nms(BOXES, zeros(4), 0.5), ValueError, r"scores must have shape \(3,\)"),
+    ("nms_threshold", lambda: ops.nms(BOXES, zeros(3), 1.5), ValueError, "iou_threshold must be from 0 to 1, got 1.5"),
+    ("nms_classes", lambda: ops.batched_nms(BOXES, zeros(3), zeros(2, dtype=np.int64), 0.5), ValueError, r"classes must have shape \(3,\)"),
+    ("roi_image", lambda: ops.roi_align(IMAGE, BOXES, np.int64([0, 1, 0]), 2), IndexError, r"batch\[1\] is 1; the number of an image must be from 0 to 0"),
+    ("roi_batch", lambda: ops.roi_pool(IMAGE, BOXES, np.int64([0]), 2), ValueError, r"batch must have shape \(3,\)"),
+    ("roi_bins", lambda: ops.roi_align(IMAGE, BOXES, np.int64([0, 0, 0]), 0), ValueError, "output_size must be from 1"),
+    ("roi_scale", lambda: ops.roi_pool(IMAGE, BOXES, np.int64([0, 0, 0]), 2, -1.0), ValueError, "spatial_scale must be positive"),
+    ("roi_samples", lambda: ops.roi_align(IMAGE, BOXES, np.int64([0, 0, 0]), 2, 1.0, 65), ValueError, "sampling_ratio must be from 1 to 64"),
+    ("roi_no_elements", lambda: ops.roi_align(zeros(1, 2, 0, 4), BOXES, np.int64([0, 0, 0]), 2), ValueError, "at least one row and column"),
+    ("roi_index", lambda: ops.roi_pool_backward(zeros(3, 2, 1, 1), BOXES, np.int64([0, 0, 0]), np.full((3, 2, 1, 1), 64, np.int32), IMAGE.shape), IndexError, r"indices.flat\[0\] is 64: it must be from -1 to 63"),
+    ("roi_index_int64", lambda: ops.roi_pool_backward(zeros(3, 2, 1, 1), BOXES, np.int64([0, 0, 0]), np.full((3, 2, 1, 1), -2), IMAGE.shape), IndexError, "it must be from -1 to 63"),
     ("pad_backward", lambda: ops.pad2d_backward(IMAGE, 5), ValueError, "less than nothing of dy"),
     ("batch_norm_one_value", lambda: ops.batch_norm_with_stats(zeros(1, 3)), ValueError, "more than one value"),
     ("batch_norm_one_axis", lambda: ops.batch_norm(zeros(3), zeros(3), zeros(3)), ValueError, "at least 2 dimensions"),

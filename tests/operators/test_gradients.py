@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cases import roi
 from cases.case import labels, normal
 from dipkernels import reference
 from support.device_ops import ops
@@ -250,6 +251,30 @@ def test_concatenate_and_pad2d() -> None:
     dy = normal(*reference.pad2d(x, padding).shape).astype("f8")
     expected = differences(lambda v: (dy * reference.pad2d(v, padding)).sum(), x)
     np.testing.assert_allclose(ops.pad2d_backward(dy.astype("f4"), padding), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_roi_align(samples: int, aligned: bool) -> None:
+    x = normal(2, 2, 5, 6).astype("f8")
+    boxes, batch = roi.regions(x.shape, 5, 0.5)
+    options: dict[str, Any] = {"spatial_scale": 0.5, "sampling_ratio": samples, "aligned": aligned}
+    dy = normal(5, 2, 3, 2).astype("f8")
+    expected = differences(lambda v: (dy * reference.roi_align(v, boxes, batch, (3, 2), **options)).sum(), x)
+    got = ops.roi_align_backward(dy.astype("f4"), boxes, batch, x.shape, **options)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    got = reference.roi_align_backward(dy, boxes, batch, x.shape, **options)
+    np.testing.assert_allclose(got, expected, atol=1e-7)
+
+
+def test_roi_pool() -> None:
+    x = normal(2, 2, 6, 7).astype("f8")
+    boxes, batch = roi.regions(x.shape, 6, 0.5)
+    dy = normal(6, 2, 2, 3).astype("f8")
+    expected = differences(lambda v: (dy * reference.roi_pool(v, boxes, batch, (2, 3), 0.5)).sum(), x)
+    _, indices = ops.roi_pool_with_indices(x.astype("f4"), boxes, batch, (2, 3), 0.5)
+    got = ops.roi_pool_backward(dy.astype("f4"), boxes, batch, indices, x.shape, 0.5)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("dim", [0, 1, 2])

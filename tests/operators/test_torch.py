@@ -98,6 +98,43 @@ def test_concatenate_and_pad2d() -> None:
         np.testing.assert_array_equal(ops.pad2d(parts[0], ((top, bottom), (left, right)), -3.5), expected)
 
 
+@pytest.mark.parametrize("samples", [1, 2, 4])
+def test_roi_align(samples: int) -> None:
+    """The mean of grid_sample at the samples; these boxes lie within the map."""
+    x, bins = normal(2, 3, 9, 12), 4
+    boxes = np.float32([[1, 2, 8.5, 7], [0.5, 0.5, 11, 8], [3.25, 1, 4, 2]])
+    batch = np.int64([0, 1, 1])
+    tx = tensor(x, grad=True)
+    at = (torch.arange(bins * samples, dtype=torch.float64) + 0.5) / (bins * samples)
+    grids = []
+    for x1, y1, x2, y2 in boxes.astype("f8"):
+        columns, rows = (x1 + at * (x2 - x1)) / 12 * 2 - 1, (y1 + at * (y2 - y1)) / 9 * 2 - 1
+        grids.append(torch.stack([columns.expand(len(at), -1), rows[:, None].expand(-1, len(at))], -1))
+    sampled = F.grid_sample(tx[batch], torch.stack(grids).to(tx.dtype), align_corners=False)
+    ty = F.avg_pool2d(sampled, samples)
+    close(ops.roi_align(x, boxes, batch, bins, sampling_ratio=samples), ty)
+    dy = normal(*ty.shape, seed=3)
+    ty.backward(tensor(dy))
+    close(ops.roi_align_backward(dy, boxes, batch, x.shape, sampling_ratio=samples), tx.grad, 5)
+
+
+def test_roi_pool() -> None:
+    """adaptive_max_pool2d divides what is cut out in the same way."""
+    x, bins = normal(2, 3, 9, 12), (3, 2)
+    boxes, batch = np.float32([[1, 2, 8, 7], [0, 0, 11, 8], [3, 1, 3, 1], [2, 0, 6, 5]]), np.int64([0, 1, 1, 0])
+    tx = tensor(x, grad=True)
+    cut = [
+        tx[n : n + 1, :, int(y1) : int(y2) + 1, int(x1) : int(x2) + 1]
+        for n, (x1, y1, x2, y2) in zip(batch, boxes, strict=True)
+    ]
+    ty = torch.cat([F.adaptive_max_pool2d(each, bins) for each in cut])
+    y, indices = ops.roi_pool_with_indices(x, boxes, batch, bins)
+    close(y, ty)
+    dy = normal(*ty.shape, seed=3)
+    ty.backward(tensor(dy))
+    close(ops.roi_pool_backward(dy, boxes, batch, indices, x.shape), tx.grad, 5)
+
+
 @pytest.mark.parametrize("label", [k for k, v in conv_transpose.GEOMETRIES.items() if not isinstance(v[3], tuple)])
 def test_conv_transpose2d(label: str) -> None:
     x_shape, w_shape, *geometry = conv_transpose.GEOMETRIES[label]

@@ -96,16 +96,30 @@ WRONG: dict[str, list[Any]] = {
 }
 KINDS = {
     **dict.fromkeys(
-        ["groups", "pieces", "dim", "ignore_index", "seed", "offset of dropout", "p of hinge", "step"], "integer"
+        [
+            "groups",
+            "pieces",
+            "dim",
+            "ignore_index",
+            "seed",
+            "offset of dropout",
+            "p of hinge",
+            "step",
+            "sampling_ratio",
+        ],
+        "integer",
     ),
     **dict.fromkeys(["p", "negative_slope", "alpha", "label_smoothing", "gamma", "margin", "beta", "delta"], "number"),
+    **dict.fromkeys(["iou_threshold", "spatial_scale"], "number"),
     **dict.fromkeys(["momentum", "rho", "eps", "k"], "number"),
     **dict.fromkeys(["clip_norm", "clip_value"], "optional number"),
     **dict.fromkeys(["lr", "weight_decay"], "numbers"),
     **dict.fromkeys(["stride", "padding", "dilation", "kernel_size", "pool_size", "scale_factor", "offset"], "pair"),
     "output_padding": "pair",
-    **dict.fromkeys(["count_include_pad", "decoupled", "input_gradient", "training", "align_corners"], "flag"),
-    **dict.fromkeys(["rounding", "reduction", "precision"], "word"),
+    **dict.fromkeys(
+        ["count_include_pad", "decoupled", "input_gradient", "training", "align_corners", "aligned"], "flag"
+    ),
+    **dict.fromkeys(["rounding", "reduction", "precision", "in_fmt", "out_fmt"], "word"),
     **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
     "channels": "channels",
     "activation": "activation",
@@ -126,6 +140,11 @@ NO_SCALARS = [
     "logits",
     "target",
     "scores",
+    "boxes",
+    "boxes1",
+    "boxes2",
+    "batch",
+    "classes",
     "probabilities",
     "log_probabilities",
     "device_offset",
@@ -147,6 +166,8 @@ STATES = [
 def _kind(op: str, name: str) -> str:
     if (name, op.split("_")[0]) in [("offset", "dropout"), ("size", "local")]:
         return "integer"
+    if name == "output_size" and op.startswith("roi"):
+        return "pair"
     if name == "value":
         return "any number"
     return "integer" if name == "p" and op.startswith("hinge") else KINDS[name]

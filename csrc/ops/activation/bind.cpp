@@ -77,7 +77,7 @@ py::object maxout_backward(py::object dy_, py::object indices_, py::object piece
       return message("maxout_backward: indices.flat[", position, "] must be from 0 to ", pieces - 1, ", got ",
                      static_cast<std::int64_t>(value));
     };
-    compute(backend::check_indices, indices, indices.count(), pieces, describe);
+    compute(backend::check_indices, indices, indices.count(), std::int64_t{0}, pieces, describe);
     compute(backend::maxout_backward, dy.extent(0) * dy.extent(1), pieces, inner_of(shape), dy, indices, dx);
   }
   return dx.object();

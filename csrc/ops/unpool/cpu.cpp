@@ -73,7 +73,7 @@ void scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, con
   parallel_planes(planes, out, [&](int64_t plane) {
     if (!scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out)) inside.store(false);
   });
-  if (!inside) check_indices(indices, planes * in, out, describe);
+  if (!inside) check_indices(indices, planes * in, 0, out, describe);
 }
 
 void gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, const std::int32_t* indices, float* dx,
@@ -84,7 +84,7 @@ void gather_planes(int64_t planes, int64_t in, int64_t out, const float* dy, con
     for (int64_t i = 0; i < in; ++i) dx[plane * in + i] = dy[plane * out + of_plane[i]];
     if (!of_plane.all_inside()) inside.store(false);
   });
-  if (!inside) check_indices(indices, planes * in, out, describe);
+  if (!inside) check_indices(indices, planes * in, 0, out, describe);
 }
 
 namespace {

@@ -5,6 +5,7 @@ from pkgutil import iter_modules
 
 from dipkernels.ops.activation import *
 from dipkernels.ops.batch_norm import *
+from dipkernels.ops.boxes import *
 from dipkernels.ops.concatenate import *
 from dipkernels.ops.conv import *
 from dipkernels.ops.conv_max_pool import *
@@ -15,9 +16,11 @@ from dipkernels.ops.linear import *
 from dipkernels.ops.local_response_norm import *
 from dipkernels.ops.losses import *
 from dipkernels.ops.max_pool import *
+from dipkernels.ops.nms import *
 from dipkernels.ops.optimizers import *
 from dipkernels.ops.pad import *
 from dipkernels.ops.pool import *
+from dipkernels.ops.roi import *
 from dipkernels.ops.softmax import *
 from dipkernels.ops.softmax_cross_entropy import *
 from dipkernels.ops.unpool import *

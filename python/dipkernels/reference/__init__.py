@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 
 from dipkernels.reference.activation import *
 from dipkernels.reference.batch_norm import *
+from dipkernels.reference.boxes import *
 from dipkernels.reference.concatenate import *
 from dipkernels.reference.conv import *
 from dipkernels.reference.conv_max_pool import *
@@ -19,9 +20,11 @@ from dipkernels.reference.linear import *
 from dipkernels.reference.local_response_norm import *
 from dipkernels.reference.losses import *
 from dipkernels.reference.max_pool import *
+from dipkernels.reference.nms import *
 from dipkernels.reference.optimizers import *
 from dipkernels.reference.pad import *
 from dipkernels.reference.pool import *
+from dipkernels.reference.roi import *
 from dipkernels.reference.softmax import *
 from dipkernels.reference.softmax_cross_entropy import *
 from dipkernels.reference.unpool import *
