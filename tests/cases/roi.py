@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cases.case import TINY, UNIT, Case, labels, normal, roundings
+from cases.case import TINY, UNIT, Case, exact, labels, normal, roundings
 from dipkernels import reference
 
 SETTINGS: dict[str, tuple[tuple[int, ...], int, Any, float]] = {  # x, boxes, output_size, spatial_scale
@@ -45,6 +45,10 @@ def _bound(op: str) -> Any:
 
 
 CASES = []
+ties = np.floor(normal(2, 3, 8, 9))
+ties[1, 1, ::3] = np.nan
+for label, values in {"ties": ties, "infinite": np.where(ties > 0, ties, -np.inf).astype(np.float32)}.items():
+    CASES.append(Case("roi_pool_with_indices", label, (values, *regions(values.shape, 12, 1.0), 2), {}, (exact, exact)))
 for label, (shape, count, size, scale) in SETTINGS.items():
     x = normal(*shape)
     boxes, batch = regions(shape, count, scale)
@@ -57,7 +61,7 @@ for label, (shape, count, size, scale) in SETTINGS.items():
             label,
             (x, boxes, batch.astype(np.int32), size, scale),
             {},
-            (lambda e, *a: 0 * e,) * 2,
+            (exact, exact),
         ),
         Case(
             "roi_pool_backward",
