@@ -1,7 +1,7 @@
 """Data sets, their splits, and augmentation."""
 
 from dipkernels.data.augmentation import AffineAugmentation, affine, random_affine, resample
-from dipkernels.data.boxes import boxes_of, padded_boxes
+from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, padded_boxes
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digits import digits
 from dipkernels.data.idx import read_idx
@@ -11,9 +11,12 @@ from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
 
 __all__ = [
     "CAMVID_CLASSES",
+    "CROWD",
+    "NO_OBJECT",
     "SCENE_CLASSES",
     "SCENE_OBJECTS",
     "AffineAugmentation",
+    "BoxAugmentation",
     "Dataset",
     "MaskAugmentation",
     "Splits",

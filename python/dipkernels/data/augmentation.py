@@ -29,6 +29,15 @@ def _ndimage() -> Any:
     return ndimage
 
 
+def interpolated(image: FloatArray, matrix: Any, offset: Any, out: FloatArray) -> None:
+    """Element o of every channel of `out` (C, H, W) becomes the image's at matrix·o + offset, linearly interpolated, 0
+    outside.
+    """
+    transform = _ndimage().affine_transform
+    for channel, target in zip(image, out, strict=True):
+        transform(channel, matrix, offset, output=target, order=1)
+
+
 def _check_images(op: str, images: Any) -> None:
     if np.ndim(images) != 4:
         raise ValueError(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from dipkernels.data.augmentation import interpolated
+from dipkernels.ops.backend import FloatArray
 
 NO_OBJECT = -1
 """The class of a row that is not used."""
@@ -38,3 +42,56 @@ def boxes_of(t: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
     """The classes (count,) and corners (count, 4) of one image's rows that are used."""
     used = t[t[:, 0] != NO_OBJECT]
     return used[:, 0].astype(np.int64), used[:, 1:]
+
+
+@dataclass(frozen=True)
+class BoxAugmentation:
+    """Random mirroring, scaling, shifting and brightness; the boxes move with their images, as `train.fit` takes it.
+
+    scale : images grow or shrink by up to this factor, from 1
+    shift : and move by up to this part of their size
+    light : and are multiplied by up to 1 ± light
+    upside_down : whether they are mirrored along both axes, as what has no above and below may be, or left to right
+    visible : a box of which less than this part is left in the image counts as a crowd: neither to be found nor wrong
+    """
+
+    scale: float = 1.2
+    shift: float = 0.1
+    light: float = 0.2
+    upside_down: bool = False
+    visible: float = 0.4
+
+    def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
+        """The images alone."""
+        return self.with_targets(rng, images, np.full((len(images), 1, 5), NO_OBJECT, np.float32))[0]
+
+    def with_targets(
+        self, rng: np.random.Generator, images: FloatArray, t: npt.NDArray[Any]
+    ) -> tuple[FloatArray, npt.NDArray[Any]]:
+        """Images (N, C, H, W) and rows of class and corners (N, most, 5), each pair transformed differently."""
+        x, boxes = np.empty_like(images), t.copy()
+        size = np.array(images.shape[2:])
+        for image, new_image, new_boxes in zip(images, x, boxes, strict=True):
+            factor = np.exp(rng.uniform(-1, 1) * np.log(self.scale))
+            mirrored = np.array([self.upside_down, True]) & (rng.random(2) < 0.5)
+            sign = np.where(mirrored, -1.0, 1.0)
+            shift = rng.uniform(-1, 1, 2) * self.shift * size
+            light = np.float32(1 + rng.uniform(-1, 1) * self.light)
+            interpolated(image, sign / factor, (size - 1) / 2 - sign / factor * ((size - 1) / 2 + shift), new_image)
+            new_image *= light
+            self._move(new_boxes, factor * sign, size / 2 * (1 - factor * sign) + shift, size)
+        return x, boxes
+
+    def _move(
+        self, rows: npt.NDArray[Any], factor: npt.NDArray[Any], offset: npt.NDArray[Any], size: npt.NDArray[Any]
+    ) -> None:
+        """Corners c become factor·c + offset, along (height, width), as far as they are inside `size`."""
+        used = rows[:, 0] != NO_OBJECT
+        ends = rows[:, 1:].reshape(-1, 2, 2) * factor[::-1] + offset[::-1]
+        ends = np.sort(ends, axis=1)
+        inside = np.clip(ends, 0, size[::-1])
+        areas = np.prod(ends[:, 1] - ends[:, 0], axis=1)
+        left = np.prod(inside[:, 1] - inside[:, 0], axis=1)
+        rows[used, 1:] = inside.reshape(-1, 4)[used]
+        rows[used & (left < self.visible * areas), 0] = CROWD
+        rows[used & (left <= 0)] = np.array([NO_OBJECT, 0, 0, 0, 0])

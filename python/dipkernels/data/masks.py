@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.data.augmentation import _ndimage
+from dipkernels.data.augmentation import _ndimage, interpolated
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.pictures import read_pixels
 from dipkernels.ops.backend import FloatArray
@@ -105,8 +105,7 @@ class MaskAugmentation:
             centre = (size - 1) / 2
             offset = centre - matrix * (centre + rng.uniform(-1, 1, 2) * self.shift * size)
             light = np.float32(1 + rng.uniform(-1, 1) * self.light)
-            for channel, target in zip(image, new_image, strict=True):
-                transform(channel, matrix, offset, output=target, order=1)
+            interpolated(image, matrix, offset, new_image)
             new_image *= light
             transform(mask, matrix, offset, output=new_mask, order=0, cval=self.outside)
         return x, masks
