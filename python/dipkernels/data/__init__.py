@@ -8,6 +8,7 @@ from dipkernels.data.idx import read_idx
 from dipkernels.data.masks import CAMVID_CLASSES, MaskAugmentation, camvid, class_weights
 from dipkernels.data.mnist import mnist
 from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
+from dipkernels.data.voc import VocData, voc
 
 __all__ = [
     "CAMVID_CLASSES",
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "MaskAugmentation",
     "Splits",
+    "VocData",
     "affine",
     "boxes_of",
     "camvid",
@@ -32,4 +34,5 @@ __all__ = [
     "resample",
     "scenes",
     "split",
+    "voc",
 ]

@@ -87,11 +87,15 @@ def read_image(path: str | Path, size: tuple[int, int]) -> FloatArray:
 
     Raises as `read_pixels` does.
     """
+    return resized(read_pixels(path, "RGB"), size)
+
+
+def resized(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> FloatArray:
+    """Pixels (height, width, 3) as float32 (3, *size) from 0 to 1; where they become fewer, means of what was there."""
     from PIL import Image
 
-    pixels = Image.fromarray(read_pixels(path, "RGB"))
-    resized = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.moveaxis(np.asarray(resized, np.float32) / np.float32(255), -1, 0)
+    picture = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.moveaxis(np.asarray(picture, np.float32) / np.float32(255), -1, 0)
 
 
 def _on_paper(picture: Any) -> Any:

@@ -2,17 +2,26 @@
 
 from dipkernels.detection.anchors import anchors, clip_boxes, decode_boxes, encode_boxes, match_boxes
 from dipkernels.detection.detections import Detections, best_detections
+from dipkernels.detection.faster_rcnn import FasterRCNN
 from dipkernels.detection.losses import AnchorLoss
+from dipkernels.detection.proposals import region_proposals
+from dipkernels.detection.regions import RCNN, FastRCNN, TwoStage, TwoStageLoss
 from dipkernels.detection.retinanet import RetinaNet
 
 __all__ = [
+    "RCNN",
     "AnchorLoss",
     "Detections",
+    "FastRCNN",
+    "FasterRCNN",
     "RetinaNet",
+    "TwoStage",
+    "TwoStageLoss",
     "anchors",
     "best_detections",
     "clip_boxes",
     "decode_boxes",
     "encode_boxes",
     "match_boxes",
+    "region_proposals",
 ]
