@@ -28,7 +28,9 @@ class Digits(Task):
     """LeNet-5 and its kin."""
 
     default_data = "digits"
-    epochs = 12
+
+    def epochs(self, data: str) -> int:
+        return 40 if data == "digits" else 12
 
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
         size = preset.shape[1], preset.shape[2]
@@ -49,10 +51,10 @@ class Digits(Task):
     def metadata(self, splits: Splits) -> dict[str, str]:
         return {"extent": str(extent_of(splits.train.x))}
 
-    def loss(self, splits: Splits) -> Loss:
+    def loss(self, model: Graph, splits: Splits) -> Loss:
         return ops.cross_entropy_with_grad
 
-    def augmentation(self) -> Augmentation:
+    def augmentation(self, data: str) -> Augmentation:
         return AffineAugmentation()
 
     def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:

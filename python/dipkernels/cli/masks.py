@@ -12,11 +12,10 @@ import numpy.typing as npt
 
 from dipkernels import metrics, ops, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import Task, save_pictures
+from dipkernels.cli.tasks import Task, save_picture, save_pictures
 from dipkernels.data import CAMVID_CLASSES, SCENE_CLASSES, MaskAugmentation, Splits, camvid, class_weights, scenes
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.pictures import read_image
-from dipkernels.files import whole_file
 from dipkernels.nn.graph import Graph
 from dipkernels.train.evaluation import outputs_on_host
 from dipkernels.train.losses import Loss
@@ -31,8 +30,10 @@ class Masks(Task):
     """SegNet and fully convolutional networks."""
 
     default_data = "scenes"
-    epochs = 40
     names: tuple[str, ...] = SCENE_CLASSES
+
+    def epochs(self, data: str) -> int:
+        return 40 if data == "scenes" else 120
 
     @property
     def unlabelled(self) -> int:
@@ -58,12 +59,12 @@ class Masks(Task):
     def metadata(self, splits: Splits) -> dict[str, str]:
         return {"classes": json.dumps(self.names), "shape": json.dumps(splits.train.x.shape[1:])}
 
-    def loss(self, splits: Splits) -> Loss:
+    def loss(self, model: Graph, splits: Splits) -> Loss:
         # The root of the balancing weights: wholly balanced, the rare classes spill over their neighbours.
         weight = np.sqrt(class_weights(splits.train.t, len(self.names)))
         return functools.partial(ops.cross_entropy_with_grad, weight=weight, ignore_index=self.unlabelled)
 
-    def augmentation(self) -> Augmentation:
+    def augmentation(self, data: str) -> Augmentation:
         return MaskAugmentation(outside=self.unlabelled)
 
     def _predictions(self, model: Graph, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -112,8 +113,7 @@ class Masks(Task):
         mask = self._predictions(model, x)[0]
         out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
         figure = viz.segmentation(x, mask[None], self.names)
-        with whole_file(out) as file:
-            figure.savefig(file, dpi=120, format="png")
+        save_picture(out, figure)
         counts = np.bincount(mask.ravel(), minlength=len(self.names)) / mask.size
         for i in np.argsort(-counts, kind="stable"):
             if counts[i] > 0:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from dipkernels import models
-from dipkernels.data import SCENE_CLASSES
+from dipkernels.data import SCENE_CLASSES, SCENE_OBJECTS
+from dipkernels.detection import RCNN, FasterRCNN, FastRCNN, RetinaNet
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.precision import Precision
 
 Shape = tuple[int, int, int]
-TaskName = Literal["digits", "masks"]
+TaskName = Literal["digits", "masks", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,24 @@ def _pixels(build: Callable[..., Graph]) -> Preset:
     )
 
 
+def _boxes(build: Callable[..., Graph], small: dict[str, Any], lr: float = 0.001) -> Preset:
+    """`small` are the settings for images of up to 96 pixels, where objects have 12 to 21; the others are the model's
+    own.
+    """
+    return Preset(
+        lambda seed, shape, classes: build(classes, shape, seed=seed, **(small if max(shape[1:]) <= 96 else {})),
+        "boxes",
+        (3, 64, 64),
+        len(SCENE_OBJECTS),
+        lr=lr,
+        batch_size=16,
+        precision="high",
+    )
+
+
+_SMALL_WINDOWS = {"sizes": (13, 17, 21), "proposals": 100}
+_SMALL_TRUNK = {"sizes": (13, 17, 21), "channels": (16, 32, 64)}
+
 PRESETS = {
     "lenet5": Preset(lambda seed, shape, classes: models.lenet5(classes, seed=seed), "digits", (1, 32, 32)),
     "mlp": Preset(
@@ -68,4 +87,8 @@ PRESETS = {
     ),
     "fcn": _pixels(models.fcn),
     "segnet": _pixels(models.segnet),
+    "rcnn": _boxes(RCNN, {**_SMALL_WINDOWS, "size": 24}),
+    "fast_rcnn": _boxes(FastRCNN, {**_SMALL_WINDOWS, **_SMALL_TRUNK}),
+    "faster_rcnn": _boxes(FasterRCNN, {**_SMALL_TRUNK, "aspect_ratios": (0.7, 1.0), "proposals": 50}),
+    "retinanet": _boxes(RetinaNet, {"channels": (16, 32, 64, 96), "levels": 2, "size": 3.0, "width": 48}, lr=0.002),
 }

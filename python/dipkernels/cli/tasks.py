@@ -25,8 +25,9 @@ class Task(ABC):
     default_data: str
     """What `--data` is where it is not given."""
 
-    epochs: int
-    """How many, where nothing is said."""
+    @abstractmethod
+    def epochs(self, data: str) -> int:
+        """How many on that data set, where nothing is said."""
 
     @abstractmethod
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
@@ -41,12 +42,12 @@ class Task(ABC):
         """What must be known of the data set to build the model again and to use it."""
 
     @abstractmethod
-    def loss(self, splits: Splits) -> Loss:
+    def loss(self, model: Graph, splits: Splits) -> Loss:
         """What is made small."""
 
     @abstractmethod
-    def augmentation(self) -> Augmentation:
-        """What makes more of the training images."""
+    def augmentation(self, data: str) -> Augmentation:
+        """What makes more of the training images of that data set."""
 
     @abstractmethod
     def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:
@@ -65,18 +66,24 @@ class Task(ABC):
 
 def task_of(name: TaskName) -> Task:
     """The task of that name."""
+    from dipkernels.cli.boxes import Boxes
     from dipkernels.cli.digits import Digits
     from dipkernels.cli.masks import Masks
 
-    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks}
+    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks, "boxes": Boxes}
     return tasks[name]()
 
 
 def save_pictures(out: Path, pictures: dict[str, Figure]) -> None:
     """Writes each figure to the PNG of its name."""
     for name, figure in pictures.items():
-        with whole_file(out / name) as file:
-            figure.savefig(file, dpi=120, format="png")
+        save_picture(out / name, figure)
+
+
+def save_picture(path: Path, figure: Figure) -> None:
+    """Writes a figure as a PNG, whole or not at all."""
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
 def of_test(splits: Splits, data: Any) -> None:

@@ -16,7 +16,6 @@ from dipkernels.cli.presets import PRESETS
 from dipkernels.cli.tasks import of_test, task_of
 from dipkernels.train import fit
 
-DIGITS_EPOCHS = 40  # of the small set that needs no download
 _DEFAULTS = {"seed": 0, "optimizer": "adam", "augmentation": True}
 
 
@@ -28,15 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command. Those that are not given are None: `--resume` takes them from the run."""
     add = parser.add_argument
     add("--data", metavar="DATA", help=HELP + "; default digits or scenes")
-    add("--epochs", type=whole_number(1), help=f"default 12 for MNIST, else {DIGITS_EPOCHS}")
-    add("--batch-size", type=whole_number(1), help="default 64 for digits, 8 for masks")
+    add("--epochs", type=whole_number(1), help="default 12 to 120, by model and data")
+    add("--batch-size", type=whole_number(1), help="default 64 for digits, 8 for masks, 16 for boxes")
     add("--lr", type=positive_number, help="the learning rate it begins with; default that of the model")
     add("--optimizer", choices=nn.OPTIMIZERS, help="default adam")
     add("--patience", type=whole_number(1), help="stop after so many epochs without a better one")
     add("--validation", type=whole_number(0), help="so many of the training images judge the epochs")
     add("--seed", type=whole_number(0), help="of the weights, the splits and the order; default 0")
     add("--no-augmentation", action="store_true", default=None, help="train on the images as they are")
-    add("--precision", choices=("highest", "high", "medium"), help="of convolutions; default highest, for masks high")
+    add(
+        "--precision",
+        choices=("highest", "high", "medium"),
+        help="of convolutions; default highest, for masks and boxes high",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train; default cpu")
     add("--out", type=Path, help="folder for the results; default runs/MODEL-DATA, with a number where that is taken")
     add(
@@ -64,7 +67,7 @@ def _new_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     assert preset.task is not None
     task = task_of(preset.task)
     settings = {"model": arguments.model, "data": task.default_data, **_DEFAULTS, **_given(arguments)}
-    settings.setdefault("epochs", DIGITS_EPOCHS if settings["data"] == "digits" else task.epochs)
+    settings.setdefault("epochs", task.epochs(settings["data"]))
     for name in ("lr", "batch_size", "precision"):
         settings.setdefault(name, getattr(preset, name))
     folder = runs.new_folder(arguments.out, f"{arguments.model}-{short_name(settings['data'])}", arguments.overwrite)
@@ -120,12 +123,12 @@ def run(arguments: argparse.Namespace) -> None:
                 model,
                 splits.train,
                 splits.validation if len(splits.validation) else None,
-                loss=task.loss(splits),
+                loss=task.loss(model, splits),
                 optimizer=nn.OPTIMIZERS[settings["optimizer"]](lr=settings["lr"]),
                 epochs=epochs,
                 batch_size=settings["batch_size"],
                 seed=settings["seed"],
-                augment=task.augmentation() if settings["augmentation"] else None,
+                augment=task.augmentation(settings["data"]) if settings["augmentation"] else None,
                 schedule=preset.schedule(settings["epochs"], settings["lr"]),
                 patience=settings.get("patience"),
                 checkpoint=checkpoint,

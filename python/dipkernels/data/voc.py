@@ -125,7 +125,7 @@ def _dataset(
                 continue
             x1, y1, x2, y2 = np.array(numbers, float) - [1, 1, 0, 0]
             if not (min(x2, width) > max(x1, 0) and min(y2, height) > max(y1, 0)) or x2 - x1 <= 1 or y2 - y1 <= 1:
-                problems.append(f"{what}: its box {[int(n) for n in numbers]} is empty")
+                problems.append(f"{what}: its box from ({x1 + 1:g}, {y1 + 1:g}) to ({x2:g}, {y2:g}) is empty")
                 continue
             if label not in classes:
                 problems.append(f"{what}: its class is none of {', '.join(classes)}")

@@ -1,7 +1,7 @@
 """Object detection: sliding window, region proposals, two stages, one stage."""
 
 from dipkernels.detection.anchors import anchors, clip_boxes, decode_boxes, encode_boxes, match_boxes
-from dipkernels.detection.detections import Detections, best_detections
+from dipkernels.detection.detections import Detections, Detector, best_detections
 from dipkernels.detection.faster_rcnn import FasterRCNN
 from dipkernels.detection.losses import AnchorLoss
 from dipkernels.detection.proposals import region_proposals
@@ -12,6 +12,7 @@ __all__ = [
     "RCNN",
     "AnchorLoss",
     "Detections",
+    "Detector",
     "FastRCNN",
     "FasterRCNN",
     "RetinaNet",

@@ -77,7 +77,7 @@ def decode_boxes(moves: FloatArray, start: FloatArray, image_size: Sequence[int]
 def clip_boxes(boxes: FloatArray, image_size: Sequence[int]) -> FloatArray:
     """Boxes (N, 4) without what is outside an image of (height, width)."""
     height, width = image_size
-    return np.clip(boxes, 0, np.float32([width, height, width, height]))
+    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
 def match_boxes(

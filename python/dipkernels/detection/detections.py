@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,17 @@ class Detections:
         """Those that are at least so sure."""
         sure = self.scores >= score
         return Detections(self.boxes[sure], self.scores[sure], self.classes[sure])
+
+
+class Detector(Protocol):
+    """A network that finds objects: `loss` is what `train.fit` takes, with targets of `data.padded_boxes`."""
+
+    @property
+    def loss(self) -> Any:
+        """(outputs, targets) → (loss, gradients of the outputs)."""
+
+    def detect(self, x: FloatArray, *, score: float = 0.05, iou_threshold: float = 0.5) -> list[Detections]:
+        """What is in images (N, C, H, W): of each class what is at least `score` sure, after suppression."""
 
 
 def best_detections(

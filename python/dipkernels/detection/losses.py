@@ -18,7 +18,7 @@ BETA = 1 / 9
 """Where the smooth L1 loss of boxes becomes linear, in the units of `encode_boxes`."""
 
 
-def like(array: FloatArray, given: Any) -> Any:
+def like(array: npt.NDArray[Any], given: Any) -> Any:
     """A NumPy array where `given` lives."""
     return array if isinstance(given, np.ndarray) else cuda.to_device(np.ascontiguousarray(array))
 
@@ -74,15 +74,16 @@ class AnchorLoss:
         labels, targets = self.labels(t)
         objects = labels > 0
         total = int(objects.sum() if self.kind == "focal" else (labels != IGNORED).sum())
-        share, value, gradients, first = 1.0 / max(total, 1), 0.0, [], 0
+        gradients: list[Any] = []
+        share, value, first = 1.0 / max(total, 1), 0.0, 0
         for level, anchors in enumerate(self.anchors):
             part = slice(first, first + len(anchors))
             first += len(anchors)
-            for loss, what in ((self._classes, labels), (self._moves, targets)):
-                output = outputs[2 * level + (loss == self._moves)]
-                own, gradient = loss(to_host(output), what[:, part], objects[:, part], share, anchors)
-                value += own
-                gradients.append(like(gradient, output))
+            logits, moves = outputs[2 * level], outputs[2 * level + 1]
+            of_classes, d_logits = self._classes(to_host(logits), labels[:, part], share, anchors)
+            of_moves, d_moves = self._moves(to_host(moves), targets[:, part], objects[:, part], share, anchors)
+            value += of_classes + of_moves
+            gradients += [like(d_logits, logits), like(d_moves, moves)]
         return value, tuple(gradients)
 
     def labels(self, t: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -103,7 +104,7 @@ class AnchorLoss:
         return labels, targets
 
     def _classes(
-        self, logits: FloatArray, labels: npt.NDArray[np.int64], objects: Any, share: float, anchors: FloatArray
+        self, logits: FloatArray, labels: npt.NDArray[np.int64], share: float, anchors: FloatArray
     ) -> tuple[float, FloatArray]:
         N, filters, H, W = logits.shape
         shapes = len(anchors) // (H * W)

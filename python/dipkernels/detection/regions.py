@@ -124,7 +124,9 @@ class TwoStage(Graph):
         """The objects in images (N, C, H, W), for each a `Detections`. Regions are moved twice: the head looks again at
         where it would have moved them.
         """
-        given = cuda.to_device(x) if self.on_device else x
+        if not len(x):
+            return []
+        given: Any = cuda.to_device(x) if self.on_device else x
         outputs = self.forward(given)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         regions = self.propose(outputs)
@@ -161,6 +163,8 @@ class TwoStageLoss:
     def __call__(self, outputs: Any, t: Any) -> tuple[Any, Any]:
         """The loss, and the gradients of the trunk's outputs."""
         several = outputs if isinstance(outputs, tuple) else (outputs,)
+        if self.model.on_device:  # as the head is, also where the outputs were fetched
+            several = tuple(cuda.to_device(each) if isinstance(each, np.ndarray) else each for each in several)
         t = to_host(t)
         value, gradients = self.model.first_loss(several, t)
         if "head" in self.model.trains:
@@ -271,7 +275,7 @@ class FastRCNN(TwoStage):
 def window_proposals(image: FloatArray, sizes: Sequence[float], most: int) -> FloatArray:
     """`region_proposals` at a distance of a quarter of the smallest size; the whole image where there are none."""
     found = region_proposals(image, sizes, stride=max(round(min(sizes) / 4), 1), most=most)
-    whole = np.float32([[0, 0, image.shape[2], image.shape[1]]])
+    whole = np.array([[0, 0, image.shape[2], image.shape[1]]], np.float32)
     return found if len(found) else clip_boxes(whole, image.shape[1:])
 
 

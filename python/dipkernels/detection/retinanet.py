@@ -97,6 +97,8 @@ class RetinaNet(Graph):
 
     def detect(self, x: FloatArray, *, score: float = 0.05, iou_threshold: float = 0.5) -> list[Detections]:
         """The objects in images (N, C, H, W), for each a `Detections`."""
+        if not len(x):
+            return []
         outputs = outputs_on_host(self, x)
         everything = np.concatenate(self.anchors)
         scores, moves = [], []

@@ -31,9 +31,9 @@ class GpuEpochs:
     """Trains `model`, whose weights it moves to the GPU, epoch by epoch; `close` moves them back.
 
     A step gathers its batch from the data on the GPU, runs forward and backward, updates the weights, and adds up loss
-    and hits there. It is captured once for each batch size, and replayed, unless a layer says that it cannot be: the
-    learning rates and the counter of steps, which chooses the masks of `Dropout`, lie on the GPU too. The host looks at
-    the totals a few times a second for the progress bar, and at the end of the epoch.
+    and hits there. It is captured once for each batch size, and replayed, unless a layer or the loss says that it
+    cannot be: the learning rates and the counter of steps, which chooses the masks of `Dropout`, lie on the GPU too.
+    The host looks at the totals a few times a second for the progress bar, and at the end of the epoch.
     """
 
     def __init__(
@@ -69,7 +69,8 @@ class GpuEpochs:
         assert optimizer.device_step is not None
         for layer in model.layers.values():
             layer.begin_capture(optimizer.steps, optimizer.device_step)
-        self._may_capture = all(layer.can_be_captured for layer in model.layers.values())
+        self._may_capture = all(each.can_be_captured for each in model.layers.values())
+        self._may_capture &= getattr(loss, "can_be_captured", True)
         self._backend = backend_of("fit", self._x)
         self._classes = False
         self._buffers: dict[int, tuple[Any, Any, Any, Any]] = {}
@@ -147,6 +148,8 @@ class GpuEpochs:
     def _learn(self, x: Any, t: Any, counts: Any, hits: Any) -> None:
         outputs = self.model.forward(x, training=True)
         value, gradient = self.loss(outputs, t)
+        if isinstance(value, float):  # of a loss that is computed on the host
+            value = cuda.to_device(np.array(value))
         self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
         self.optimizer.step(self.model.parameters, self.model.gradients)
         self._classes = self.train.t.ndim == 1 and are_classes(outputs, self.train.t)

@@ -1,4 +1,4 @@
-"""The progress bar of the training loop: loss, accuracy, images per second, time left."""
+"""The progress bar of training, and of what else takes long: loss, accuracy, images per second, time left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SilentBar(AbstractContextManager["SilentBar"]):
     def __exit__(self, *error: Any) -> None:
         """Nothing."""
 
-    def update(self, images: int, loss: float, accuracy: float | None) -> None:
+    def update(self, images: int, loss: float | None = None, accuracy: float | None = None) -> None:
         """Nothing."""
 
     def finish_epoch(self, line: str) -> None:
@@ -24,7 +24,7 @@ class SilentBar(AbstractContextManager["SilentBar"]):
 class RichBar(AbstractContextManager["RichBar"]):
     """A bar over all epochs, and above it one line for each that has ended."""
 
-    def __init__(self, images: int, done: int) -> None:
+    def __init__(self, images: int, done: int, what: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -32,7 +32,7 @@ class RichBar(AbstractContextManager["RichBar"]):
         self.width = console.width
         narrow = self.width < 100
         self._progress = Progress(
-            *([] if narrow else [TextColumn("training")]),
+            *([] if narrow else [TextColumn(what)]),
             BarColumn(bar_width=max(4, min(40, self.width - 50))),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[text]}"),
@@ -40,6 +40,7 @@ class RichBar(AbstractContextManager["RichBar"]):
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
+            disable=not console.is_terminal,  # a file wants the lines alone
         )
         self._task = self._progress.add_task("", total=images, completed=done, text="", rate="")
 
@@ -50,10 +51,11 @@ class RichBar(AbstractContextManager["RichBar"]):
     def __exit__(self, *error: Any) -> None:
         self._progress.__exit__(*error)
 
-    def update(self, images: int, loss: float, accuracy: float | None) -> None:
+    def update(self, images: int, loss: float | None = None, accuracy: float | None = None) -> None:
         """After every batch."""
         speed = self._progress.tasks[0].speed
-        text = f"loss {loss:.4f}" + ("" if accuracy is None else f"  accuracy {accuracy:.2%}")
+        text = "" if loss is None else f"loss {loss:.4f}"
+        text += "" if accuracy is None else f"  accuracy {accuracy:.2%}"
         rate = f"{speed:,.0f} images/s" if speed else ""
         self._progress.update(self._task, advance=images, text=text, rate=rate)
 
@@ -62,12 +64,12 @@ class RichBar(AbstractContextManager["RichBar"]):
         self._progress.console.print(line, highlight=False, soft_wrap=True)
 
 
-def progress_bar(progress: bool | None, images: int, done: int) -> SilentBar | RichBar:
+def progress_bar(progress: bool | None, images: int, done: int = 0, what: str = "training") -> SilentBar | RichBar:
     """A bar where `progress` is True (ImportError without rich), none for False; for None where rich is installed."""
     if progress is False:
         return SilentBar()
     try:
-        return RichBar(images, done)
+        return RichBar(images, done, what)
     except ImportError as error:
         if progress is None:
             return SilentBar()

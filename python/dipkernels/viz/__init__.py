@@ -1,5 +1,6 @@
 """Pictures of training and of what a network learned. Each function returns a matplotlib Figure."""
 
+from dipkernels.viz.boxes import detections, draw_boxes, photograph, precision_recall
 from dipkernels.viz.classification import confusion_matrix, worst_mistakes
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
@@ -8,10 +9,14 @@ from dipkernels.viz.masks import iou_bars, overlay, segmentation
 __all__ = [
     "confusion_matrix",
     "descent_path",
+    "detections",
+    "draw_boxes",
     "first_layer_filters",
     "iou_bars",
     "loss_curves",
     "overlay",
+    "photograph",
+    "precision_recall",
     "segmentation",
     "worst_mistakes",
 ]

@@ -1,0 +1,126 @@
+"""Training on boxes: where which objects are."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from dipkernels import metrics, viz
+from dipkernels.cli.presets import Preset
+from dipkernels.cli.tasks import Task, save_picture, save_pictures
+from dipkernels.data import SCENE_OBJECTS, BoxAugmentation, Dataset, Splits, scenes, voc
+from dipkernels.data.augmentation import Augmentation
+from dipkernels.data.pictures import read_pixels, resized
+from dipkernels.detection import Detections, Detector
+from dipkernels.nn.graph import Graph
+from dipkernels.train.losses import Loss
+from dipkernels.train.progress import progress_bar
+
+if TYPE_CHECKING:
+    from dipkernels.train import History
+
+_BATCH = 8
+_SURE = 0.5  # what is worth showing
+VOC_SIZE = (240, 320)
+
+
+class Boxes(Task):
+    """Detectors of one and two stages."""
+
+    default_data = "scenes"
+    names: tuple[str, ...] = ()
+
+    def epochs(self, data: str) -> int:
+        return 20 if data == "scenes" else 80
+
+    def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
+        if validation is not None:
+            raise ValueError(f"--validation is for digits; {data} has validation images of its own")
+        if data == "scenes":
+            self.names = SCENE_OBJECTS
+            return scenes("boxes", preset.shape[1:], seed=seed)
+        if not Path(data).is_dir():
+            raise FileNotFoundError(f"--data must be scenes or a folder in the VOC layout, got {data!r}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is left out is said below
+            found = voc(data, VOC_SIZE, self.names or None)
+        self.names = found.classes
+        for problem in found.problems[:3]:
+            print(f"left out: {problem}")
+        if len(found.problems) > 3:
+            print(f"left out: {len(found.problems) - 3} more")
+        return found.splits
+
+    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
+        self.names = tuple(json.loads(metadata["classes"]))
+        colours, height, width = json.loads(metadata["shape"])
+        return preset.build(seed, (colours, height, width), len(self.names))
+
+    def metadata(self, splits: Splits) -> dict[str, str]:
+        return {"classes": json.dumps(self.names), "shape": json.dumps(splits.train.x.shape[1:])}
+
+    def loss(self, model: Graph, splits: Splits) -> Loss:
+        return cast(Detector, model).loss
+
+    def augmentation(self, data: str) -> Augmentation:
+        return BoxAugmentation() if data == "scenes" else BoxAugmentation(scale=1.3, upside_down=True)
+
+    def _found(self, model: Graph, test: Dataset) -> list[Detections]:
+        """What the model finds in every image."""
+        found: list[Detections] = []
+        with progress_bar(None, len(test), what="finding") as bar:
+            for i in range(0, len(test), _BATCH):
+                found += cast(Detector, model).detect(test.x[i : i + _BATCH])
+                bar.update(len(found) - i)
+        return found
+
+    def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:
+        test = splits.test
+        found = self._found(model, test)
+        scores = metrics.average_precision(found, test.t, len(self.names))
+        history.settings.update(
+            test_ap_50=scores.at(0.5),
+            test_ap_50_95=scores.mean,
+            test_ap_50_by_class=dict(zip(self.names, scores.by_class[0].tolist(), strict=True)),
+        )
+        shown = np.linspace(0, len(test) - 1, min(len(test), 6)).astype(int)
+        save_pictures(
+            out,
+            {
+                "loss.png": viz.loss_curves(history),
+                "precision.png": viz.precision_recall(scores, self.names),
+                "detections.png": viz.detections(
+                    test.x[shown], [found[i] for i in shown], self.names, test.t[shown], score=_SURE
+                ),
+            },
+        )
+        return (
+            f"average precision {scores.at(0.5):.3f} at IoU 0.5, {scores.mean:.3f} at 0.5:0.95, "
+            f"on {len(test):,} images it never saw"
+        )
+
+    def evaluate(self, model: Graph, splits: Splits) -> str:
+        scores = metrics.average_precision(self._found(model, splits.test), splits.test.t, len(self.names))
+        rows = [f"average precision {scores.at(0.5):.3f} at IoU 0.5, {scores.mean:.3f} at 0.5:0.95"]
+        rows += [f"  {name:12} {value:.3f}" for name, value in zip(self.names, scores.by_class[0], strict=True)]
+        return "\n".join(rows)
+
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+        (shape,) = model.inputs.values()
+        pixels = read_pixels(image, "RGB")
+        height, width = pixels.shape[:2]
+        (found,) = cast(Detector, model).detect(resized(pixels, (shape[1], shape[2]))[None])
+        found = found.above(_SURE)
+        scale = np.array([width / shape[2], height / shape[1]] * 2, np.float32)
+        found = Detections(found.boxes * scale, found.scores, found.classes)
+        out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
+        save_picture(out, viz.photograph(pixels, found, self.names))
+        for (x1, y1, x2, y2), score, label in zip(found.boxes, found.scores, found.classes, strict=True):
+            print(f"{self.names[label]:12} {score:7.2%}  from ({x1:.0f}, {y1:.0f}) to ({x2:.0f}, {y2:.0f})")
+        if not len(found):
+            print(f"nothing of which it is {_SURE:.0%} sure")
+        print(f"the picture is {out.resolve()}")
