@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cases.case import normal
-from dipkernels import data, nn, ops, train
+from dipkernels import data, metrics, models, nn, ops, train
 from dipkernels.cli import main
 from dipkernels.detection import (
     RCNN,
@@ -23,6 +23,8 @@ from dipkernels.detection import (
     encode_boxes,
     match_boxes,
     region_proposals,
+    sliding_window,
+    window_scores,
 )
 from support.device_ops import DEVICE
 
@@ -264,3 +266,43 @@ def test_the_command(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
     ]:
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_classifier_finds_digits_on_a_canvas() -> None:
+    parts = data.digits()
+    canvas = {name: data.canvases(getattr(parts, name), 80, count) for name, count in (("train", 120), ("test", 15))}
+    model = models.lenet5(11)
+    train.fit(model, data.windows(canvas["train"], 32), epochs=6, progress=False)
+    found = [sliding_window(model, image, background=data.BACKGROUND) for image in canvas["test"].x]
+    assert metrics.average_precision(found, canvas["test"].t, 10).at(0.5) > 0.85
+    image = canvas["test"].x[0]
+    scores, step = window_scores(model, image)
+    assert step == 4
+    crops = np.stack([image[:, i : i + 32, j : j + 32] for i in range(0, 49, 4) for j in range(0, 49, 4)])
+    np.testing.assert_allclose(scores.reshape(11, -1).T, model.forward(crops), atol=1e-4)
+    twice = data.resample(image[None], 160)[0]
+    larger = sliding_window(model, twice, scales=(0.1, 0.5), background=data.BACKGROUND)
+    assert len(larger) == len(found[0])
+    np.testing.assert_allclose(larger.boxes, 2 * found[0].boxes)
+    assert len(sliding_window(model, image, scales=(0.2,))) == 0
+
+
+def test_canvases_and_windows() -> None:
+    parts = data.digits((8, 8))
+    drawn = data.canvases(parts.train, (20, 30), 6, seed=1)
+    for image, rows in zip(drawn.x[:, 0], drawn.t, strict=True):
+        classes, corners = data.boxes_of(rows)
+        assert len(classes) >= 1
+        outside = image.copy()
+        for left, top, right, bottom in corners.astype(int):
+            assert (right - left, bottom - top) == (8, 8)
+            outside[top:bottom, left:right] = 0
+        assert not outside.any()
+        overlaps = ops.box_iou(corners, corners)
+        assert (overlaps - np.eye(len(corners)) < 0.5).all()
+    cut = data.windows(drawn, 8, 30)
+    assert cut.x.shape[1:] == (1, 8, 8)
+    assert {data.BACKGROUND} < set(cut.t.tolist()) <= set(range(11))
+    with pytest.raises(ValueError, match="canvases: size must be at least that of the digits, 8 × 8"):
+        data.canvases(parts.train, 7)
+    assert len(data.canvases(parts.train, 16, 0)) == 0

@@ -2,6 +2,7 @@
 
 from dipkernels.data.augmentation import AffineAugmentation, affine, random_affine, resample
 from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, padded_boxes
+from dipkernels.data.canvases import BACKGROUND, canvases, windows
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digits import digits
 from dipkernels.data.idx import read_idx
@@ -11,6 +12,7 @@ from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
 from dipkernels.data.voc import VocData, voc
 
 __all__ = [
+    "BACKGROUND",
     "CAMVID_CLASSES",
     "CROWD",
     "NO_OBJECT",
@@ -25,6 +27,7 @@ __all__ = [
     "affine",
     "boxes_of",
     "camvid",
+    "canvases",
     "class_weights",
     "digits",
     "mnist",
@@ -35,4 +38,5 @@ __all__ = [
     "scenes",
     "split",
     "voc",
+    "windows",
 ]

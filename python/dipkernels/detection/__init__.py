@@ -7,6 +7,7 @@ from dipkernels.detection.losses import AnchorLoss
 from dipkernels.detection.proposals import region_proposals
 from dipkernels.detection.regions import RCNN, FastRCNN, TwoStage, TwoStageLoss
 from dipkernels.detection.retinanet import RetinaNet
+from dipkernels.detection.sliding_window import sliding_window, window_scores
 
 __all__ = [
     "RCNN",
@@ -25,4 +26,6 @@ __all__ = [
     "encode_boxes",
     "match_boxes",
     "region_proposals",
+    "sliding_window",
+    "window_scores",
 ]
