@@ -282,8 +282,9 @@ def test_a_classifier_finds_digits_on_a_canvas() -> None:
     np.testing.assert_allclose(scores.reshape(11, -1).T, model.forward(crops), atol=1e-4)
     twice = data.resample(image[None], 160)[0]
     larger = sliding_window(model, twice, scales=(0.1, 0.5), background=data.BACKGROUND)
-    assert len(larger) == len(found[0])
-    np.testing.assert_allclose(larger.boxes, 2 * found[0].boxes)
+    sure = larger.above(0.9).boxes / 2
+    assert len(sure) >= 3
+    assert (ops.box_iou(sure, found[0].boxes).max(1) > 0.7).all()
     assert len(sliding_window(model, image, scales=(0.2,))) == 0
 
 
