@@ -42,9 +42,10 @@ void parallel_ranges(std::int64_t count, std::int64_t grain, const Body& body) {
 // Calls body(plane) for planes of `elements` each, several small ones a task.
 template <class Body>
 void parallel_planes(std::int64_t planes, std::int64_t elements, const Body& body) {
-  parallel_ranges(planes, (1 << 14) / elements + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t plane = begin; plane < end; ++plane) body(plane);
-  });
+  parallel_ranges(planes, (1 << 14) / std::max<std::int64_t>(elements, 1) + 1,
+                  [&](std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t plane = begin; plane < end; ++plane) body(plane);
+                  });
 }
 
 // How many elements of a long array a task should take: about a sixteenth, so that threads share evenly and the

@@ -89,6 +89,12 @@ BAD: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("roi_no_elements", lambda: ops.roi_align(zeros(1, 2, 0, 4), BOXES, np.int64([0, 0, 0]), 2), ValueError, "at least one row and column"),
     ("roi_index", lambda: ops.roi_pool_backward(zeros(3, 2, 1, 1), BOXES, np.int64([0, 0, 0]), np.full((3, 2, 1, 1), 64, np.int32), IMAGE.shape), IndexError, r"indices.flat\[0\] is 64: it must be from -1 to 63"),
     ("roi_index_int64", lambda: ops.roi_pool_backward(zeros(3, 2, 1, 1), BOXES, np.int64([0, 0, 0]), np.full((3, 2, 1, 1), -2), IMAGE.shape), IndexError, "it must be from -1 to 63"),
+    ("warp_flow", lambda: ops.warp(IMAGE, zeros(1, 3, 4, 4)), ValueError, r"flow must have shape \(1, 2, H, W\)"),
+    ("warp_word", lambda: ops.warp(IMAGE, zeros(1, 2, 4, 4), "cubic"), ValueError, "interpolation must be nearest, bilinear or bicubic, got 'cubic'"),  # type: ignore[arg-type]
+    ("warp_dy", lambda: ops.warp_backward(IMAGE, IMAGE, zeros(1, 2, 4, 4)), ValueError, r"dy must have shape \(1, 2, 4, 4\)"),
+    ("affine_flow", lambda: ops.affine_flow(zeros(2, 3), (4, 4)), ValueError, r"matrices must have 3 dimensions \(N, 2, 3\)"),
+    ("affine_flow_size", lambda: ops.affine_flow(zeros(1, 2, 3), (-4, 4)), ValueError, "size"),
+    ("affine_flow_backward", lambda: ops.affine_flow_backward(zeros(1, 3, 4, 4)), ValueError, r"dflow must have shape \(N, 2, H, W\)"),
     ("pad_backward", lambda: ops.pad2d_backward(IMAGE, 5), ValueError, "less than nothing of dy"),
     ("batch_norm_one_value", lambda: ops.batch_norm_with_stats(zeros(1, 3)), ValueError, "more than one value"),
     ("batch_norm_one_axis", lambda: ops.batch_norm(zeros(3), zeros(3), zeros(3)), ValueError, "at least 2 dimensions"),

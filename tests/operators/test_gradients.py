@@ -253,6 +253,33 @@ def test_concatenate_and_pad2d() -> None:
     np.testing.assert_allclose(ops.pad2d_backward(dy.astype("f4"), padding), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+def test_warp(interpolation: Any) -> None:
+    x, dy = normal(2, 3, 5, 6).astype("f8"), normal(2, 3, 4, 7).astype("f8")
+    flow = 2 * normal(2, 2, 4, 7, seed=1).astype("f8")
+    flow = np.where(abs(flow - np.round(flow)) < 0.02, flow + 0.05, flow)  # between the elements
+    flow = np.where(abs(flow % 1 - 0.5) < 0.02, flow + 0.05, flow)
+    expected = [
+        differences(lambda v: (dy * reference.warp(v, flow, interpolation)).sum(), x),
+        differences(lambda v: (dy * reference.warp(x, v, interpolation)).sum(), flow),
+    ]
+    for exact, own, got in zip(
+        expected,
+        reference.warp_backward(dy, x, flow, interpolation),
+        ops.warp_backward(dy.astype("f4"), x.astype("f4"), flow.astype("f4"), interpolation),
+        strict=True,
+    ):
+        np.testing.assert_allclose(own, exact, atol=1e-6)
+        np.testing.assert_allclose(got, exact, atol=1e-4)
+
+
+def test_affine_flow() -> None:
+    matrices, dflow = normal(3, 2, 3).astype("f8"), normal(3, 2, 4, 5).astype("f8")
+    expected = differences(lambda v: (dflow * reference.affine_flow(v, (4, 5))).sum(), matrices)
+    np.testing.assert_allclose(reference.affine_flow_backward(dflow), expected, atol=1e-6)
+    np.testing.assert_allclose(ops.affine_flow_backward(dflow.astype("f4")), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("samples", [1, 2, 3])
 @pytest.mark.parametrize("aligned", [False, True])
 def test_roi_align(samples: int, aligned: bool) -> None:

@@ -98,6 +98,25 @@ def test_concatenate_and_pad2d() -> None:
         np.testing.assert_array_equal(ops.pad2d(parts[0], ((top, bottom), (left, right)), -3.5), expected)
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+def test_warp(interpolation: Any) -> None:
+    x, size = normal(2, 3, 7, 9), (5, 8)
+    matrices = np.float32([[[0.9, 0.2, 0.3], [-0.1, 1.1, -0.7]], [[1, 0, 0.4], [0.3, 0.8, 5]]])
+    flow = reference.affine_flow(matrices, size).astype("f4")
+    # grid_sample counts from −1 to 1 between the first and the last element.
+    rows, columns = torch.meshgrid(torch.arange(5.0), torch.arange(8.0), indexing="ij")
+    tflow = torch.tensor(flow, dtype=torch.float64, requires_grad=True)
+    grid = torch.stack([(columns + tflow[:, 0]) / 8 * 2 - 1, (rows + tflow[:, 1]) / 6 * 2 - 1], -1)
+    tx = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    ty = F.grid_sample(tx, grid, interpolation, align_corners=True)
+    np.testing.assert_allclose(ops.warp(x, flow, interpolation), ty.detach(), atol=1e-5)
+    dy = normal(*ty.shape, seed=3)
+    ty.backward(torch.tensor(dy, dtype=torch.float64))
+    dx, dflow = ops.warp_backward(dy, x, flow, interpolation)
+    np.testing.assert_allclose(dx, tx.grad, atol=1e-5)
+    np.testing.assert_allclose(dflow, tflow.grad, atol=1e-4)
+
+
 @pytest.mark.parametrize("samples", [1, 2, 4])
 def test_roi_align(samples: int) -> None:
     """The mean of grid_sample at the samples; these boxes lie within the map."""

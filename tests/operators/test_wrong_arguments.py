@@ -119,7 +119,7 @@ KINDS = {
     **dict.fromkeys(
         ["count_include_pad", "decoupled", "input_gradient", "training", "align_corners", "aligned"], "flag"
     ),
-    **dict.fromkeys(["rounding", "reduction", "precision", "in_fmt", "out_fmt"], "word"),
+    **dict.fromkeys(["rounding", "reduction", "precision", "in_fmt", "out_fmt", "interpolation"], "word"),
     **dict.fromkeys(["input_size", "weight_size", "output_size", "size"], "size"),
     "channels": "channels",
     "activation": "activation",
@@ -142,6 +142,9 @@ NO_SCALARS = [
     "scores",
     "boxes",
     "boxes1",
+    "flow",
+    "dflow",
+    "matrices",
     "boxes2",
     "batch",
     "classes",

@@ -25,6 +25,7 @@ from dipkernels.ops.softmax import *
 from dipkernels.ops.softmax_cross_entropy import *
 from dipkernels.ops.unpool import *
 from dipkernels.ops.upsample_bilinear import *
+from dipkernels.ops.warp import *
 
 # Of every module here that says what it gives.
 _MODULES = [import_module(f"dipkernels.ops.{module.name}") for module in iter_modules(__path__)]

@@ -29,6 +29,7 @@ from dipkernels.reference.softmax import *
 from dipkernels.reference.softmax_cross_entropy import *
 from dipkernels.reference.unpool import *
 from dipkernels.reference.upsample_bilinear import *
+from dipkernels.reference.warp import *
 
 # Of every module here that says what it gives.
 _MODULES = [import_module(f"dipkernels.reference.{module.name}") for module in iter_modules(__path__)]
