@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +9,10 @@ import numpy as np
 
 from dipkernels import ops, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import Task, save_pictures
+from dipkernels.cli.tasks import Task, bar, save_pictures
 from dipkernels.data import AffineAugmentation, Splits, digits, mnist
 from dipkernels.data.augmentation import Augmentation
+from dipkernels.data.folders import SUFFIXES
 from dipkernels.data.pictures import digit_of, extent_of, read_picture
 from dipkernels.nn.graph import Graph
 from dipkernels.train import evaluate, predict
@@ -20,8 +20,6 @@ from dipkernels.train.losses import Loss
 
 if TYPE_CHECKING:
     from dipkernels.train import History
-
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Digits(Task):
@@ -84,12 +82,12 @@ class Digits(Task):
         if not image.is_dir():
             probabilities = ops.softmax(model.forward(digit_of(read_picture(image), size, extent)), 1)[0]
             for guess in np.argsort(-probabilities, kind="stable")[:3]:
-                bar = _bar() * round(40 * float(probabilities[guess]))
-                print(f"{guess}  {probabilities[guess]:7.2%}  {bar}".rstrip())
+                length = round(40 * float(probabilities[guess]))
+                print(f"{guess}  {probabilities[guess]:7.2%}  {bar() * length}".rstrip())
             return
-        pictures = sorted(p for p in image.iterdir() if p.suffix.lower() in _SUFFIXES)
+        pictures = sorted(p for p in image.iterdir() if p.suffix.lower() in SUFFIXES)
         if not pictures:
-            raise FileNotFoundError(f"there are no pictures ({', '.join(_SUFFIXES)}) in {image}")
+            raise FileNotFoundError(f"there are no pictures ({', '.join(SUFFIXES)}) in {image}")
         for path in pictures:
             try:
                 probabilities = ops.softmax(model.forward(digit_of(read_picture(path), size, extent)), 1)[0]
@@ -98,12 +96,3 @@ class Digits(Task):
                 continue
             first, second = np.argsort(-probabilities, kind="stable")[:2]
             print(f"{first} {probabilities[first]:7.2%}, {second} {probabilities[second]:7.2%}  {path.name}")
-
-
-def _bar() -> str:
-    """What bars are made of, as far as the terminal has characters."""
-    try:
-        "█".encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return "#"
-    return "█"

@@ -14,7 +14,7 @@ from dipkernels.nn.graph import Graph
 from dipkernels.ops.precision import Precision
 
 Shape = tuple[int, int, int]
-TaskName = Literal["digits", "masks", "boxes"]
+TaskName = Literal["digits", "masks", "boxes", "images"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,13 @@ PRESETS = {
         (1, 32, 32),
     ),
     "alexnet": Preset(
-        lambda seed, shape, classes: models.alexnet(classes, seed=seed), None, (3, 227, 227), classes=1000
+        lambda seed, shape, classes: models.alexnet(classes, seed=seed),
+        "images",
+        (3, 227, 227),
+        classes=1000,
+        lr=0.0002,
+        batch_size=32,
+        precision="high",
     ),
     "fcn": _pixels(models.fcn),
     "segnet": _pixels(models.segnet),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,9 +69,10 @@ def task_of(name: TaskName) -> Task:
     """The task of that name."""
     from dipkernels.cli.boxes import Boxes
     from dipkernels.cli.digits import Digits
+    from dipkernels.cli.images import Images
     from dipkernels.cli.masks import Masks
 
-    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks, "boxes": Boxes}
+    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks, "boxes": Boxes, "images": Images}
     return tasks[name]()
 
 
@@ -90,3 +92,12 @@ def of_test(splits: Splits, data: Any) -> None:
     """ValueError where there is nothing to be judged by."""
     if not len(splits.test):
         raise ValueError(f"{data} has no images for the test; training needs some to be judged by")
+
+
+def bar() -> str:
+    """What bars are made of, as far as the terminal has characters."""
+    try:
+        "█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"

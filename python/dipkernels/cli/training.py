@@ -62,7 +62,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
-def _new_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def _new_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     preset = PRESETS[arguments.model]
     assert preset.task is not None
     task = task_of(preset.task)
@@ -70,9 +70,14 @@ def _new_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     settings.setdefault("epochs", task.epochs(settings["data"]))
     for name in ("lr", "batch_size", "precision"):
         settings.setdefault(name, getattr(preset, name))
+    return settings
+
+
+def _new_folder(arguments: argparse.Namespace, settings: dict[str, Any]) -> Path:
+    """Claimed when the data were read, so that a wrong name leaves none."""
     folder = runs.new_folder(arguments.out, f"{arguments.model}-{short_name(settings['data'])}", arguments.overwrite)
     runs.save_settings(folder, settings, overwrite=arguments.overwrite)
-    return folder, settings
+    return folder
 
 
 def _old_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
@@ -104,10 +109,11 @@ def run(arguments: argparse.Namespace) -> None:
     task = task_of(preset.task)
     if arguments.resume and arguments.overwrite:
         raise ValueError("--resume goes on with a run and --overwrite replaces it: give one of them")
-    out, settings = _old_run(arguments) if arguments.resume else _new_run(arguments)
+    old, settings = _old_run(arguments) if arguments.resume else (None, _new_settings(arguments))
     epochs = settings.pop("until", settings["epochs"])
     splits = task.load(settings["data"], preset, settings["seed"], settings.get("validation"))
     of_test(splits, settings["data"])
+    out = _new_folder(arguments, settings) if old is None else old
     about = task.metadata(splits)
     model = task.build(preset, settings["seed"], about)
     print(

@@ -5,6 +5,7 @@ from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, p
 from dipkernels.data.canvases import BACKGROUND, canvases, windows
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digits import digits
+from dipkernels.data.folders import FolderData, camvid_objects, image_folders
 from dipkernels.data.idx import read_idx
 from dipkernels.data.masks import CAMVID_CLASSES, MaskAugmentation, camvid, class_weights
 from dipkernels.data.mnist import mnist
@@ -21,15 +22,18 @@ __all__ = [
     "AffineAugmentation",
     "BoxAugmentation",
     "Dataset",
+    "FolderData",
     "MaskAugmentation",
     "Splits",
     "VocData",
     "affine",
     "boxes_of",
     "camvid",
+    "camvid_objects",
     "canvases",
     "class_weights",
     "digits",
+    "image_folders",
     "mnist",
     "padded_boxes",
     "random_affine",

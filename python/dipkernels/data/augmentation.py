@@ -21,7 +21,8 @@ Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
 _spline_order = {"nearest": 0, "bilinear": 1, "bicubic": 3}
 
 
-def _ndimage() -> Any:
+def ndimage() -> Any:
+    """scipy.ndimage; ImportError, with the remedy, without scipy."""
     try:
         from scipy import ndimage
     except ImportError as error:
@@ -33,7 +34,7 @@ def interpolated(image: FloatArray, matrix: Any, offset: Any, out: FloatArray) -
     """Element o of every channel of `out` (C, H, W) becomes the image's at matrix·o + offset, linearly interpolated, 0
     outside.
     """
-    transform = _ndimage().affine_transform
+    transform = ndimage().affine_transform
     for channel, target in zip(image, out, strict=True):
         transform(channel, matrix, offset, output=target, order=1)
 
@@ -78,7 +79,7 @@ def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpola
     backward = inverse[:, ::-1, ::-1]
     centre = (np.array(images.shape[2:]) - 1) / 2
     offsets = centre - np.einsum("nij,nj->ni", backward, centre + shift[:, ::-1])
-    transform, order = _ndimage().affine_transform, _spline_order[interpolation]
+    transform, order = ndimage().affine_transform, _spline_order[interpolation]
     result = np.empty_like(images)
     for image, matrix, offset, out in zip(images, backward, offsets, result, strict=True):
         for channel, target in zip(image, out, strict=True):
@@ -134,7 +135,7 @@ def resample(images: FloatArray, size: int | tuple[int, int], interpolation: Int
     choice("resample", "interpolation", interpolation, _spline_order)
     size = positive_pair("resample", "size", size)
     factors = (size[0] / images.shape[2], size[1] / images.shape[3])
-    zoom, order = _ndimage().zoom, _spline_order[interpolation]
+    zoom, order = ndimage().zoom, _spline_order[interpolation]
     result = np.empty((*images.shape[:2], *size), np.float32)
     for image, out in zip(images, result, strict=True):
         for channel, target in zip(image, out, strict=True):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.data.augmentation import _ndimage, interpolated
+from dipkernels.data.augmentation import interpolated, ndimage
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.pictures import read_pixels
 from dipkernels.ops.backend import FloatArray
@@ -96,7 +96,7 @@ class MaskAugmentation:
         self, rng: np.random.Generator, images: FloatArray, t: npt.NDArray[Any]
     ) -> tuple[FloatArray, npt.NDArray[Any]]:
         """Images (N, C, H, W) and masks (N, H, W), each pair transformed differently."""
-        transform = _ndimage().affine_transform
+        transform = ndimage().affine_transform
         x, masks = np.empty_like(images), np.empty_like(t)
         size = np.array(images.shape[2:])
         for image, mask, new_image, new_mask in zip(images, t, x, masks, strict=True):

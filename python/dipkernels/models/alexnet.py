@@ -6,22 +6,27 @@ from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Sequential
 from dipkernels.nn.linear import Linear
+from dipkernels.nn.local_response_norm import LocalResponseNorm
 from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.nn.reshape import Flatten
 
 
-def alexnet(classes: int = 1000, *, seed: int = 0) -> Sequential:
+def alexnet(classes: int = 1000, *, response_norm: bool = True, seed: int = 0) -> Sequential:
     """227×227×3 → 96 filters 11×11×3 with stride 4 → … → 4096 → 4096 → classes; 60,965,224 weights for 1000.
 
-    With the paper's two groups and overlapping max pooling, without its local response normalisation. Takes float32
-    (N, 3, 227, 227), gives logits. Source: Krizhevsky, Sutskever, Hinton 2012.
+    With the paper's two groups, overlapping max pooling and, unless `response_norm` is False, its normalisation of
+    neighbouring channels behind the first two convolutions. Takes float32 (N, 3, 227, 227), gives logits. Source:
+    Krizhevsky, Sutskever, Hinton 2012.
     """
+    norm = [{f"norm{i}": LocalResponseNorm(5, 5e-4, 0.75, 2.0)} if response_norm else {} for i in (1, 2)]
     return Sequential(
         (3, 227, 227),
         {
             "conv1": Conv2d(3, 96, 11, stride=4, activation="relu"),
+            **norm[0],
             "pool1": MaxPool2d(3, stride=2),
             "conv2": Conv2d(96, 256, 5, padding=2, groups=2, activation="relu"),
+            **norm[1],
             "pool2": MaxPool2d(3, stride=2),
             "conv3": Conv2d(256, 384, 3, padding=1, activation="relu"),
             "conv4": Conv2d(384, 384, 3, padding=1, groups=2, activation="relu"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from dipkernels.ops.backend import FloatArray
 
 
-def confusion_matrix(t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int) -> Figure:
-    """How often class i (row) was taken for class j (column); the mistakes are coloured by how often they happen."""
+def confusion_matrix(
+    t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int, names: Sequence[str] | None = None
+) -> Figure:
+    """How often class i (row) was taken for class j (column); the mistakes are coloured by how often they happen.
+    `names` of the classes stand beside them where they are given.
+    """
     figure_of = figure_class()
 
     counts = np.zeros((classes, classes), np.int64)
@@ -34,8 +39,9 @@ def confusion_matrix(t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes
         axes.text(j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8, color=colour)
     right = np.trace(counts) / max(counts.sum(), 1)
     axes.set(title=f"{right:.2%} of {counts.sum():,} right", xlabel="taken for", ylabel="is")
-    axes.set_xticks(range(classes))
-    axes.set_yticks(range(classes))
+    labels = [str(i) for i in range(classes)] if names is None else list(names)
+    axes.set_xticks(range(classes), labels, rotation=0 if names is None else 90)
+    axes.set_yticks(range(classes), labels)
     return figure
 
 
