@@ -5,10 +5,13 @@ from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, p
 from dipkernels.data.canvases import BACKGROUND, canvases, windows
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digits import digits
+from dipkernels.data.films import Film, film
 from dipkernels.data.folders import FolderData, camvid_objects, image_folders
 from dipkernels.data.idx import read_idx
 from dipkernels.data.masks import CAMVID_CLASSES, MaskAugmentation, camvid, class_weights
 from dipkernels.data.mnist import mnist
+from dipkernels.data.noise import NoiseAugmentation, noisy
+from dipkernels.data.registration import PairAugmentation, moved_pairs
 from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
 from dipkernels.data.voc import VocData, voc
 
@@ -22,8 +25,11 @@ __all__ = [
     "AffineAugmentation",
     "BoxAugmentation",
     "Dataset",
+    "Film",
     "FolderData",
     "MaskAugmentation",
+    "NoiseAugmentation",
+    "PairAugmentation",
     "Splits",
     "VocData",
     "affine",
@@ -33,8 +39,11 @@ __all__ = [
     "canvases",
     "class_weights",
     "digits",
+    "film",
     "image_folders",
     "mnist",
+    "moved_pairs",
+    "noisy",
     "padded_boxes",
     "random_affine",
     "read_idx",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.arguments import choice, integer
+from dipkernels.arguments import choice, integer, limited
 from dipkernels.data.augmentation import resample
 from dipkernels.data.boxes import padded_boxes
 from dipkernels.data.dataset import Dataset, Splits
@@ -28,11 +28,12 @@ _MOST = 4  # objects in a scene
 
 
 def scenes(
-    targets: Literal["masks", "boxes"] = "masks",
+    targets: Literal["masks", "boxes", "instances"] = "masks",
     size: int | tuple[int, int] = (64, 64),
     count: Sequence[int] = (640, 160, 200),
     *,
     seed: int = 0,
+    noise: float = 0.03,
 ) -> Splits:
     """Canvases (N, 3, height, width) from 0 to 1, float32, with up to four objects of `SCENE_OBJECTS`, apart.
 
@@ -41,8 +42,13 @@ def scenes(
     targets
         "masks": t uint8 (N, height, width) of `SCENE_CLASSES`. "boxes": t float32 (N, 4, 5), a row for each object:
         its class in `SCENE_OBJECTS`, and the corners x₁, y₁, x₂, y₂ in pixels; rows that are not used have class −1.
+        "instances": t float32 (N, 4, 5 + 28·28), the same, and behind the corners the object's mask, 0 or 1, stretched
+        from its box to 28 × 28.
     count
         How many are for training, validation and test; each part has other digits.
+
+    noise
+        The deviation of the normal noise on every element.
 
     The same on every run for the same seed. ImportError, with the remedy, without scikit-learn or scipy, ValueError for
     canvases that are too small.
@@ -51,33 +57,37 @@ def scenes(
     >>> parts.train.x.shape, parts.train.t.shape
     ((3, 3, 64, 64), (3, 64, 64))
     """
-    choice("scenes", "targets", targets, ("masks", "boxes"))
+    choice("scenes", "targets", targets, ("masks", "boxes", "instances"))
     height, width = positive_pair("scenes", "size", size)
     if min(height, width) < 32:
         raise ValueError(f"scenes: size must be at least 32 × 32, got {height} × {width}")
+    limited("scenes", "noise", noise)
     if len(count) != 3:
         raise ValueError(f"scenes: count must be three numbers, for training, validation and test, got {count!r}")
     parts = []
-    for number, (each, source) in enumerate(zip(count, _digit_splits(seed), strict=True)):
+    for number, (each, source) in enumerate(zip(count, digit_splits(seed), strict=True)):
         rng = np.random.default_rng([seed, number])
-        drawn = [_draw(rng, source, height, width) for _ in range(integer("scenes", "count", each, 0))]
+        drawn = [_draw(rng, source, height, width, noise) for _ in range(integer("scenes", "count", each, 0))]
         x = np.stack([image for image, _, _ in drawn]) if drawn else np.zeros((0, 3, height, width), np.float32)
         if targets == "masks":
             t: Any = np.stack([m for _, m, _ in drawn]) if drawn else np.zeros((0, height, width), np.uint8)
         else:
             t = padded_boxes([boxes for _, _, boxes in drawn], _MOST)
+        if targets == "instances":
+            masks = [_stretched(mask, rows) for (_, mask, _), rows in zip(drawn, t, strict=True)]
+            t = np.concatenate([t, np.array(masks, np.float32).reshape(len(t), _MOST, 28 * 28)], 2)
         parts.append(Dataset(x, t))
     return Splits(*parts)
 
 
-def _digit_splits(seed: int) -> list[FloatArray]:
+def digit_splits(seed: int) -> list[FloatArray]:
     """Digits of 8×8 for the three parts."""
     small = digits((8, 8), seed=seed)
     return [part.x[:, 0] for part in (small.train, small.validation, small.test)]
 
 
 def _draw(
-    rng: np.random.Generator, source: FloatArray, height: int, width: int
+    rng: np.random.Generator, source: FloatArray, height: int, width: int, noise: float
 ) -> tuple[FloatArray, npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """One canvas, its mask and its boxes."""
     paper, slope = rng.uniform(0.2, 0.8, 3), rng.uniform(-0.15, 0.15, (3, 2))
@@ -90,7 +100,7 @@ def _draw(
             int(rng.integers(len(SCENE_OBJECTS))),
             int(rng.integers(min(height, width) // 5, min(height, width) // 3 + 1)),
         )
-        shape = _shape(rng, kind, side, source)
+        shape = shape_of(rng, kind, side, source)
         for _ in range(30):  # tries to find room
             top, left = rng.integers(1, height - side), rng.integers(1, width - side)
             around = mask[top - 1 : top + side + 1, left - 1 : left + side + 1]
@@ -106,11 +116,21 @@ def _draw(
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         corners = [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1]
         boxes.append([kind, *map(float, corners)])
-    image += rng.normal(0, 0.03, image.shape)
+    image += rng.normal(0, noise, image.shape)
     return np.clip(image, 0, 1).astype(np.float32), mask, np.array(boxes, np.float32).reshape(-1, 5)
 
 
-def _shape(rng: np.random.Generator, kind: int, side: int, source: FloatArray) -> npt.NDArray[Any]:
+def _stretched(mask: npt.NDArray[np.uint8], rows: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """(4, 28·28): which of 28 × 28 places in each box belong to its object."""
+    result = np.zeros((len(rows), 28, 28), bool)
+    for (label, x1, y1, x2, y2), out in zip(rows, result, strict=True):
+        if label >= 0:
+            down, right = (int(a) + np.arange(28) * int(b - a) // 28 for a, b in ((y1, y2), (x1, x2)))
+            out[...] = mask[down[:, None], right] == label + 1
+    return result.reshape(len(rows), -1)
+
+
+def shape_of(rng: np.random.Generator, kind: int, side: int, source: FloatArray) -> npt.NDArray[Any]:
     """How much of each of side × side pixels the object covers, from 0 to 1; more than half at its widest."""
     if SCENE_OBJECTS[kind] == "digit":
         digit = source[rng.integers(len(source))]

@@ -4,10 +4,12 @@ from dipkernels.detection.anchors import anchors, clip_boxes, decode_boxes, enco
 from dipkernels.detection.detections import Detections, Detector, best_detections
 from dipkernels.detection.faster_rcnn import FasterRCNN
 from dipkernels.detection.losses import AnchorLoss
+from dipkernels.detection.mask_rcnn import Instances, MaskRCNN
 from dipkernels.detection.proposals import region_proposals
 from dipkernels.detection.regions import RCNN, FastRCNN, TwoStage, TwoStageLoss
 from dipkernels.detection.retinanet import RetinaNet
 from dipkernels.detection.sliding_window import sliding_window, window_scores
+from dipkernels.detection.tracking import track
 
 __all__ = [
     "RCNN",
@@ -16,6 +18,8 @@ __all__ = [
     "Detector",
     "FastRCNN",
     "FasterRCNN",
+    "Instances",
+    "MaskRCNN",
     "RetinaNet",
     "TwoStage",
     "TwoStageLoss",
@@ -27,5 +31,6 @@ __all__ = [
     "match_boxes",
     "region_proposals",
     "sliding_window",
+    "track",
     "window_scores",
 ]

@@ -62,6 +62,12 @@ class TwoStage(Graph):
         """The loss of the outputs behind the feature map, and their gradients."""
         return 0.0, ()
 
+    def more_losses(
+        self, features: Any, regions: Sequence[FloatArray], labels: npt.NDArray[Any], targets: FloatArray, t: Targets
+    ) -> tuple[float, Any]:
+        """What else is to be learned of the sampled regions: a loss, and its gradient of the feature map, or None."""
+        return 0.0, None
+
     def forward(self, *inputs: FloatArray, training: bool = False) -> Any:
         """The outputs of the trunk, the feature map first."""
         self._images = inputs[0]
@@ -166,7 +172,7 @@ class TwoStageLoss:
         if self.model.on_device:  # as the head is, also where the outputs were fetched
             several = tuple(cuda.to_device(each) if isinstance(each, np.ndarray) else each for each in several)
         t = to_host(t)
-        value, gradients = self.model.first_loss(several, t)
+        value, gradients = self.model.first_loss(several, np.ascontiguousarray(t[:, :, :5]))
         if "head" in self.model.trains:
             of_head, gradient = self._head(several, t)
             value += of_head
@@ -191,7 +197,7 @@ class TwoStageLoss:
 
     def _head(self, outputs: Sequence[Any], t: Targets) -> tuple[float, Any]:
         model, features = self.model, outputs[0]
-        regions, labels, targets = self.sample(outputs, t)
+        regions, labels, targets = self.sample(outputs, np.ascontiguousarray(t[:, :, :5]))
         if not len(labels):
             return 0.0, like(np.zeros(features.shape, np.float32), features)
         pooled, boxes, batch = model.pooled(features, regions)
@@ -207,7 +213,8 @@ class TwoStageLoss:
             value += float(of_moves) / len(labels)
         d_pooled = model.head.backward(like(d_logits, pooled), like(d_moves, pooled), input_gradient=True)
         gradient = ops.roi_align_backward(d_pooled, boxes, batch, tuple(features.shape), 1 / model.stride)
-        return float(value), gradient
+        others, more = model.more_losses(features, regions, labels, targets, t)
+        return float(value) + others, gradient if more is None else gradient + more
 
 
 def region_head(classes: int, input_shape: tuple[int, int, int], width: int, seed: int) -> Graph:

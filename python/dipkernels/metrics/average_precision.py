@@ -55,6 +55,7 @@ def average_precision(
     *,
     thresholds: Sequence[float] = THRESHOLDS,
     most: int = 100,
+    overlaps: Sequence[npt.NDArray[Any]] | None = None,
 ) -> DetectionScores:
     """The area under precision over recall, for every class, as COCO measures it.
 
@@ -69,6 +70,9 @@ def average_precision(
         The IoU from which a detection finds an object.
     most
         Of a class and an image, the surest.
+    overlaps
+        For each image the IoU of every detection with every object (n, objects), those of unused rows left out, where
+        it is not that of the boxes: `mask_iou`, say.
 
     The surest detection of an object is right, and any other of it wrong. Precision is made to fall, and taken at 101
     recalls. ValueError where there are not as many images. Sources: Everingham et al. 2010; Lin et al. 2014, "Microsoft
@@ -85,7 +89,10 @@ def average_precision(
     precision = np.full((classes, len(_RECALLS)), np.nan)
     objects = [boxes_of(each) for each in t]
     for c in range(classes):
-        judged = [_judge(each, *own, c, levels, most) for each, own in zip(detections, objects, strict=True)]
+        judged = [
+            _judge(each, *own, c, levels, most, None if overlaps is None else overlaps[i])
+            for i, (each, own) in enumerate(zip(detections, objects, strict=True))
+        ]
         count = sum(int((own == c).sum()) for own, _ in objects)
         if not count:
             continue
@@ -99,6 +106,21 @@ def average_precision(
             if not i:
                 precision[c] = curve
     return DetectionScores(tuple(levels.tolist()), by_class, precision)
+
+
+def mask_iou(masks1: npt.NDArray[np.bool_], masks2: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Intersection over union of every mask of (N, H, W) with every one of (M, H, W): (N, M), 0 for two empty ones.
+
+    >>> mask_iou(np.array([[[True, True]]]), np.array([[[True, False]]]))
+    array([[0.5]])
+    """
+    a = masks1.reshape(len(masks1), masks1[0].size if len(masks1) else 0).astype(np.float64)
+    b = masks2.reshape(len(masks2), masks2[0].size if len(masks2) else 0).astype(np.float64)
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)))
+    both = a @ b.T
+    either = a.sum(1)[:, None] + b.sum(1) - both
+    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 
 
 @dataclass(frozen=True)
@@ -117,11 +139,12 @@ def _judge(
     c: int,
     levels: npt.NDArray[np.float64],
     most: int,
+    given: npt.NDArray[Any] | None,
 ) -> _Judged:
     own = np.flatnonzero(found.classes == c)
     own = own[np.argsort(-found.scores[own], kind="stable")][:most]
     boxes = found.boxes[own]
-    overlaps = box_iou(boxes, corners[classes == c])
+    overlaps = box_iou(boxes, corners[classes == c]) if given is None else given[own][:, classes == c]
     hidden = _covered(boxes, corners[classes == CROWD])
     right = np.zeros((len(levels), len(own)), bool)
     ignored = np.zeros_like(right)

@@ -3,18 +3,24 @@
 from dipkernels.models.alexnet import alexnet
 from dipkernels.models.convnet import convnet
 from dipkernels.models.convolutionalize import convolutionalize
+from dipkernels.models.denoising import dncnn
 from dipkernels.models.encoder_decoder import fcn, segnet
 from dipkernels.models.lenet import lenet5
 from dipkernels.models.mlp import mlp
 from dipkernels.models.neuron_graph import NeuronGraph
 from dipkernels.models.perceptron import Perceptron, logistic_neuron, perceptron
+from dipkernels.models.registration import RegistrationNet, compose, corner_error
 
 __all__ = [
     "NeuronGraph",
     "Perceptron",
+    "RegistrationNet",
     "alexnet",
+    "compose",
     "convnet",
     "convolutionalize",
+    "corner_error",
+    "dncnn",
     "fcn",
     "lenet5",
     "logistic_neuron",
