@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench import maps
 from bench.contest import Contest, Device
 from bench.devices import BY_WARPS, Rehearsal
 from dipkernels import ops
@@ -246,3 +247,4 @@ def contests(device: Device) -> Iterator[Contest]:
     yield from _pooled_convolutions(device)
     yield from _linears(device)
     yield from _memory_bound(device)
+    yield from maps.contests(device)

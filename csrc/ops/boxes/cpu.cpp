@@ -1,16 +1,10 @@
+#include <vector>
+
 #include "cpu/parallel.h"
 #include "ops/boxes/boxes.h"
+#include "ops/boxes/kernels.h"
 
 namespace dip::cpu {
-namespace {
-
-Corners corners_at(Reals boxes, std::int64_t i) {
-  const float* box = boxes + 4 * i;
-  return {box[0], box[1], box[2], box[3]};
-}
-
-}  // namespace
-
 void box_convert(BoxFormat in, BoxFormat out, std::int64_t count, Reals boxes, RealResults y) {
   parallel_ranges(count, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -25,9 +19,13 @@ void box_convert(BoxFormat in, BoxFormat out, std::int64_t count, Reals boxes, R
 }
 
 void box_iou(bool generalized, std::int64_t N, std::int64_t M, Reals a, Reals b, RealResults y) {
+  std::vector<double> arrays(4 * M);
+  for (std::int64_t j = 0; j < 4 * M; ++j) arrays[j % 4 * M + j / 4] = b[j];
+  const double* first = arrays.data();
   parallel_planes(N, M, [&](std::int64_t i) {
-    const Corners box = corners_at(a, i);
-    for (std::int64_t j = 0; j < M; ++j) y[i * M + j] = iou_of(box, corners_at(b, j), generalized);
+    const float* box = a + 4 * i;
+    box_kernels().iou({box[0], box[1], box[2], box[3]}, {first, first + M, first + 2 * M, first + 3 * M}, M,
+                      generalized, y + i * M);
   });
 }
 

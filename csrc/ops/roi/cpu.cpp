@@ -87,12 +87,17 @@ void roi_pool(const Roi& p, Reals x, Reals boxes, const int64_t* images, RealRes
   const int64_t bins = p.bins_h * p.bins_w;
   std::fill(y, y + p.K * p.C * bins, 0.0f);
   std::fill(indices, indices + p.K * p.C * bins, -1);
-  const auto box_of = [&](int64_t k) { return boxes + 4 * k; };
-  each_map(p, images, box_of, [&](const float* box, int64_t k, int64_t n, int64_t c) {
+  const auto bins_of = [&](int64_t k) {  // rows, then columns
+    std::vector<Bin> of_box;
+    const float* box = boxes + 4 * k;
+    for (int64_t i = 0; i < p.bins_h; ++i) of_box.push_back(pool_bin(box[1], box[3], p.scale, i, p.bins_h, p.H));
+    for (int64_t i = 0; i < p.bins_w; ++i) of_box.push_back(pool_bin(box[0], box[2], p.scale, i, p.bins_w, p.W));
+    return of_box;
+  };
+  each_map(p, images, bins_of, [&](const std::vector<Bin>& of_box, int64_t k, int64_t n, int64_t c) {
     const float* map = x + (n * p.C + c) * p.H * p.W;
     for (int64_t i = 0; i < bins; ++i) {
-      const Bin rows = pool_bin(box[1], box[3], p.scale, i / p.bins_w, p.bins_h, p.H);
-      const Bin columns = pool_bin(box[0], box[2], p.scale, i % p.bins_w, p.bins_w, p.W);
+      const Bin rows = of_box[i / p.bins_w], columns = of_box[p.bins_h + i % p.bins_w];
       int64_t best = -1;
       for (int64_t h = rows.first; h < rows.last; ++h) {
         for (int64_t at = h * p.W + columns.first; at < h * p.W + columns.last; ++at) {

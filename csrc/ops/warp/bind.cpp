@@ -18,6 +18,8 @@ Interpolation make_interpolation(const Arguments& args, py::handle object) {
 Warp make_warp(const Arguments& args, Array& x, Array& flow, py::handle interpolation) {
   check(flow.extent(0) == x.extent(0) && flow.extent(1) == 2, args.op(), ": flow must have shape (", x.extent(0),
         ", 2, H, W), with x's N, got ", flow.shape());
+  check(x.count() == 0 || x.extent(2) <= INT32_MAX / x.extent(3), args.op(), ": a plane of x must have at most ",
+        INT32_MAX, " elements, got ", x.extent(2), " x ", x.extent(3));
   return {x.extent(0),
           x.extent(1),
           x.extent(2),

@@ -41,32 +41,40 @@ struct Taps {
 };
 
 // Keys 1981, with a = −3/4.
-DIP_HOST_DEVICE inline double cubic_weight(double distance) {
-  const double d = std::fabs(distance), a = -0.75;
-  return d <= 1.0 ? ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0 : ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a;
+DIP_HOST_DEVICE inline float cubic_weight(float distance) {
+  const float d = distance < 0.0f ? -distance : distance, a = -0.75f;
+  return d <= 1.0f ? ((a + 2.0f) * d - (a + 3.0f)) * d * d + 1.0f : ((a * d - 5.0f * a) * d + 8.0f * a) * d - 4.0f * a;
 }
 
-DIP_HOST_DEVICE inline double cubic_slope(double distance) {
-  const double d = std::fabs(distance), a = -0.75, sign = distance < 0.0 ? -1.0 : 1.0;
-  return sign * (d <= 1.0 ? (3.0 * (a + 2.0) * d - 2.0 * (a + 3.0)) * d : (3.0 * a * d - 10.0 * a) * d + 8.0 * a);
+DIP_HOST_DEVICE inline float cubic_slope(float distance) {
+  const float d = distance < 0.0f ? -distance : distance, a = -0.75f, sign = distance < 0.0f ? -1.0f : 1.0f;
+  return sign *
+         (d <= 1.0f ? (3.0f * (a + 2.0f) * d - 2.0f * (a + 3.0f)) * d : (3.0f * a * d - 10.0f * a) * d + 8.0f * a);
 }
 
-// Of the place `flow` elements behind the one at `i`. A place that is no number, or very far away, is outside.
+// A place `flow` elements behind an element: so many whole ones, and the rest, which is exact. A flow that is no
+// number, or leads very far, leads outside.
+struct Step {
+  std::int32_t whole;
+  float rest;
+};
+
+DIP_HOST_DEVICE inline Step step_of(float flow) {
+  const float far = 1e9f, near = flow > -far ? (flow < far ? flow : far) : -far, below = std::floor(near);
+  return {static_cast<std::int32_t>(below), near - below};
+}
+
 DIP_HOST_DEVICE inline Taps taps_at(Interpolation interpolation, std::int64_t i, float flow) {
-  const double far = 1e9, moved = static_cast<double>(i) + static_cast<double>(flow);
-  const double place = moved > -far ? (moved < far ? moved : far) : -far;
-  if (interpolation == Interpolation::nearest) {
-    return {static_cast<std::int64_t>(std::floor(place + 0.5)), 1, {1.0f}, {0.0f}};
-  }
-  const double below = std::floor(place), rest = place - below;
-  const std::int64_t base = static_cast<std::int64_t>(below);
+  const Step step = step_of(flow);
+  const std::int64_t base = i + step.whole;
+  if (interpolation == Interpolation::nearest) return {base + (step.rest >= 0.5f ? 1 : 0), 1, {1.0f}, {0.0f}};
   if (interpolation == Interpolation::bilinear) {
-    return {base, 2, {static_cast<float>(1.0 - rest), static_cast<float>(rest)}, {-1.0f, 1.0f}};
+    return {base, 2, {1.0f - step.rest, step.rest}, {-1.0f, 1.0f}};
   }
   Taps taps = {base - 1, Taps::most, {}, {}};
   for (int k = 0; k < Taps::most; ++k) {
-    taps.weight[k] = static_cast<float>(cubic_weight(rest - (k - 1)));
-    taps.slope[k] = static_cast<float>(cubic_slope(rest - (k - 1)));
+    taps.weight[k] = cubic_weight(step.rest - static_cast<float>(k - 1));
+    taps.slope[k] = cubic_slope(step.rest - static_cast<float>(k - 1));
   }
   return taps;
 }
