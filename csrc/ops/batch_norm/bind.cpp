@@ -52,9 +52,11 @@ py::object with_given_stats(py::object x_, py::object mean_, py::object var_, py
   return y.object();
 }
 
-py::tuple with_own_stats(py::object x_, py::object running_mean_, py::object running_var_, py::object weight_,
-                         py::object bias_, py::object momentum, py::object eps, const std::string& activation,
-                         py::object alpha, py::object out) {
+py::typing::Tuple<py::object, py::object, py::object> with_own_stats(py::object x_, py::object running_mean_,
+                                                                     py::object running_var_, py::object weight_,
+                                                                     py::object bias_, py::object momentum,
+                                                                     py::object eps, const std::string& activation,
+                                                                     py::object alpha, py::object out) {
   const Arguments args("batch_norm_with_stats");
   Array x = args.input(x_, "x", "*");
   Array weight = args.optional_input(weight_, "weight", "C"), bias = args.optional_input(bias_, "bias", "C");
@@ -94,8 +96,9 @@ py::tuple with_own_stats(py::object x_, py::object running_mean_, py::object run
   return py::make_tuple(y.object(), mean.object(), var.object());
 }
 
-py::tuple backward(py::object dy_, py::object x_, py::object mean_, py::object var_, py::object weight_, py::object eps,
-                   py::object training, py::object out) {
+py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, py::object x_, py::object mean_,
+                                                               py::object var_, py::object weight_, py::object eps,
+                                                               py::object training, py::object out) {
   const Arguments args("batch_norm_backward");
   Array dy = args.input(dy_, "dy", "*"), x = args.input(x_, "x", "*");
   Array mean = args.input(mean_, "mean", "C"), var = args.input(var_, "var", "C");

@@ -56,7 +56,7 @@ py::object concatenate(py::typing::List<py::object> inputs_, py::object out) {
   return y.object();
 }
 
-py::tuple backward(py::object dy_, const std::vector<std::int64_t>& channels) {
+py::typing::Tuple<py::object, py::ellipsis> backward(py::object dy_, const std::vector<std::int64_t>& channels) {
   const Arguments args("concatenate_backward");
   Array dy = args.input(dy_, "dy", "*");
   const Shape& shape = dy.shape();
@@ -71,7 +71,7 @@ py::tuple backward(py::object dy_, const std::vector<std::int64_t>& channels) {
         channels);
   const std::int64_t inner = inner_of(shape), width = shape[1] * inner;
   std::int64_t start = 0;
-  py::tuple results(channels.size());
+  py::typing::Tuple<py::object, py::ellipsis> results = py::tuple(channels.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
     Shape own = shape;
     own[1] = channels[i];

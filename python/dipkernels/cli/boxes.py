@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,7 +10,7 @@ import numpy as np
 
 from dipkernels import metrics, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import Task, save_picture, save_pictures
+from dipkernels.cli.tasks import PhotographTask, save_picture, save_pictures
 from dipkernels.data import SCENE_OBJECTS, BoxAugmentation, Dataset, Splits, scenes, voc
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.pictures import read_pixels, resized
@@ -28,18 +27,16 @@ _SURE = 0.5  # what is worth showing
 VOC_SIZE = (240, 320)
 
 
-class Boxes(Task):
+class Boxes(PhotographTask):
     """Detectors of one and two stages."""
 
     default_data = "scenes"
-    names: tuple[str, ...] = ()
 
     def epochs(self, data: str) -> int:
         return 20 if data == "scenes" else 80
 
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
-        if validation is not None:
-            raise ValueError(f"--validation is for digits; {data} has validation images of its own")
+        self.check_validation(data, validation)
         if data == "scenes":
             self.names = SCENE_OBJECTS
             return scenes("boxes", preset.shape[1:], seed=seed)
@@ -49,19 +46,8 @@ class Boxes(Task):
             warnings.simplefilter("ignore")  # what is left out is said below
             found = voc(data, VOC_SIZE, self.names or None)
         self.names = found.classes
-        for problem in found.problems[:3]:
-            print(f"left out: {problem}")
-        if len(found.problems) > 3:
-            print(f"left out: {len(found.problems) - 3} more")
+        self.say_left_out(found.problems)
         return found.splits
-
-    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
-        self.names = tuple(json.loads(metadata["classes"]))
-        colours, height, width = json.loads(metadata["shape"])
-        return preset.build(seed, (colours, height, width), len(self.names))
-
-    def metadata(self, splits: Splits) -> dict[str, str]:
-        return {"classes": json.dumps(self.names), "shape": json.dumps(splits.train.x.shape[1:])}
 
     def loss(self, model: Graph, splits: Splits) -> Loss:
         return cast(Detector, model).loss

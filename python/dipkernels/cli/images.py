@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import numpy as np
 
 from dipkernels import metrics, ops, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import Task, bar, save_pictures
+from dipkernels.cli.tasks import PhotographTask, bar, save_pictures
 from dipkernels.data import MaskAugmentation, Splits, image_folders
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.pictures import read_image
@@ -31,18 +30,16 @@ def _moved(rng: np.random.Generator, images: FloatArray) -> FloatArray:
     return MaskAugmentation(scale=1.15)(rng, images)
 
 
-class Images(Task):
+class Images(PhotographTask):
     """AlexNet."""
 
     default_data = "images"
-    names: tuple[str, ...] = ()
 
     def epochs(self, data: str) -> int:
         return 20
 
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
-        if validation is not None:
-            raise ValueError(f"--validation is for digits; {data} has validation images of its own")
+        self.check_validation(data, validation)
         if not Path(data).is_dir():
             raise FileNotFoundError(f"--data must be a folder with a folder of pictures for each class, got {data!r}")
         with warnings.catch_warnings():
@@ -51,18 +48,8 @@ class Images(Task):
         if self.names and found.classes != self.names:
             raise ValueError(f"{data} has the classes {', '.join(found.classes)}, not {', '.join(self.names)}")
         self.names = found.classes
-        for problem in found.problems[:3]:
-            print(f"left out: {problem}")
-        if len(found.problems) > 3:
-            print(f"left out: {len(found.problems) - 3} more")
+        self.say_left_out(found.problems)
         return found.splits
-
-    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
-        self.names = tuple(json.loads(metadata["classes"]))
-        return preset.build(seed, preset.shape, len(self.names))
-
-    def metadata(self, splits: Splits) -> dict[str, str]:
-        return {"classes": json.dumps(self.names)}
 
     def loss(self, model: Graph, splits: Splits) -> Loss:
         return ops.cross_entropy_with_grad

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from dipkernels import metrics, ops, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import Task, save_picture, save_pictures
+from dipkernels.cli.tasks import PhotographTask, save_picture, save_pictures
 from dipkernels.data import CAMVID_CLASSES, SCENE_CLASSES, MaskAugmentation, Splits, camvid, class_weights, scenes
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.pictures import read_image
@@ -26,11 +25,10 @@ if TYPE_CHECKING:
 _BATCH = 8
 
 
-class Masks(Task):
+class Masks(PhotographTask):
     """SegNet and fully convolutional networks."""
 
     default_data = "scenes"
-    names: tuple[str, ...] = SCENE_CLASSES
 
     def epochs(self, data: str) -> int:
         return 40 if data == "scenes" else 120
@@ -41,8 +39,7 @@ class Masks(Task):
         return len(self.names)
 
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
-        if validation is not None:
-            raise ValueError(f"--validation is for digits; {data} has validation images of its own")
+        self.check_validation(data, validation)
         if data == "scenes":
             self.names = SCENE_CLASSES
             return scenes("masks", preset.shape[1:], seed=seed)
@@ -50,14 +47,6 @@ class Masks(Task):
             raise FileNotFoundError(f"--data must be scenes or a folder with CamVid's images and masks, got {data!r}")
         self.names = CAMVID_CLASSES
         return camvid(data)
-
-    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
-        self.names = tuple(json.loads(metadata["classes"]))
-        colours, height, width = json.loads(metadata["shape"])
-        return preset.build(seed, (colours, height, width), len(self.names))
-
-    def metadata(self, splits: Splits) -> dict[str, str]:
-        return {"classes": json.dumps(self.names), "shape": json.dumps(splits.train.x.shape[1:])}
 
     def loss(self, model: Graph, splits: Splits) -> Loss:
         # The root of the balancing weights: wholly balanced, the rare classes spill over their neighbours.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +65,36 @@ class Task(ABC):
     @abstractmethod
     def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
         """Prints, or leaves in a picture, what the model sees in an image."""
+
+
+class PhotographTask(Task):
+    """A task on photographs, or on scenes, with classes that have names; data and weights say which, and how large the
+    images are.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
+        self.names = tuple(json.loads(metadata["classes"]))
+        colours, height, width = json.loads(metadata["shape"])
+        return preset.build(seed, (colours, height, width), len(self.names))
+
+    def metadata(self, splits: Splits) -> dict[str, str]:
+        return {"classes": json.dumps(self.names), "shape": json.dumps(splits.train.x.shape[1:])}
+
+    @staticmethod
+    def check_validation(data: str, validation: int | None) -> None:
+        """ValueError where the command wants other images to judge the epochs."""
+        if validation is not None:
+            raise ValueError(f"--validation is for digits; {data} has validation images of its own")
+
+    @staticmethod
+    def say_left_out(problems: Sequence[str]) -> None:
+        """A line for each of the first three things that were wrong with the data."""
+        for problem in problems[:3]:
+            print(f"left out: {problem}")
+        if len(problems) > 3:
+            print(f"left out: {len(problems) - 3} more")
 
 
 def task_of(name: TaskName) -> Task:
