@@ -2,7 +2,7 @@
 
 from dipkernels.detection.anchors import anchors, clip_boxes, decode_boxes, encode_boxes, match_boxes
 from dipkernels.detection.detections import Detections, Detector, best_detections
-from dipkernels.detection.faster_rcnn import FasterRCNN
+from dipkernels.detection.faster_rcnn import FasterRCNN, fit_alternately
 from dipkernels.detection.losses import AnchorLoss
 from dipkernels.detection.mask_rcnn import Instances, MaskRCNN
 from dipkernels.detection.proposals import region_proposals
@@ -28,6 +28,7 @@ __all__ = [
     "clip_boxes",
     "decode_boxes",
     "encode_boxes",
+    "fit_alternately",
     "match_boxes",
     "region_proposals",
     "sliding_window",

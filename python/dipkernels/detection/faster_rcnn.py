@@ -15,6 +15,8 @@ from dipkernels.detection.losses import AnchorLoss, like
 from dipkernels.detection.regions import Targets, TwoStage, at_least_a_pixel, region_head
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.ops.backend import FloatArray, to_host
+from dipkernels.train.history import History
+from dipkernels.train.loop import fit
 
 _BEFORE = 1000  # proposals of an image that suppression sees
 
@@ -30,9 +32,15 @@ class FasterRCNN(TwoStage):
     proposals
         How many regions of an image are left of the anchors after non-maximum suppression.
 
-    The others are those of `FastRCNN`. Both stages are trained jointly; `trains` can leave one out, as alternating
-    training does. Source: Ren, He, Girshick, Sun 2015; lecture, Faster R-CNN.
+    The others are those of `FastRCNN`. `train.fit` trains all parts jointly, `fit_alternately` some of them at a time.
+    Source: Ren, He, Girshick, Sun 2015; lecture, Faster R-CNN.
     """
+
+    trains: tuple[str, ...] = ("features", "rpn", "head")
+
+    def part_of(self, name: str) -> str:
+        """The region proposal network is part of the trunk."""
+        return "rpn" if name.startswith("rpn") else "features"
 
     def __init__(
         self,
@@ -81,7 +89,25 @@ class FasterRCNN(TwoStage):
 
     def first_loss(self, outputs: Sequence[Any], t: Targets) -> tuple[float, tuple[Any, ...]]:
         """Of the region proposal network, on a sample of the anchors."""
-        if "trunk" not in self.trains:
+        if "rpn" not in self.trains:
             return 0.0, tuple(like(np.zeros(each.shape, np.float32), each) for each in outputs[1:])
         loss = AnchorLoss([self.anchors], "sampled", 0.3, 0.6, classes_matter=False)
         return loss(outputs[1:], t)
+
+
+def fit_alternately(model: FasterRCNN, *data: Any, **options: Any) -> list[History]:
+    """Trains in the four steps of the paper, each with `train.fit` and these data and options, and returns their
+    histories: features and proposals; features and head, on what was proposed; then, with features that stay, the
+    proposals; and the head.
+
+    In the paper the second step begins with features that were trained for something else, here with those of the
+    first.
+    """
+    histories = []
+    for trains in (("features", "rpn"), ("features", "head"), ("rpn",), ("head",)):
+        model.trains = trains
+        try:
+            histories.append(fit(model, *data, loss=model.loss, **options))
+        finally:
+            model.trains = type(model).trains
+    return histories

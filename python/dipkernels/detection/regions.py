@@ -33,8 +33,12 @@ class TwoStage(Graph):
     Subclasses say by `propose` where the regions are.
     """
 
-    trains: tuple[str, ...] = ("trunk", "head")
+    trains: tuple[str, ...] = ("features", "head")
     """What is trained; the weights of the rest stay as they are."""
+
+    def part_of(self, name: str) -> str:
+        """Which part of the trunk a weight belongs to."""
+        return "features"
 
     def __init__(
         self,
@@ -94,7 +98,7 @@ class TwoStage(Graph):
         self.head.to_host()
 
     def _of_trunk(self, arrays: dict[str, FloatArray]) -> dict[str, FloatArray]:
-        return arrays if "trunk" in self.trains else {}
+        return {name: value for name, value in arrays.items() if self.part_of(name) in self.trains}
 
     @property
     def parameters(self) -> dict[str, FloatArray]:
@@ -105,7 +109,7 @@ class TwoStage(Graph):
     @property
     def state(self) -> dict[str, FloatArray]:
         """All weights and buffers."""
-        trains, self.trains = self.trains, TwoStage.trains
+        trains, self.trains = self.trains, type(self).trains
         try:
             state = super().state
         finally:
