@@ -90,6 +90,20 @@ def test_early_stopping_keeps_the_best() -> None:
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss  # overfitting: this one kept falling
 
 
+def test_the_best_or_the_last_epoch_is_kept() -> None:
+    rate = lambda epoch: 0.01 if epoch < 4 else 0.5  # noqa: E731 - which undoes what was learned
+    best, history = run(None, 6, schedule=rate)
+    last, again = run(None, 6, schedule=rate, keep="last")
+    assert history.best_epoch == again.best_epoch
+    assert (history.best_epoch or 0) < 6
+    parts = data.split(blobs(), seed=1)
+    of_best, of_last = (train.evaluate(model, parts.validation).loss for model in (best, last))
+    assert of_best == pytest.approx(history.epochs[(history.best_epoch or 0) - 1].validation_loss)
+    assert of_last == pytest.approx(history.epochs[-1].validation_loss)
+    with pytest.raises(ValueError, match="fit: keep must be"):
+        run(None, 1, keep="all")
+
+
 def test_divergence_is_an_error_that_says_where() -> None:
     x = data.Dataset(np.full((8, 2), 1e30, "f4"), np.zeros((8, 1), "f4"))
     model = models.mlp((2, 4, 1))

@@ -7,7 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dipkernels.cli.presets import Preset, TaskName
 from dipkernels.data import Splits
@@ -27,6 +27,9 @@ class Task(ABC):
 
     default_data: str
     """What `--data` is where it is not given."""
+
+    keep: Literal["best", "last"] = "best"
+    """As `train.fit` takes it."""
 
     @abstractmethod
     def epochs(self, data: str) -> int:
@@ -73,6 +76,9 @@ class PhotographTask(Task):
     """
 
     names: tuple[str, ...] = ()
+
+    # The validation images of these data sets are few and alike, and the loss says little of the scores.
+    keep: Literal["best", "last"] = "last"
 
     def build(self, preset: Preset, seed: int, metadata: dict[str, str]) -> Graph:
         self.names = tuple(json.loads(metadata["classes"]))

@@ -137,6 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
                 augment=task.augmentation(settings["data"]) if settings["augmentation"] else None,
                 schedule=preset.schedule(settings["epochs"], settings["lr"]),
                 patience=settings.get("patience"),
+                keep=task.keep,
                 checkpoint=checkpoint,
                 resume=arguments.resume,
                 device=arguments.device,
@@ -153,7 +154,8 @@ def run(arguments: argparse.Namespace) -> None:
     result = task.finish(model, splits, history, out)
     history.save(out / "history.json")
     print(f"\n{result}, after {seconds:.1f} s")
-    print(f"best epoch {history.best_epoch}; everything is in {out.resolve()}:")
+    kept = f"best epoch {history.best_epoch}" if task.keep == "best" else f"weights of epoch {len(history.epochs)}"
+    print(f"{kept}; everything is in {out.resolve()}:")
     for path in sorted(out.iterdir()):
         print(f"  {path.name}")
 

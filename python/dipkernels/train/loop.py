@@ -42,6 +42,7 @@ def fit(
     augment: Augmentation | None = None,
     schedule: Callable[[int], float] | None = None,
     patience: int | None = None,
+    keep: Literal["best", "last"] = "best",
     sample_weight: FloatArray | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = True,
@@ -54,8 +55,8 @@ def fit(
     ----------
     train, validation
         Data sets; or `Splits`, whose training and validation parts are taken; or arrays of inputs and targets. With
-        validation data the best epoch is the one with the lowest validation loss, else with the lowest training loss;
-        its weights are what the model ends with. A loss that is NaN is never the best.
+        validation data the best epoch is the one with the lowest validation loss, else with the lowest training loss.
+        A loss that is NaN is never the best.
     optimizer
         One of `nn`, or its name, "sgd" (learning rate 0.01), "adagrad", "adadelta" or "adam".
     loss
@@ -75,6 +76,9 @@ def fit(
         epoch (from 1) → learning rate.
     patience
         Stop early after so many epochs without a better one.
+    keep
+        Which epoch's weights the model ends with. "last" suits validation data that say little, and a learning rate
+        that goes to nothing.
     sample_weight
         float32 (N,), at least 0: how often each training example counts. On the CPU.
     checkpoint
@@ -113,6 +117,7 @@ def fit(
     size = {"pattern": 1, "epoch": len(train)}[batch_size] if isinstance(batch_size, str) else batch_size
     size = integer("fit", "batch_size", size, 1, 'an int, "pattern" or "epoch"')
     choice("fit", "device", device, ("cpu", "cuda"))
+    choice("fit", "keep", keep, ("best", "last"))
     for name, value in (("augment", augment), ("schedule", schedule)):
         if value is not None:
             function("fit", name, value)
@@ -167,7 +172,7 @@ def fit(
             if path is not None:
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs, bar.width))
-        if run.best:
+        if run.best and keep == "best":
             set_state(model, run.best, "the best epoch")
     return run.history
 
