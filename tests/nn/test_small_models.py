@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cases.case import normal
-from dipkernels import data, metrics, models, nn, ops, train
+from dipkernels import data, metrics, models, nn, ops, train, viz
 from dipkernels.detection import Detections, MaskRCNN, track
 from dipkernels.detection.mask_rcnn import paste
 from support.device_ops import DEVICE
@@ -230,3 +230,23 @@ def test_gradient_of_the_mask_head(monkeypatch: pytest.MonkeyPatch) -> None:
             moved[at] += step
             sides.append(value(moved)[0])
         assert (sides[0] - sides[1]) / 2e-2 == pytest.approx(gradient[at], rel=0.05, abs=1e-5)
+
+
+def test_pictures(tmp_path: Any) -> None:
+    Image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("matplotlib")
+    parts = data.scenes("instances", 32, (2, 2, 2))
+    model = mask_model()
+    drawn = data.film(9, 32, objects=2)
+    found = [Detections(b, np.ones(2, np.float32), c) for b, c in zip(drawn.boxes, drawn.classes, strict=True)]
+    grey = parts.test.x.mean(1, keepdims=True)
+    figures = {
+        "sides": viz.side_by_side({"noisy": parts.test.x, "over": viz.overlaid(grey, grey)}, {"over": ["a", "b"]}),
+        "instances": viz.instances(parts.test.x, model.segment(parts.test.x), data.SCENE_OBJECTS, score=0.1),
+        "tracks": viz.tracks(drawn.x, found, track(found), most=5),
+    }
+    for name, figure in figures.items():
+        figure.savefig(tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 100
+            assert len(picture.convert("RGB").getcolors(1 << 24)) > 50

@@ -2,6 +2,7 @@
 
 from dipkernels.viz.boxes import detections, draw_boxes, photograph, precision_recall
 from dipkernels.viz.classification import confusion_matrix, worst_mistakes
+from dipkernels.viz.comparisons import instances, overlaid, side_by_side, tracks
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
@@ -12,11 +13,15 @@ __all__ = [
     "detections",
     "draw_boxes",
     "first_layer_filters",
+    "instances",
     "iou_bars",
     "loss_curves",
+    "overlaid",
     "overlay",
     "photograph",
     "precision_recall",
     "segmentation",
+    "side_by_side",
+    "tracks",
     "worst_mistakes",
 ]
