@@ -9,6 +9,7 @@ import pytest
 
 from cases.case import normal
 from dipkernels import data, metrics, models, nn, ops, train, viz
+from dipkernels.cli import main
 from dipkernels.detection import Detections, MaskRCNN, track
 from dipkernels.detection.mask_rcnn import paste
 from support.device_ops import DEVICE
@@ -250,3 +251,42 @@ def test_pictures(tmp_path: Any) -> None:
         with Image.open(tmp_path / f"{name}.png") as picture:
             assert min(picture.size) > 100
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
+
+
+@pytest.mark.parametrize(
+    ("model", "module", "says", "picture"),
+    [
+        ("dncnn", "denoising", "dB, SSIM", "denoised.png"),
+        ("registration", "alignment", "pixels wrong", "registration.png"),
+        ("mask_rcnn", "instances", "average precision of masks", "instances.png"),
+    ],
+)
+def test_the_command(
+    model: str, module: str, says: str, picture: str, tmp_path: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(
+        f"dipkernels.cli.{module}.scenes",
+        lambda targets="masks", size=64, seed=0, noise=0.03: data.scenes(targets, size, (16, 4, 4), noise=noise),
+    )
+    out = tmp_path / "run"
+    assert main(["train", model, "--epochs", "1", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert says in said
+    assert "16 images for training" in said
+    assert picture in {path.name for path in out.iterdir()}
+    assert main(["train", model, "--epochs", "2", "--out", str(out), "--resume"]) == 0
+    assert main(["eval", "--weights", str(out)]) == 0
+    assert says in capsys.readouterr().out
+    Image.new("RGB", (90, 50), (200, 30, 30)).save(tmp_path / "photo.jpg")
+    seen = ["predict", str(tmp_path / "photo.jpg"), "--weights", str(out), "--out", str(tmp_path / "seen.png")]
+    if model == "registration":
+        assert main(seen) == 2
+        assert "two images" in capsys.readouterr().err
+    else:
+        assert main(seen) == 0
+        assert "the picture is" in capsys.readouterr().out
+        assert (tmp_path / "seen.png").is_file()
+    assert main(["train", model, "--data", "nowhere"]) == 2
+    assert "--data must be scenes for this model" in capsys.readouterr().err

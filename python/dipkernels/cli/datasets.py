@@ -9,7 +9,7 @@ HELP = (
     "for digits: digits (1,797 digits of scikit-learn, no download), mnist (downloaded once), or a folder with MNIST's "
     "idx files; for masks and boxes: scenes (drawn by the program), or a folder with CamVid's images and "
     "masks, or with images and boxes in the VOC layout; for alexnet: "
-    "a folder with a folder of pictures for each class"
+    "a folder with a folder of pictures for each class; for the others: scenes"
 )
 
 

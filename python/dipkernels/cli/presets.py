@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from dipkernels import models
 from dipkernels.data import SCENE_CLASSES, SCENE_OBJECTS
-from dipkernels.detection import RCNN, FasterRCNN, FastRCNN, RetinaNet
+from dipkernels.detection import RCNN, FasterRCNN, FastRCNN, MaskRCNN, RetinaNet
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.precision import Precision
 
 Shape = tuple[int, int, int]
-TaskName = Literal["digits", "masks", "boxes", "images"]
+TaskName = Literal["digits", "images", "masks", "boxes", "instances", "noise", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def _pixels(build: Callable[..., Graph]) -> Preset:
     )
 
 
-def _boxes(build: Callable[..., Graph], small: dict[str, Any], lr: float = 0.001) -> Preset:
+def _boxes(build: Callable[..., Graph], small: dict[str, Any], lr: float = 0.001, task: TaskName = "boxes") -> Preset:
     """`small` are the settings for images of up to 96 pixels, where objects have 12 to 21; the others are the model's
     own.
     """
     return Preset(
         lambda seed, shape, classes: build(classes, shape, seed=seed, **(small if max(shape[1:]) <= 96 else {})),
-        "boxes",
+        task,
         (3, 64, 64),
         len(SCENE_OBJECTS),
         lr=lr,
@@ -96,5 +96,22 @@ PRESETS = {
     "rcnn": _boxes(RCNN, {**_SMALL_WINDOWS, "size": 24}),
     "fast_rcnn": _boxes(FastRCNN, {**_SMALL_WINDOWS, **_SMALL_TRUNK}),
     "faster_rcnn": _boxes(FasterRCNN, {**_SMALL_TRUNK, "aspect_ratios": (0.7, 1.0), "proposals": 50}),
+    "mask_rcnn": _boxes(MaskRCNN, {**_SMALL_TRUNK, "aspect_ratios": (0.7, 1.0), "proposals": 50}, task="instances"),
+    "dncnn": Preset(
+        lambda seed, shape, classes: models.dncnn(shape, seed=seed),
+        "noise",
+        (3, 64, 64),
+        lr=0.003,
+        batch_size=16,
+        precision="high",
+    ),
+    "registration": Preset(
+        lambda seed, shape, classes: models.RegistrationNet((1, *shape[1:]), seed=seed),
+        "pairs",
+        (1, 96, 96),
+        lr=0.002,
+        batch_size=16,
+        precision="high",
+    ),
     "retinanet": _boxes(RetinaNet, {"channels": (16, 32, 64, 96), "levels": 2, "size": 3.0, "width": 48}, lr=0.002),
 }

@@ -52,7 +52,7 @@ class Task(ABC):
         """What is made small."""
 
     @abstractmethod
-    def augmentation(self, data: str) -> Augmentation:
+    def augmentation(self, data: str) -> Augmentation | None:
         """What makes more of the training images of that data set."""
 
     @abstractmethod
@@ -103,14 +103,44 @@ class PhotographTask(Task):
             print(f"left out: {len(problems) - 3} more")
 
 
+class SceneTask(PhotographTask):
+    """A task that has only what the program draws."""
+
+    default_data = "scenes"
+
+    @abstractmethod
+    def scenes(self, preset: Preset, seed: int) -> Splits:
+        """The splits."""
+
+    def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
+        self.check_validation(data, validation)
+        if data != "scenes":
+            raise ValueError(f"--data must be scenes for this model, got {data!r}")
+        return self.scenes(preset, seed)
+
+    def augmentation(self, data: str) -> Augmentation | None:
+        return None
+
+
 def task_of(name: TaskName) -> Task:
     """The task of that name."""
+    from dipkernels.cli.alignment import Alignment
     from dipkernels.cli.boxes import Boxes
+    from dipkernels.cli.denoising import Denoising
     from dipkernels.cli.digits import Digits
     from dipkernels.cli.images import Images
+    from dipkernels.cli.instances import InstanceMasks
     from dipkernels.cli.masks import Masks
 
-    tasks: dict[TaskName, type[Task]] = {"digits": Digits, "masks": Masks, "boxes": Boxes, "images": Images}
+    tasks: dict[TaskName, type[Task]] = {
+        "digits": Digits,
+        "images": Images,
+        "masks": Masks,
+        "boxes": Boxes,
+        "instances": InstanceMasks,
+        "noise": Denoising,
+        "pairs": Alignment,
+    }
     return tasks[name]()
 
 
