@@ -11,7 +11,7 @@ enum class BoxFormat { xyxy, xywh, cxcywh };
 
 // One axis of a box, from a format to another: a and b are its first and second number of that axis. Nothing is rounded
 // twice, so that sizes survive where they are only passed on.
-DIP_HOST_DEVICE inline void convert_axis(BoxFormat in, BoxFormat out, float& a, float& b) {
+static DIP_HOST_DEVICE inline void convert_axis(BoxFormat in, BoxFormat out, float& a, float& b) {
   if (in == out) return;
   if (in == BoxFormat::xyxy) {
     const float size = b - a;
@@ -36,31 +36,36 @@ DIP_HOST_DEVICE inline void convert_axis(BoxFormat in, BoxFormat out, float& a, 
 // The four numbers in float64, where products of float32 are exact.
 struct Corners {
   double x1, y1, x2, y2;
-
-  DIP_HOST_DEVICE double area() const { return side(x1, x2) * side(y1, y2); }
-  DIP_HOST_DEVICE static double side(double from, double to) { return to > from ? to - from : 0.0; }
 };
+
+static DIP_HOST_DEVICE inline double side(double from, double to) {
+  return to > from ? to - from : 0.0;
+}
+
+static DIP_HOST_DEVICE inline double area_of(const Corners& box) {
+  return side(box.x1, box.x2) * side(box.y1, box.y2);
+}
 
 struct Overlap {
   double intersection, all;  // the areas that are in both, and in either
 };
 
-DIP_HOST_DEVICE inline Overlap overlap_of(const Corners& a, const Corners& b) {
+static DIP_HOST_DEVICE inline Overlap overlap_of(const Corners& a, const Corners& b) {
   const double left = a.x1 > b.x1 ? a.x1 : b.x1, right = a.x2 < b.x2 ? a.x2 : b.x2;
   const double top = a.y1 > b.y1 ? a.y1 : b.y1, bottom = a.y2 < b.y2 ? a.y2 : b.y2;
-  const double intersection = Corners::side(left, right) * Corners::side(top, bottom);
-  return {intersection, a.area() + b.area() - intersection};
+  const double intersection = side(left, right) * side(top, bottom);
+  return {intersection, area_of(a) + area_of(b) - intersection};
 }
 
 // Intersection over union, 0 where both are empty. `generalized` takes off the share of the smallest box around both
 // that is in neither (Rezatofighi and others 2019).
-DIP_HOST_DEVICE inline float iou_of(const Corners& a, const Corners& b, bool generalized) {
+static DIP_HOST_DEVICE inline float iou_of(const Corners& a, const Corners& b, bool generalized) {
   const Overlap overlap = overlap_of(a, b);
   // Without a branch around the division, so that loops over boxes vectorise.
   const double iou = overlap.intersection / (overlap.all > 0.0 ? overlap.all : 1.0);
   if (!generalized) return static_cast<float>(iou);
-  const double around = Corners::side(a.x1 < b.x1 ? a.x1 : b.x1, a.x2 > b.x2 ? a.x2 : b.x2) *
-                        Corners::side(a.y1 < b.y1 ? a.y1 : b.y1, a.y2 > b.y2 ? a.y2 : b.y2);
+  const double around = side(a.x1 < b.x1 ? a.x1 : b.x1, a.x2 > b.x2 ? a.x2 : b.x2) *
+                        side(a.y1 < b.y1 ? a.y1 : b.y1, a.y2 > b.y2 ? a.y2 : b.y2);
   return static_cast<float>(around > 0.0 ? iou - (around - overlap.all) / around : iou);
 }
 

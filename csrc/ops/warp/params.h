@@ -41,12 +41,12 @@ struct Taps {
 };
 
 // Keys 1981, with a = −3/4.
-DIP_HOST_DEVICE inline float cubic_weight(float distance) {
+static DIP_HOST_DEVICE inline float cubic_weight(float distance) {
   const float d = distance < 0.0f ? -distance : distance, a = -0.75f;
   return d <= 1.0f ? ((a + 2.0f) * d - (a + 3.0f)) * d * d + 1.0f : ((a * d - 5.0f * a) * d + 8.0f * a) * d - 4.0f * a;
 }
 
-DIP_HOST_DEVICE inline float cubic_slope(float distance) {
+static DIP_HOST_DEVICE inline float cubic_slope(float distance) {
   const float d = distance < 0.0f ? -distance : distance, a = -0.75f, sign = distance < 0.0f ? -1.0f : 1.0f;
   return sign *
          (d <= 1.0f ? (3.0f * (a + 2.0f) * d - 2.0f * (a + 3.0f)) * d : (3.0f * a * d - 10.0f * a) * d + 8.0f * a);
@@ -59,12 +59,12 @@ struct Step {
   float rest;
 };
 
-DIP_HOST_DEVICE inline Step step_of(float flow) {
+static DIP_HOST_DEVICE inline Step step_of(float flow) {
   const float far = 1e9f, near = flow > -far ? (flow < far ? flow : far) : -far, below = std::floor(near);
   return {static_cast<std::int32_t>(below), near - below};
 }
 
-DIP_HOST_DEVICE inline Taps taps_at(Interpolation interpolation, std::int64_t i, float flow) {
+static DIP_HOST_DEVICE inline Taps taps_at(Interpolation interpolation, std::int64_t i, float flow) {
   const Step step = step_of(flow);
   const std::int64_t base = i + step.whole;
   if (interpolation == Interpolation::nearest) return {base + (step.rest >= 0.5f ? 1 : 0), 1, {1.0f}, {0.0f}};
