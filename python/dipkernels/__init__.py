@@ -1,7 +1,7 @@
 """Hand-written kernels for convolutional networks, and the model suite of an image-processing lecture.
 
 `dipkernels.ops` has the kernels, re-exported here; `dipkernels.reference` the same functions as plain NumPy in float64;
-`dipkernels.cuda` arrays on the GPU; `dipkernels.nn`, `models`, `train`, `data` and `viz` build on them.
+`dipkernels.cuda` arrays on the GPU; `dipkernels.nn`, `models`, `detection`, `train`, `data`, `metrics` and `viz` build on them.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from dipkernels.runtime import available_isas, free_memory, info, isa, num_threa
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("data", "models", "nn", "reference", "train", "viz")
+_PACKAGES = ("data", "detection", "metrics", "models", "nn", "reference", "train", "viz")
 
 
 def __getattr__(name: str) -> Any:
