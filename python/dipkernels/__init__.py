@@ -1,8 +1,8 @@
 """Hand-written kernels for convolutional networks, and the model suite of an image-processing lecture.
 
 `dipkernels.ops` has the kernels, re-exported here; `dipkernels.reference` the same functions as plain NumPy in float64;
-`dipkernels.cuda` arrays on the GPU; `dipkernels.nn`, `models`, `detection`, `train`, `data`, `metrics` and `viz` build on
-them.
+`dipkernels.cuda` arrays on the GPU; `dipkernels.nn`, `models`, `detection`, `train`, `data`, `metrics` and `viz` build
+on them.
 """
 
 import importlib
