@@ -10,6 +10,7 @@ import pytest
 
 from dipkernels import data, models, nn
 from dipkernels.cli import main
+from support.camvid import write_camvid
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -62,8 +63,6 @@ def test_what_is_missing_or_damaged(tmp_path: Path) -> None:
 
 
 def test_objects_of_camvid(tmp_path: Path) -> None:
-    from train.test_masks import write_camvid
-
     mask = np.zeros((60, 80))
     mask[10:40, 20:60] = 8  # a car
     mask[50:58, 2:30] = 9  # too flat

@@ -11,20 +11,10 @@ import pytest
 
 from dipkernels import data, metrics, models, nn, ops, train
 from dipkernels.cli import main
+from support.camvid import write_camvid
 from support.device_ops import DEVICE
 
 CAMVID = Path(__file__).parents[3] / "shared" / "data" / "camvid"
-
-
-def write_camvid(root: Path, mask: Any, image_size: tuple[int, int] = (8, 6)) -> Path:
-    from PIL import Image
-
-    for part in ("train", "val", "test"):
-        for name in (part, f"{part}annot"):
-            (root / name).mkdir(parents=True)
-        Image.new("RGB", (image_size[1], image_size[0]), (255, 0, 51)).save(root / part / "one.jpg")
-        Image.fromarray(np.asarray(mask, np.uint8)).save(root / f"{part}annot" / "one.png")
-    return root
 
 
 def test_scenes_are_the_same_on_every_run_and_masks_have_their_boxes() -> None:
