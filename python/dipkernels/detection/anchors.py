@@ -47,6 +47,12 @@ def anchors(
     return (centred + np.stack([x, y, x, y], -1)).reshape(-1, 4).astype(np.float32)
 
 
+def by_anchor(output: FloatArray, count: int) -> FloatArray:
+    """What a network says at `count` anchors A·H·W, (N, A·K, H, W), in the order of `anchors`: (N, A·H·W, K)."""
+    N, _, H, W = output.shape
+    return np.moveaxis(output.reshape(N, count // (H * W), -1, H * W), 2, 3).reshape(N, count, -1)
+
+
 def encode_boxes(boxes: FloatArray, start: FloatArray) -> FloatArray:
     """What must be predicted at `start` (N, 4) to get `boxes` (N, 4): (Δx/w, Δy/h, log w'/w, log h'/h), float32.
 

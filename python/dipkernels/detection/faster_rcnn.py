@@ -9,7 +9,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import integer
-from dipkernels.detection.anchors import anchors, decode_boxes
+from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import Nodes, backbone
 from dipkernels.detection.losses import AnchorLoss, like
 from dipkernels.detection.regions import Targets, TwoStage, at_least_a_pixel, region_head
@@ -74,12 +74,8 @@ class FasterRCNN(TwoStage):
     def propose(self, outputs: Sequence[Any]) -> list[FloatArray]:
         """The anchors that look most like an object, moved, without those that are nearly the same."""
         (shape,) = self.inputs.values()
-        logits, moves = to_host(outputs[1]), to_host(outputs[2])
-        N, _, H, W = logits.shape
-        shapes = len(self.anchors) // (H * W)
-        logits = logits.reshape(N, shapes, 2, H * W)
-        scores = (logits[:, :, 1] - logits[:, :, 0]).reshape(N, -1)
-        moves = np.moveaxis(moves.reshape(N, shapes, 4, H * W), 2, 3).reshape(N, -1, 4)
+        logits, moves = (by_anchor(to_host(each), len(self.anchors)) for each in outputs[1:])
+        scores = logits[:, :, 1] - logits[:, :, 0]
         regions = []
         for score, move in zip(scores, moves, strict=True):
             best = np.argsort(-score, kind="stable")[:_BEFORE]

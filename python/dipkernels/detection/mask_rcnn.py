@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels import cuda, ops
+from dipkernels import ops
 from dipkernels.detection.backbone import Nodes
 from dipkernels.detection.detections import Detections
 from dipkernels.detection.faster_rcnn import FasterRCNN
@@ -117,8 +117,7 @@ class MaskRCNN(FasterRCNN):
         found = self.detect(x, score=score, iou_threshold=iou_threshold)
         if not found:
             return []
-        given: Any = cuda.to_device(x) if self.on_device else x
-        features = self.forward(given)[0]
+        features = self.value(self.outputs[0])  # of the forward pass that found them
         logits, _, _ = self.mask_logits(features, [each.boxes for each in found])
         masks = np.split(ops.softmax(to_host(logits), 1)[:, 1], np.cumsum([len(each) for each in found])[:-1])
         (shape,) = self.inputs.values()

@@ -8,7 +8,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import integer
-from dipkernels.detection.anchors import anchors, decode_boxes
+from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import Nodes, backbone, convolve
 from dipkernels.detection.detections import Detections, best_detections
 from dipkernels.detection.losses import AnchorLoss
@@ -101,12 +101,12 @@ class RetinaNet(Graph):
             return []
         outputs = outputs_on_host(self, x)
         everything = np.concatenate(self.anchors)
-        scores, moves = [], []
-        for logits, moved, own in zip(outputs[::2], outputs[1::2], self.anchors, strict=True):
-            N, _, H, W = moved.shape
-            shapes = len(own) // (H * W)
-            scores.append(np.moveaxis(logits.reshape(N, shapes, -1, H * W), 2, 3).reshape(N, len(own), -1))
-            moves.append(np.moveaxis(moved.reshape(N, shapes, 4, H * W), 2, 3).reshape(N, len(own), 4))
+        scores, moves = (
+            np.concatenate(
+                [by_anchor(each, len(own)) for each, own in zip(outputs[i::2], self.anchors, strict=True)], 1
+            )
+            for i in (0, 1)
+        )
         (shape,) = self.inputs.values()
         return [
             best_detections(
@@ -115,5 +115,5 @@ class RetinaNet(Graph):
                 score=score,
                 iou_threshold=iou_threshold,
             )
-            for logits, moved in zip(np.concatenate(scores, 1), np.concatenate(moves, 1), strict=True)
+            for logits, moved in zip(scores, moves, strict=True)
         ]

@@ -31,7 +31,6 @@ def confusion_matrix(
             raise TypeError(f"{op}: {name} must be an array of integers, got {type(labels).__name__}")
     if t.shape != predictions.shape:
         raise ValueError(f"{op}: t and predictions must have one shape, got {t.shape} and {predictions.shape}")
-    counts = np.zeros(classes * classes, np.int64)
     kept = np.ones(t.shape, bool) if ignore_index is None else t != ignore_index
     t, predictions = t[kept].astype(np.int64), predictions[kept].astype(np.int64)
     for name, labels in (("t", t), ("predictions", predictions)):
