@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
-from dipkernels.nn.convolution import Conv2d
-from dipkernels.nn.layer import Layer
 from dipkernels.nn.pooling import MaxPool2d
-
-Nodes = dict[str, tuple[Layer, list[str]]]
-
-
-def convolve(nodes: Nodes, name: str, before: str, channels: int, filters: int, stride: int = 1) -> str:
-    """Adds a 3×3 convolution, batch normalisation and ReLU, and returns the name of their result."""
-    nodes[f"{name}_conv"] = (
-        Conv2d(channels, filters, 3, stride=stride, padding=1, bias=False, rounding="floor"),
-        [before],
-    )
-    nodes[name] = (BatchNorm(filters, activation="relu"), [f"{name}_conv"])
-    return name
 
 
 def backbone(nodes: Nodes, colours: int, channels: Sequence[int]) -> list[str]:

@@ -10,9 +10,10 @@ import numpy as np
 from dipkernels import ops
 from dipkernels.arguments import integer
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
-from dipkernels.detection.backbone import Nodes, backbone
+from dipkernels.detection.backbone import backbone
 from dipkernels.detection.losses import AnchorLoss, like
 from dipkernels.detection.regions import Targets, TwoStage, at_least_a_pixel, region_head
+from dipkernels.models.blocks import Nodes
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.ops.backend import FloatArray, to_host
 from dipkernels.train.history import History
@@ -64,11 +65,11 @@ class FasterRCNN(TwoStage):
         trunk["rpn_scores"] = (Conv2d(depth, 2 * shapes, 1), ["rpn"])
         trunk["rpn_moves"] = (Conv2d(depth, 4 * shapes, 1), ["rpn"])
         map_size = input_shape[1] // stride, input_shape[2] // stride
-        self.anchors, self.proposals = anchors(map_size, stride, sizes, aspect_ratios), proposals
+        self.anchors = anchors(map_size, stride, sizes, aspect_ratios)
         head = region_head(classes, (depth, bins, bins), width, seed)
         super().__init__(
             classes, input_shape, trunk, [features, "rpn_scores", "rpn_moves"], head,
-            stride=stride, regions=regions, overlap=0.5, seed=seed,
+            stride=stride, sizes=sizes, proposals=proposals, regions=regions, overlap=0.5, seed=seed,
         )  # fmt: skip
 
     def propose(self, outputs: Sequence[Any]) -> list[FloatArray]:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
-from dipkernels.detection.backbone import Nodes
 from dipkernels.detection.detections import Detections
 from dipkernels.detection.faster_rcnn import FasterRCNN
 from dipkernels.detection.losses import like
 from dipkernels.detection.regions import Targets
+from dipkernels.models.blocks import Nodes
 from dipkernels.nn.conv_transpose import ConvTranspose2d
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Graph

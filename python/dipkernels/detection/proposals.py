@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,13 +42,8 @@ def region_proposals(
     array([ 4.,  4., 12., 12.], dtype=float32)
     """
     _, height, width = image.shape
-    size = -(-height // stride), -(-width // stride)
-    boxes = np.concatenate([anchors(size, stride, [s], aspect_ratios) - np.float32(stride / 2) for s in sizes])
-    boxes = np.unique(np.round(clip_boxes(boxes, (height, width))), axis=0)
-    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= 0.5 * min(sizes)).all(1)]
+    boxes, around = _windows(height, width, tuple(sizes), tuple(aspect_ratios), stride)
     sums = _integral(image.astype(np.float64)), _integral(np.square(image, dtype=np.float64))
-    side = np.round(_RING * (boxes[:, 2:] - boxes[:, :2]))
-    around = clip_boxes(boxes + np.concatenate([-side, side], 1), (height, width))
     inner, outer = [_sums(each, boxes) for each in sums], [_sums(each, around) for each in sums]
     area, ring_area = _areas(boxes), np.maximum(_areas(around) - _areas(boxes), 1.0)
     mean = inner[0] / area
@@ -58,6 +54,19 @@ def region_proposals(
     kept = ops.nms(boxes[best], difference[best].astype(np.float32), iou_threshold)[:most]
     found: FloatArray = boxes[best][kept]
     return found
+
+
+@functools.lru_cache(maxsize=8)
+def _windows(
+    height: int, width: int, sizes: tuple[float, ...], aspect_ratios: tuple[float, ...], stride: int
+) -> tuple[FloatArray, FloatArray]:
+    """All windows of an image of this size, and each with its ring; the same for every image."""
+    size = -(-height // stride), -(-width // stride)
+    boxes = np.concatenate([anchors(size, stride, [s], aspect_ratios) - np.float32(stride / 2) for s in sizes])
+    boxes = np.unique(np.round(clip_boxes(boxes, (height, width))), axis=0)
+    boxes = boxes[((boxes[:, 2:] - boxes[:, :2]) >= 0.5 * min(sizes)).all(1)]
+    side = np.round(_RING * (boxes[:, 2:] - boxes[:, :2]))
+    return boxes, clip_boxes(boxes + np.concatenate([-side, side], 1), (height, width))
 
 
 def _integral(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

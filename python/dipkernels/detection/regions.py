@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer
-from dipkernels.detection.anchors import IGNORED, clip_boxes, decode_boxes, encode_boxes, match_boxes
-from dipkernels.detection.backbone import Nodes, backbone, convolve
+from dipkernels.detection.anchors import IGNORED, decode_boxes, encode_boxes, match_boxes
+from dipkernels.detection.backbone import backbone
 from dipkernels.detection.detections import Detections, best_detections
 from dipkernels.detection.losses import BETA, like, rng_of, sampled
 from dipkernels.detection.proposals import region_proposals
+from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Graph
@@ -30,7 +31,7 @@ class TwoStage(Graph):
     """What all detectors of two stages share: `trunk` nodes that make a feature map of the image, and a `head`, a graph
     of its own, that gets one region of it at a time, pooled by `ops.roi_align`.
 
-    Subclasses say by `propose` where the regions are.
+    The regions are what `region_proposals` finds, unless a subclass's `propose` says otherwise.
     """
 
     trains: tuple[str, ...] = ("features", "head")
@@ -49,18 +50,21 @@ class TwoStage(Graph):
         head: Graph,
         *,
         stride: int,
+        sizes: Sequence[float],
+        proposals: int,
         regions: int,
         overlap: float,
         seed: int,
     ) -> None:
         self.classes, self.head, self.stride = classes, head, stride
+        self.sizes, self.proposals = sizes, proposals
         self.regions, self.overlap = regions, overlap
         self._images: FloatArray = np.zeros((0, *input_shape), np.float32)
         super().__init__({"x": input_shape}, trunk, outputs, seed=seed)
 
     def propose(self, outputs: Sequence[Any]) -> list[FloatArray]:
         """Regions (k, 4) of every image, from the outputs of the trunk."""
-        raise NotImplementedError
+        return [_proposals(each, self.sizes, self.proposals) for each in to_host(self._images)]
 
     def first_loss(self, outputs: Sequence[Any], t: Targets) -> tuple[float, tuple[Any, ...]]:
         """The loss of the outputs behind the feature map, and their gradients."""
@@ -151,6 +155,12 @@ class TwoStage(Graph):
             best_detections(each, probabilities, score=score, iou_threshold=iou_threshold)
             for each, probabilities in zip(regions, np.split(ops.softmax(logits, 1), ends), strict=True)
         ]
+
+
+def _proposals(image: FloatArray, sizes: Sequence[float], most: int) -> FloatArray:
+    """`region_proposals` at a distance of a quarter of the smallest size; the whole image where there are none."""
+    found = region_proposals(image, sizes, stride=max(round(min(sizes) / 4), 1), most=most)
+    return found if len(found) else np.array([[0, 0, image.shape[2], image.shape[1]]], np.float32)
 
 
 def at_least_a_pixel(boxes: FloatArray) -> FloatArray:
@@ -272,22 +282,10 @@ class FastRCNN(TwoStage):
         trunk: Nodes = {}
         features = backbone(trunk, input_shape[0], channels)[-1]
         head = region_head(classes, (channels[-1], bins, bins), width, seed)
-        self.sizes, self.proposals = sizes, proposals
         super().__init__(
             classes, input_shape, trunk, [features], head,
-            stride=1 << len(channels) - 1, regions=regions, overlap=0.4, seed=seed,
+            stride=1 << len(channels) - 1, sizes=sizes, proposals=proposals, regions=regions, overlap=0.4, seed=seed,
         )  # fmt: skip
-
-    def propose(self, outputs: Sequence[Any]) -> list[FloatArray]:
-        """What differs from its surroundings."""
-        return [window_proposals(each, self.sizes, self.proposals) for each in to_host(self._images)]
-
-
-def window_proposals(image: FloatArray, sizes: Sequence[float], most: int) -> FloatArray:
-    """`region_proposals` at a distance of a quarter of the smallest size; the whole image where there are none."""
-    found = region_proposals(image, sizes, stride=max(round(min(sizes) / 4), 1), most=most)
-    whole = np.array([[0, 0, image.shape[2], image.shape[1]]], np.float32)
-    return found if len(found) else clip_boxes(whole, image.shape[1:])
 
 
 class RCNN(TwoStage):
@@ -323,12 +321,7 @@ class RCNN(TwoStage):
         nodes["scores"] = (Linear(width, 1 + classes), ["flat"])
         nodes["moves"] = (Linear(width, 4), ["flat"])
         head = Graph({"region": (input_shape[0], size, size)}, nodes, ["scores", "moves"], seed=seed)
-        self.sizes, self.proposals = sizes, proposals
         super().__init__(
             classes, input_shape, {"input_norm": (BatchNorm(input_shape[0]), ["x"])}, ["input_norm"], head,
-            stride=1, regions=regions, overlap=0.4, seed=seed,
+            stride=1, sizes=sizes, proposals=proposals, regions=regions, overlap=0.4, seed=seed,
         )  # fmt: skip
-
-    def propose(self, outputs: Sequence[Any]) -> list[FloatArray]:
-        """What differs from its surroundings."""
-        return [window_proposals(each, self.sizes, self.proposals) for each in to_host(self._images)]

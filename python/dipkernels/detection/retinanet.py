@@ -9,9 +9,10 @@ import numpy as np
 from dipkernels import ops
 from dipkernels.arguments import integer
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
-from dipkernels.detection.backbone import Nodes, backbone, convolve
+from dipkernels.detection.backbone import backbone
 from dipkernels.detection.detections import Detections, best_detections
 from dipkernels.detection.losses import AnchorLoss
+from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.merge import Add

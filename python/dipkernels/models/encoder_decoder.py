@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from dipkernels.arguments import choice, integer
+from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
 from dipkernels.nn.convolution import Conv2d
@@ -28,7 +29,7 @@ class _Builder:
     """Nodes, one after the other; `last` is the newest."""
 
     def __init__(self) -> None:
-        self.nodes: dict[str, tuple[Layer, list[str]]] = {}
+        self.nodes: Nodes = {}
         self.last = "x"
 
     def add(self, name: str, layer: Layer, *before: str) -> str:
@@ -37,9 +38,8 @@ class _Builder:
         return name
 
     def convolve(self, name: str, channels: int, filters: int) -> str:
-        """3×3 convolution, batch normalisation, ReLU."""
-        self.add(f"{name}_conv", Conv2d(channels, filters, 3, padding=1, bias=False))
-        return self.add(name, BatchNorm(filters, activation="relu"))
+        self.last = convolve(self.nodes, name, self.last, channels, filters)
+        return self.last
 
 
 def _double(kind: Upsampling, pool: MaxPool2d, channels: int, size: tuple[int, int]) -> list[Layer]:
