@@ -80,5 +80,5 @@ class Alignment(SceneTask):
             f"corners {after.mean():.2f} pixels wrong, in the median {np.median(after):.2f}; before {before.mean():.2f}"
         )
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         raise ValueError("registration compares two images; in Python, models.RegistrationNet.align does")

@@ -10,19 +10,17 @@ import numpy as np
 
 from dipkernels import metrics, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import PhotographTask, save_picture, save_pictures
+from dipkernels.cli.tasks import PhotographTask, in_batches, save_picture, save_pictures
 from dipkernels.data import SCENE_OBJECTS, BoxAugmentation, Dataset, Splits, scenes, voc
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.pictures import read_pixels, resized
 from dipkernels.detection import Detections, Detector
 from dipkernels.nn.graph import Graph
 from dipkernels.train.losses import Loss
-from dipkernels.train.progress import progress_bar
 
 if TYPE_CHECKING:
     from dipkernels.train import History
 
-_BATCH = 8
 _SURE = 0.5  # what is worth showing
 VOC_SIZE = (240, 320)
 
@@ -57,12 +55,7 @@ class Boxes(PhotographTask):
 
     def _found(self, model: Graph, test: Dataset) -> list[Detections]:
         """What the model finds in every image."""
-        found: list[Detections] = []
-        with progress_bar(None, len(test), what="finding") as bar:
-            for i in range(0, len(test), _BATCH):
-                found += cast(Detector, model).detect(test.x[i : i + _BATCH])
-                bar.update(len(found) - i)
-        return found
+        return in_batches(cast(Detector, model).detect, test.x)
 
     def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:
         test = splits.test
@@ -95,7 +88,7 @@ class Boxes(PhotographTask):
         rows += [f"  {name:12} {value:.3f}" for name, value in zip(self.names, scores.by_class[0], strict=True)]
         return "\n".join(rows)
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         pixels = read_pixels(image, "RGB")
         height, width = pixels.shape[:2]
@@ -103,7 +96,6 @@ class Boxes(PhotographTask):
         found = found.above(_SURE)
         scale = np.array([width / shape[2], height / shape[1]] * 2, np.float32)
         found = Detections(found.boxes * scale, found.scores, found.classes)
-        out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
         save_picture(out, viz.photograph(pixels, found, self.names))
         for (x1, y1, x2, y2), score, label in zip(found.boxes, found.scores, found.classes, strict=True):
             print(f"{self.names[label]:12} {score:7.2%}  from ({x1:.0f}, {y1:.0f}) to ({x2:.0f}, {y2:.0f})")

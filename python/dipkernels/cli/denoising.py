@@ -64,10 +64,9 @@ class Denoising(SceneTask):
         test = splits.test
         return f"{self._scores(predict(model, test.x), test.t)}; with the noise {self._scores(test.x, test.t)}"
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         x = read_image(image, (shape[1], shape[2]))[None]
-        out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
         clean = predict(model, x)
         save_picture(out, viz.side_by_side({"as it is": x, "denoised": clean}))
         print(f"it took off noise of deviation {np.std(x - clean):.3f}; the picture is {out.resolve()}")

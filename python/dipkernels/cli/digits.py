@@ -75,7 +75,7 @@ class Digits(Task):
         result = evaluate(model, splits.test)
         return f"loss {result.loss:.4f}, accuracy {result.accuracy:.2%}"
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         size = shape[1], shape[2]
         extent = float(metadata.get("extent", 0.7 * min(size)))

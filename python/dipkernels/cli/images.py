@@ -81,7 +81,7 @@ class Images(PhotographTask):
             rows.append(f"  {name:12} {right:4} of {row.sum():4} right")
         return "\n".join(rows)
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         probabilities = ops.softmax(predict(model, read_image(image, (shape[1], shape[2]))[None]), 1)[0]
         for guess in np.argsort(-probabilities, kind="stable")[:3]:

@@ -9,19 +9,17 @@ import numpy as np
 
 from dipkernels import metrics, viz
 from dipkernels.cli.presets import Preset
-from dipkernels.cli.tasks import SceneTask, save_picture, save_pictures
+from dipkernels.cli.tasks import SceneTask, in_batches, save_picture, save_pictures
 from dipkernels.data import SCENE_OBJECTS, Dataset, Splits, boxes_of, scenes
 from dipkernels.data.pictures import read_image
 from dipkernels.detection import Instances, MaskRCNN
 from dipkernels.detection.mask_rcnn import MASK_SIZE, paste
 from dipkernels.nn.graph import Graph
 from dipkernels.train.losses import Loss
-from dipkernels.train.progress import progress_bar
 
 if TYPE_CHECKING:
     from dipkernels.train import History
 
-_BATCH = 8
 _SURE = 0.5  # what is worth showing
 
 
@@ -43,11 +41,7 @@ class InstanceMasks(SceneTask):
         self, model: Graph, test: Dataset
     ) -> tuple[list[Instances], metrics.DetectionScores, metrics.DetectionScores]:
         """What the model finds, and the scores of its boxes and of its masks."""
-        found: list[Instances] = []
-        with progress_bar(None, len(test), what="finding") as bar:
-            for i in range(0, len(test), _BATCH):
-                found += cast(MaskRCNN, model).segment(test.x[i : i + _BATCH])
-                bar.update(len(found) - i)
+        found: list[Instances] = in_batches(cast(MaskRCNN, model).segment, test.x)
         rows = np.ascontiguousarray(test.t[:, :, :5])
         overlaps = []
         for each, t in zip(found, test.t, strict=True):
@@ -78,11 +72,10 @@ class InstanceMasks(SceneTask):
         rows += [f"  {name:12} {value:.3f}" for name, value in zip(self.names, masks.by_class[0], strict=True)]
         return "\n".join(rows)
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         x = read_image(image, (shape[1], shape[2]))[None]
         found = cast(MaskRCNN, model).segment(x)
-        out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
         save_picture(out, viz.instances(x, found, self.names, score=_SURE))
         sure = found[0].found.above(_SURE)
         for label, score, mask in zip(sure.classes, sure.scores, found[0].masks, strict=False):

@@ -96,11 +96,10 @@ class Masks(PhotographTask):
         rows += [f"  {name:12} {value:.3f}" for name, value in zip(self.names, scores.iou, strict=True)]
         return "\n".join(rows)
 
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         (shape,) = model.inputs.values()
         x = read_image(image, (shape[1], shape[2]))[None]
         mask = self._predictions(model, x)[0]
-        out = Path(f"{image.stem}-{metadata['model']}.png") if out is None else out
         figure = viz.segmentation(x, mask[None], self.names)
         save_picture(out, figure)
         counts = np.bincount(mask.ravel(), minlength=len(self.names)) / mask.size

@@ -23,4 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """For a digit the three most probable classes, for a folder a line each; otherwise an annotated picture."""
     model, _, task, metadata = load_model(arguments.weights)
-    task.predict(model, metadata, arguments.image, arguments.out)
+    out = arguments.out or Path(f"{arguments.image.stem}-{metadata['model']}.png")
+    task.predict(model, metadata, arguments.image, out)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy.typing as npt
 
 from dipkernels.cli.presets import Preset, TaskName
 from dipkernels.data import Splits
@@ -15,6 +17,7 @@ from dipkernels.data.augmentation import Augmentation
 from dipkernels.files import whole_file
 from dipkernels.nn.graph import Graph
 from dipkernels.train.losses import Loss
+from dipkernels.train.progress import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,8 +69,8 @@ class Task(ABC):
         """The scores on the test split, in a line or a table."""
 
     @abstractmethod
-    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path | None) -> None:
-        """Prints, or leaves in a picture, what the model sees in an image."""
+    def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
+        """Prints what the model sees in an image, and for photographs leaves a picture of it in `out`."""
 
 
 class PhotographTask(Task):
@@ -142,6 +145,16 @@ def task_of(name: TaskName) -> Task:
         "pairs": Alignment,
     }
     return tasks[name]()
+
+
+def in_batches(find: Callable[[npt.NDArray[Any]], list[Any]], x: npt.NDArray[Any], size: int = 8) -> list[Any]:
+    """What `find` gives for every image, some of them at a time, under a progress bar."""
+    found: list[Any] = []
+    with progress_bar(None, len(x), what="finding") as bar_of_images:
+        for i in range(0, len(x), size):
+            found += find(x[i : i + size])
+            bar_of_images.update(len(found) - i)
+    return found
 
 
 def save_pictures(out: Path, pictures: dict[str, Figure]) -> None:

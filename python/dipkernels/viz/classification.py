@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels import metrics
 from dipkernels.viz.figure import figure_class
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ def confusion_matrix(
     """
     figure_of = figure_class()
 
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (t, predictions), 1)
+    counts = metrics.confusion_matrix(t, predictions, classes)
     mistakes = counts.astype(np.float64)
     np.fill_diagonal(mistakes, np.nan)
     figure = figure_of(figsize=(0.45 * classes + 1.5, 0.45 * classes + 1.2), layout="constrained")
