@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels import ops
 from dipkernels.arguments import choice
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
@@ -30,13 +31,18 @@ def ndimage() -> Any:
     return ndimage
 
 
-def interpolated(image: FloatArray, matrix: Any, offset: Any, out: FloatArray) -> None:
-    """Element o of every channel of `out` (C, H, W) becomes the image's at matrix·o + offset, linearly interpolated, 0
-    outside.
+def moved(
+    images: FloatArray, factors: npt.NDArray[Any], shifts: npt.NDArray[Any], interpolation: Interpolation = "bilinear"
+) -> FloatArray:
+    """Images (N, C, H, W) as they look when every point p goes to factor·p + shift, counted from the middle.
+
+    `factors` and `shifts` are (N, 2), along (height, width), the shifts in pixels; what comes from outside is 0.
     """
-    transform = ndimage().affine_transform
-    for channel, target in zip(image, out, strict=True):
-        transform(channel, matrix, offset, output=target, order=1)
+    matrices = np.zeros((len(images), 2, 3), np.float32)
+    backwards = 1 / factors[:, ::-1]
+    matrices[:, [0, 1], [0, 1]] = backwards
+    matrices[:, :, 2] = -backwards * shifts[:, ::-1]
+    return ops.warp(np.ascontiguousarray(images), ops.affine_flow(matrices, images.shape[2:]), interpolation)
 
 
 def _check_images(op: str, images: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.data.augmentation import interpolated
+from dipkernels.data.augmentation import moved
 from dipkernels.ops.backend import FloatArray
 
 NO_OBJECT = -1
@@ -69,18 +69,16 @@ class BoxAugmentation:
         self, rng: np.random.Generator, images: FloatArray, t: npt.NDArray[Any]
     ) -> tuple[FloatArray, npt.NDArray[Any]]:
         """Images (N, C, H, W) and rows of class and corners (N, most, 5), each pair transformed differently."""
-        x, boxes = np.empty_like(images), t.copy()
-        size = np.array(images.shape[2:])
-        for image, new_image, new_boxes in zip(images, x, boxes, strict=True):
+        boxes, size, count = t.copy(), np.array(images.shape[2:]), len(images)
+        factors, shifts, light = np.empty((count, 2)), np.empty((count, 2)), np.empty(count, np.float32)
+        for i, rows in enumerate(boxes):
             factor = np.exp(rng.uniform(-1, 1) * np.log(self.scale))
             mirrored = np.array([self.upside_down, True]) & (rng.random(2) < 0.5)
-            sign = np.where(mirrored, -1.0, 1.0)
-            shift = rng.uniform(-1, 1, 2) * self.shift * size
-            light = np.float32(1 + rng.uniform(-1, 1) * self.light)
-            interpolated(image, sign / factor, (size - 1) / 2 - sign / factor * ((size - 1) / 2 + shift), new_image)
-            new_image *= light
-            self._move(new_boxes, factor * sign, size / 2 * (1 - factor * sign) + shift, size)
-        return x, boxes
+            factors[i] = np.where(mirrored, -factor, factor)
+            shifts[i] = rng.uniform(-1, 1, 2) * self.shift * size
+            light[i] = 1 + rng.uniform(-1, 1) * self.light
+            self._move(rows, factors[i], size / 2 * (1 - factors[i]) + shifts[i], size)
+        return moved(images, factors, shifts) * light[:, None, None, None], boxes
 
     def _move(
         self, rows: npt.NDArray[Any], factor: npt.NDArray[Any], offset: npt.NDArray[Any], size: npt.NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.data.augmentation import interpolated, ndimage
+from dipkernels.data.augmentation import moved
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.pictures import read_pixels
 from dipkernels.ops.backend import FloatArray
@@ -96,16 +96,14 @@ class MaskAugmentation:
         self, rng: np.random.Generator, images: FloatArray, t: npt.NDArray[Any]
     ) -> tuple[FloatArray, npt.NDArray[Any]]:
         """Images (N, C, H, W) and masks (N, H, W), each pair transformed differently."""
-        transform = ndimage().affine_transform
-        x, masks = np.empty_like(images), np.empty_like(t)
-        size = np.array(images.shape[2:])
-        for image, mask, new_image, new_mask in zip(images, t, x, masks, strict=True):
-            factor = np.exp(rng.uniform(-1, 1) * np.log(self.scale))
-            matrix = np.array([1.0, 1.0 if rng.random() < 0.5 else -1.0]) / factor
-            centre = (size - 1) / 2
-            offset = centre - matrix * (centre + rng.uniform(-1, 1, 2) * self.shift * size)
-            light = np.float32(1 + rng.uniform(-1, 1) * self.light)
-            interpolated(image, matrix, offset, new_image)
-            new_image *= light
-            transform(mask, matrix, offset, output=new_mask, order=0, cval=self.outside)
-        return x, masks
+        size, count = np.array(images.shape[2:]), len(images)
+        factors, shifts, light = np.empty((count, 2)), np.empty((count, 2)), np.empty(count, np.float32)
+        for i in range(count):
+            factors[i] = np.exp(rng.uniform(-1, 1) * np.log(self.scale))
+            factors[i, 1] *= 1 if rng.random() < 0.5 else -1
+            shifts[i] = rng.uniform(-1, 1, 2) * self.shift * size
+            light[i] = 1 + rng.uniform(-1, 1) * self.light
+        x = moved(images, factors, shifts) * light[:, None, None, None]
+        # What comes from outside is 0 there, and is to be `outside` here.
+        masks = moved(t[:, None].astype(np.float32) - self.outside, factors, shifts, "nearest")[:, 0] + self.outside
+        return x, masks.astype(t.dtype)
