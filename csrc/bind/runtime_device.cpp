@@ -83,6 +83,9 @@ void bind_device_runtime(pybind11::module_& m) {
     const ReleasedLock released;
     synchronize();
   });
+  m.def("open_branches", open_branches);
+  m.def("join_branches", join_branches);
+  m.def("set_weights_beside", set_weights_beside, py::arg("on"));
   py::class_<Graph>(m, "Graph", py::module_local())
       .def(py::init<>())
       .def("begin_capture", &Graph::begin_capture)

@@ -16,21 +16,32 @@ py::object bind_add(py::object a_, py::object b_) {
   return y.object();
 }
 
-void bind_gather_batch(py::object source_, py::object order_, py::object position_, py::object out_) {
-  const Arguments args("gather_batch");
-  Array source = args.input_of(source_, "source", "*", {DType::float32, DType::int64});
+void bind_gather_rows(const py::list& sources, py::object order_, py::object position_, const py::list& outs) {
+  const Arguments args("gather_rows");
   Array order = args.input(order_, "order", "N", DType::int64),
         position = args.input(position_, "position", "B", DType::int64);
-  Array out = args.in_place(out_, "out", source.dtype());
   args.check_shape(position, "position", {1});
-  check(!source.shape().empty() && !out.shape().empty(), args.op(), ": source and out must have rows");
-  Shape expected = source.shape();
-  expected[0] = out.extent(0);
-  args.check_shape(out, "out", expected);
-  const std::int64_t rows = out.extent(0);
-  if (out.count() == 0) return;
-  gather_batch(source.stored(), source.extent(0), order.data<std::int64_t>(), order.count(),
-               position.data<std::int64_t>(), rows, out.bytes() / rows, out.stored());
+  check(sources.size() == outs.size() && sources.size() <= most_gathered, args.op(),
+        ": sources and outs must be as many,", " at most ", most_gathered, ", got ", sources.size(), " and ",
+        outs.size());
+  std::vector<GatheredRows> arrays;
+  std::vector<Array> kept;
+  std::int64_t rows = 0;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    Array source = args.input_of(sources[i], "sources", "*", {DType::float32, DType::int64});
+    Array out = args.in_place(outs[i], "outs", source.dtype());
+    check(!source.shape().empty() && !out.shape().empty(), args.op(), ": sources and outs must have rows");
+    Shape expected = source.shape();
+    if (i == 0) rows = out.extent(0);
+    expected[0] = rows;
+    args.check_shape(out, "outs", expected);
+    arrays.push_back({static_cast<const std::uint32_t*>(source.stored()), source.extent(0),
+                      rows > 0 ? out.bytes() / rows / 4 : 0, static_cast<std::uint32_t*>(out.stored())});
+    kept.push_back(std::move(source));
+    kept.push_back(std::move(out));
+  }
+  gather_rows(arrays.data(), static_cast<int>(arrays.size()), order.data<std::int64_t>(), order.count(),
+              position.data<std::int64_t>(), rows);
 }
 
 void bind_finish_step(py::object loss_, py::object counts_, py::object logits_, py::object labels_, std::int64_t rows,
@@ -64,7 +75,7 @@ void bind_finish_step(py::object loss_, py::object counts_, py::object logits_, 
 void bind_training(py::module_& m) {
   using py::arg;
   m.def("add", bind_add, arg("a"), arg("b"));
-  m.def("gather_batch", bind_gather_batch, arg("source"), arg("order"), arg("position"), arg("out"));
+  m.def("gather_rows", bind_gather_rows, arg("sources"), arg("order"), arg("position"), arg("outs"));
   m.def("finish_step", bind_finish_step, arg("loss"), arg("counts"), arg("logits"), arg("labels"), arg("rows"),
         arg("totals"), arg("position"), arg("update"));
 }

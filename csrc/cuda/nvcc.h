@@ -98,6 +98,9 @@ __device__ inline std::uint16_t float_to_half(float x) {
 __device__ inline float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
+__device__ inline double shuffle_xor(double value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
 
 // Asynchronous copies, TF32 and bfloat16 came with compute capability 8.0. Before it copies are made at once, and
 // launchers ask has_tf32() before they launch a kernel that multiplies on tensor cores.

@@ -19,10 +19,11 @@ namespace dip::cuda {
 // The memory of one graph. Its launches keep the addresses, so nothing goes back to CUDA before the graph and all
 // arrays made in its capture are gone. Blocks serve again within the capture, in the order of the launches.
 struct GraphMemory {
+  enum class Use { free, used, given_back };  // the last while branches are open, which may still use it
   struct Block {
     void* data;
     std::size_t bytes;
-    bool used;
+    Use use;
   };
 
   ~GraphMemory() {
@@ -31,10 +32,34 @@ struct GraphMemory {
 
   std::mutex mutex;
   std::vector<Block> blocks;
+  bool branches_are_open = false;
 };
+
+namespace {
+
+// The streams beside the captured one.
+struct Branches {
+  struct Side {
+    cudaStream_t stream = nullptr;
+    bool forked = false;  // since the branches were opened
+  };
+
+  ~Branches() {
+    for (const Side& side : sides) {
+      if (side.stream) cudaStreamDestroy(side.stream);
+    }
+  }
+
+  std::array<Side, 2> sides;
+  std::size_t next = 0;
+  bool inside = false;  // a Beside
+};
+
+}  // namespace
 
 struct Graph::State {
   std::shared_ptr<GraphMemory> memory = std::make_shared<GraphMemory>();
+  Branches branches;
   cudaStream_t stream = nullptr;
   cudaGraphExec_t executable = nullptr;
   Stream stream_before = nullptr;
@@ -47,6 +72,8 @@ namespace {
 
 thread_local const Graph* captured_graph = nullptr;
 thread_local std::shared_ptr<GraphMemory> captured_memory;
+thread_local Branches* captured_branches = nullptr;
+thread_local bool may_compute_weights_beside = false;
 
 FaultList& faults() {
   // Never freed: kernels may still run when the interpreter ends.
@@ -84,14 +111,14 @@ void keep_pool(int device) {
 void* take_from(GraphMemory& memory, std::size_t bytes) {
   const std::lock_guard<std::mutex> lock(memory.mutex);
   for (GraphMemory::Block& block : memory.blocks) {
-    if (!block.used && block.bytes == bytes) {
-      block.used = true;
+    if (block.use == GraphMemory::Use::free && block.bytes == bytes) {
+      block.use = GraphMemory::Use::used;
       return block.data;
     }
   }
   void* data = nullptr;
   check_cuda(cudaMalloc(&data, bytes), "memory of a graph");
-  memory.blocks.push_back({data, bytes, true});
+  memory.blocks.push_back({data, bytes, GraphMemory::Use::used});
   return data;
 }
 
@@ -166,6 +193,18 @@ class SmallBlocks {
 SmallBlocks& small_blocks() {
   static SmallBlocks& blocks = *new SmallBlocks;  // never freed: arrays may go when the interpreter ends
   return blocks;
+}
+
+// What was given back since branches were opened serves again.
+void close_branches() {
+  const std::lock_guard<std::mutex> lock(captured_memory->mutex);
+  using Use = GraphMemory::Use;
+  for (GraphMemory::Block& block : captured_memory->blocks) {
+    if (block.use == Use::given_back) block.use = Use::free;
+  }
+  captured_memory->branches_are_open = false;
+  for (Branches::Side& side : captured_branches->sides) side.forked = false;
+  captured_branches->inside = false;
 }
 
 // Asks again and again, as cudaStreamSynchronize() does too, which would not let Ctrl-C through.
@@ -290,7 +329,10 @@ void DeviceMemory::use_in_current_stream() {
 DeviceMemory::~DeviceMemory() {
   if (graph_) {
     const std::lock_guard<std::mutex> lock(graph_->mutex);
-    for (GraphMemory::Block& block : graph_->blocks) block.used = block.used && block.data != data_;
+    using Use = GraphMemory::Use;
+    for (GraphMemory::Block& block : graph_->blocks) {
+      if (block.data == data_) block.use = graph_->branches_are_open ? Use::given_back : Use::free;
+    }
     return;
   }
   if (SmallBlocks::serves(bytes_, stream_) && small_blocks().keep(device_, bytes_, data_)) return;
@@ -346,14 +388,17 @@ void Graph::begin_capture() {
   choose_stream(state_->stream, true);
   captured_graph = this;
   captured_memory = state_->memory;
+  captured_branches = &state_->branches;
   state_->capturing = true;
 }
 
 void Graph::end_capture() {
   check<std::runtime_error>(captured_graph == this, "Graph: there is no capture to end in this thread");
+  join_branches();
   cudaGraph_t graph = nullptr;
   const cudaError_t error = cudaStreamEndCapture(state_->stream, &graph);
   captured_graph = nullptr;
+  captured_branches = nullptr;
   captured_memory.reset();
   state_->capturing = false;
   choose_stream(state_->stream_before, state_->chosen_before);
@@ -369,7 +414,9 @@ void Graph::cancel_capture() noexcept {
   cudaStreamEndCapture(state_->stream, &graph);
   if (graph) cudaGraphDestroy(graph);
   cudaGetLastError();
+  close_branches();
   captured_graph = nullptr;
+  captured_branches = nullptr;
   captured_memory.reset();
   state_->capturing = false;
   choose_stream(state_->stream_before, state_->chosen_before);
@@ -380,6 +427,43 @@ void Graph::replay() {
   check<std::runtime_error>(!captured_graph, "Graph: replay() inside a capture");
   raise_faults();
   check_cuda(cudaGraphLaunch(state_->executable, current_stream()), "replaying a graph");
+}
+
+void open_branches() {
+  if (!captured_branches) return;
+  const std::lock_guard<std::mutex> lock(captured_memory->mutex);
+  captured_memory->branches_are_open = true;
+}
+
+void join_branches() {
+  if (!captured_branches || !captured_memory->branches_are_open) return;
+  for (const Branches::Side& side : captured_branches->sides) {
+    if (side.forked) wait_for(current_stream(), side.stream);
+  }
+  close_branches();
+}
+
+void set_weights_beside(bool on) {
+  may_compute_weights_beside = on;
+}
+
+Beside::Beside() {
+  if (!may_compute_weights_beside || !captured_branches || captured_branches->inside) return;
+  if (!captured_memory->branches_are_open) return;
+  Branches::Side& side = captured_branches->sides[captured_branches->next++ % captured_branches->sides.size()];
+  if (!side.stream) {
+    check_cuda(cudaStreamCreateWithFlags(&side.stream, cudaStreamNonBlocking), "a stream beside a captured one");
+  }
+  main_ = current_stream();
+  wait_for(side.stream, main_);
+  side.forked = captured_branches->inside = active_ = true;
+  choose_stream(side.stream, true);
+}
+
+Beside::~Beside() {
+  if (!active_) return;
+  captured_branches->inside = false;
+  choose_stream(main_, true);
 }
 
 Fault* watch(RaiseFault raise) {

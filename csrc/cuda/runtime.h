@@ -108,6 +108,28 @@ class Graph {
   std::unique_ptr<State> state_;
 };
 
+// Within a capture, between the two, what is launched while a Beside exists may run at the same time as all that is
+// launched outside of one. Memory that is given back in between serves again only after join_branches(). Elsewhere they
+// do nothing.
+void open_branches();
+void join_branches();
+
+// Whether operators may compute gradients of weights beside the others: where nobody reads them before
+// join_branches(). A Beside does nothing where they may not.
+void set_weights_beside(bool on);
+
+class Beside {
+ public:
+  Beside();
+  ~Beside();
+  Beside(const Beside&) = delete;
+  Beside& operator=(const Beside&) = delete;
+
+ private:
+  Stream main_ = nullptr;
+  bool active_ = false;
+};
+
 // What a check of values on the GPU found. It cannot raise its error at once without making the host wait, so it leaves
 // a Fault in memory that both can reach, and the next operator, transfer or synchronisation that sees it raises it.
 struct Fault {

@@ -1,5 +1,5 @@
-// Sums on the GPU in float64: every thread adds its share in order, a tree adds the threads of a block, one more block
-// adds the blocks. No atomics, so the bits are the same on every run.
+// Sums on the GPU in float64: every thread adds its share in order, trees add the lanes of a warp and the warps of a
+// block, one more block adds the blocks. No atomics, so the bits are the same on every run.
 #pragma once
 
 #include "core/reals.h"
@@ -10,15 +10,17 @@ namespace dip::cuda {
 // The sum over a block of so many threads, for all of them. All must call it.
 template <int threads = threads_per_block>
 __device__ double block_sum(double value) {
-  DIP_SHARED_ARRAY(double, partial, threads);
+  constexpr int lanes = 32, warps = threads / lanes;
+  static_assert(threads % lanes == 0 && warps <= lanes, "one warp adds what the warps have");
+  DIP_SHARED_ARRAY(double, of_warps, warps);
+  const int lane = static_cast<int>(threadIdx.x) % lanes, warp = static_cast<int>(threadIdx.x) / lanes;
+  for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
   __syncthreads();  // an earlier sum has been read
-  partial[threadIdx.x] = value;
-  for (unsigned half = threads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) partial[threadIdx.x] += partial[threadIdx.x + half];
-  }
+  if (lane == 0) of_warps[warp] = value;
   __syncthreads();
-  return partial[0];
+  value = lane < warps ? static_cast<double>(of_warps[lane]) : 0.0;
+  for (int mask = lanes / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+  return value;
 }
 
 template <class Body>

@@ -5,23 +5,25 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void gather_kernel(const std::uint32_t* source, std::int64_t source_rows, const std::int64_t* order,
-                              std::int64_t order_count, const std::int64_t* position, std::int64_t rows,
-                              std::int64_t words, std::uint32_t* out) {
-  for (std::int64_t i = first_element(); i < rows * words; i += element_step()) {
-    const std::int64_t at = *position + i / words;
+struct Gathering {
+  GatheredRows arrays[most_gathered];
+};
+
+__global__ void gather_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
+                              const std::int64_t* position, std::int64_t rows) {
+  const GatheredRows array = gathering.arrays[blockIdx.y];
+  for (std::int64_t i = first_element(); i < rows * array.words; i += element_step()) {
+    const std::int64_t at = *position + i / array.words;
     const std::int64_t row = at < order_count ? order[at] : -1;
-    out[i] = row >= 0 && row < source_rows ? source[row * words + i % words] : 0;
+    array.out[i] = row >= 0 && row < array.source_rows ? array.source[row * array.words + i % array.words] : 0;
   }
 }
 
 __global__ void finish_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
                               const float* logits, const std::int64_t* labels, double* totals, std::int64_t* position,
                               std::int64_t* update) {
-  DIP_SHARED_ARRAY(double, count_of_thread, threads_per_block);
   double count = 0.0;
   for (std::int64_t row = threadIdx.x; counts && row < rows; row += threads_per_block) count += counts[row];
-  count_of_thread[threadIdx.x] = count;
   double right = 0.0;
   for (std::int64_t row = threadIdx.x; logits && row < rows; row += threads_per_block) {
     const float* z = logits + row * classes;
@@ -30,9 +32,8 @@ __global__ void finish_kernel(const double* loss, const float* counts, std::int6
     right += best == labels[row];
   }
   right = block_sum(right);
+  count = counts ? block_sum(count) : 1.0;
   if (threadIdx.x != 0) return;
-  count = counts ? 0.0 : 1.0;
-  for (int i = 0; counts && i < threads_per_block; ++i) count += count_of_thread[i];
   if (count > 0.0) totals[0] += *loss * count;  // the mean of nothing is NaN
   totals[1] += right;
   *position += rows;
@@ -45,10 +46,18 @@ __global__ void add_kernel(std::int64_t count, const float* a, const float* b, f
 
 }  // namespace
 
-void gather_batch(const void* source, std::int64_t source_rows, const std::int64_t* order, std::int64_t order_count,
-                  const std::int64_t* position, std::int64_t rows, std::int64_t bytes, void* out) {
-  launch_elements(gather_kernel, rows * (bytes / 4), static_cast<const std::uint32_t*>(source), source_rows, order,
-                  order_count, position, rows, bytes / 4, static_cast<std::uint32_t*>(out));
+void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* order, std::int64_t order_count,
+                 const std::int64_t* position, std::int64_t rows) {
+  Gathering gathering{};
+  std::int64_t most = 0;
+  for (int i = 0; i < count; ++i) {
+    gathering.arrays[i] = arrays[i];
+    most = std::max(most, rows * arrays[i].words);
+  }
+  if (most == 0) return;
+  const std::int64_t blocks = std::min((most + threads_per_block - 1) / threads_per_block, most_blocks);
+  launch(gather_kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(count)},
+         static_cast<unsigned>(threads_per_block), std::size_t{0}, gathering, order, order_count, position, rows);
 }
 
 void finish_step(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes, const float* logits,

@@ -6,9 +6,17 @@
 
 namespace dip::cuda {
 
-// Row i of `out` = row order[*position + i] of `source`. Rows of `bytes`, a multiple of 4.
-void gather_batch(const void* source, std::int64_t source_rows, const std::int64_t* order, std::int64_t order_count,
-                  const std::int64_t* position, std::int64_t rows, std::int64_t bytes, void* out);
+// One array of which rows are gathered, in words of 4 bytes.
+struct GatheredRows {
+  const std::uint32_t* source;
+  std::int64_t source_rows, words;
+  std::uint32_t* out;
+};
+constexpr int most_gathered = 4;
+
+// Row i of each `out` = row order[*position + i] of its `source`.
+void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* order, std::int64_t order_count,
+                 const std::int64_t* position, std::int64_t rows);
 
 // totals[0] += loss, a mean over Σ counts, times that; counts may be null where the loss is a sum. totals[1] += the
 // number of rows of logits (rows, classes) that are largest at their label, where there are logits. Then *position

@@ -190,6 +190,32 @@ def stream(stream: Any) -> Iterator[None]:
         module.choose_stream(before, chosen)
 
 
+@contextlib.contextmanager
+def branches() -> Iterator[None]:
+    """While a graph is captured, what is within `weights_beside` may run at the same time as what else is within this;
+    at the end it is waited for. Elsewhere it does nothing.
+    """
+    module = backend("branches")
+    module.open_branches()
+    try:
+        yield
+    finally:
+        module.join_branches()
+
+
+@contextlib.contextmanager
+def weights_beside() -> Iterator[None]:
+    """Within `branches`: operators here may compute gradients of weights beside others, as nobody reads them soon."""
+    if _backend is None:
+        yield
+        return
+    _backend.set_weights_beside(True)
+    try:
+        yield
+    finally:
+        _backend.set_weights_beside(False)
+
+
 class Graph:
     """Operators recorded once and replayed with a single launch: for steps whose launches cost more than their work.
 

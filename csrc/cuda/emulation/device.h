@@ -165,6 +165,13 @@ inline float shuffle_xor(float value, int mask) {
   emulation::warp_barrier();
   return values[lane ^ mask];
 }
+inline double shuffle_xor(double value, int mask) {
+  float halves[2];
+  std::memcpy(halves, &value, sizeof value);
+  for (float& half : halves) half = shuffle_xor(half, mask);
+  std::memcpy(&value, halves, sizeof value);
+  return value;
+}
 
 }  // namespace dip::cuda
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -22,7 +23,7 @@ struct GraphMemory {
 
 struct Graph::State {
   std::shared_ptr<GraphMemory> memory = std::make_shared<GraphMemory>();
-  std::vector<std::function<void()>> work;
+  std::vector<std::function<void()>> work, beside;  // what is beside is done as late as it may be
   bool capturing = false;
 };
 
@@ -30,7 +31,10 @@ namespace {
 
 thread_local const Graph* captured_graph = nullptr;
 thread_local std::vector<std::function<void()>>* recording = nullptr;
+thread_local std::vector<std::function<void()>>* recording_beside = nullptr;
+thread_local std::vector<std::function<void()>>* recording_main = nullptr;  // within a Beside
 thread_local std::shared_ptr<GraphMemory> captured_memory;
+thread_local bool may_compute_weights_beside = false, branches_are_open = false;
 
 std::mutex mutex;
 std::map<const char*, std::size_t> memory_in_use;
@@ -62,7 +66,8 @@ void refuse_in_capture(const char* what) {
 
 void end_recording() {
   captured_graph = nullptr;
-  recording = nullptr;
+  recording = recording_beside = nullptr;
+  branches_are_open = false;
   captured_memory.reset();
 }
 
@@ -180,12 +185,14 @@ void Graph::begin_capture() {
   faults().make_room();
   captured_graph = this;
   recording = &state_->work;
+  recording_beside = &state_->beside;
   captured_memory = state_->memory;
   state_->capturing = true;
 }
 
 void Graph::end_capture() {
   check<std::runtime_error>(captured_graph == this, "Graph: there is no capture to end in this thread");
+  join_branches();
   end_recording();
   state_->capturing = false;
 }
@@ -195,6 +202,7 @@ void Graph::cancel_capture() noexcept {
   end_recording();
   state_->capturing = false;
   state_->work.clear();
+  state_->beside.clear();
 }
 
 void Graph::replay() {
@@ -202,6 +210,32 @@ void Graph::replay() {
   check<std::runtime_error>(!captured_graph, "Graph: replay() inside a capture");
   raise_faults();
   for (const std::function<void()>& work : state_->work) work();
+}
+
+void open_branches() {
+  branches_are_open = captured_graph != nullptr;
+}
+
+void join_branches() {
+  if (!branches_are_open) return;
+  for (std::function<void()>& work : *recording_beside) recording->push_back(std::move(work));
+  recording_beside->clear();
+  branches_are_open = false;
+}
+
+void set_weights_beside(bool on) {
+  may_compute_weights_beside = on;
+}
+
+// Within one, work is recorded in the other list.
+Beside::Beside() {
+  if (!may_compute_weights_beside || !branches_are_open || recording == recording_beside) return;
+  recording_main = std::exchange(recording, recording_beside);
+  active_ = true;
+}
+
+Beside::~Beside() {
+  if (active_) recording = recording_main;
 }
 
 Fault* watch(RaiseFault raise) {

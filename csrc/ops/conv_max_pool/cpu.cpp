@@ -165,8 +165,9 @@ void conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, Reals dy,
   }
   static thread_local Scratch scratch;
   float* large = scratch.floats(std::max<std::int64_t>(p.y_count(), 1));
-  const int64_t planes = p.N * p.K, plane = pool.h.input * pool.w.input;
-  if (planes > 0) scatter_planes(planes, pool.h.output * pool.w.output, plane, dy, indices, large, describe);
+  const int64_t planes = p.N * p.K;
+  const Pair windows{pool.h.output, pool.w.output}, plane{pool.h.input, pool.w.input};
+  if (planes > 0) scatter_planes(planes, windows, plane, dy, indices, large, describe);
   run(plan, large, x, dweight);
   conv2d_backward_bias(p, large, dbias);
   if (data) run(*data, large, weight, dx);

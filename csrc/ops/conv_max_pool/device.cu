@@ -21,12 +21,21 @@ void conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, Reals x, R
 void conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, Reals dy, const std::int32_t* indices, Reals x,
                                 Reals weight, RealResults dx, RealResults dweight, RealResults dbias,
                                 const Describe& describe) {
-  const std::int64_t planes = p.N * p.K, windows = pool.h.output * pool.w.output, plane = pool.h.input * pool.w.input;
-  const Widened wide_dy(dy, planes * windows), wide_x(x, p.x_count()), wide_weight(weight, p.weight_count());
+  const std::int64_t planes = p.N * p.K;
+  const Pair windows{pool.h.output, pool.w.output}, plane{pool.h.input, pool.w.input};
+  const Widened wide_dy(dy, planes * windows[0] * windows[1]), wide_x(x, p.x_count()),
+      wide_weight(weight, p.weight_count());
   const DeviceScratch<float> large(p.y_count());
   if (planes > 0) scatter_planes(planes, windows, plane, wide_dy.data(), indices, large.data(), describe);
-  in_float32(dweight, p.weight_count(), [&](float* to) { conv2d_backward_weight(p, large.data(), wide_x.data(), to); });
-  in_float32(dbias, p.K, [&](float* to) { conv2d_backward_bias(p, large.data(), to); });
+  {
+    const Beside beside;
+    in_float32(dweight, p.weight_count(),
+               [&](float* to) { conv2d_backward_weight(p, large.data(), wide_x.data(), to); });
+  }
+  {
+    const Beside beside;
+    in_float32(dbias, p.K, [&](float* to) { conv2d_backward_bias(p, large.data(), to); });
+  }
   if (!dx.data || p.x_count() == 0) return;
   in_float32(dx, p.x_count(), [&](float* to) { conv2d_backward_data(p, large.data(), wide_weight.data(), to); });
 }

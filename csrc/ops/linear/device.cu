@@ -143,6 +143,7 @@ void linear_backward_data(const Linear& p, Reals dy, Reals weight, RealResults d
 }
 
 void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dweight) {
+  const Beside beside;
   if (p.in * p.out == 0) return;
   const Conv2d same = as_convolution(p);
   const Reals none = static_cast<const float*>(nullptr);
@@ -170,6 +171,7 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
 }
 
 void linear_backward_bias(const Linear& p, Reals dy, RealResults dbias) {
+  const Beside beside;
   sum_channels(p.N, p.out, 1, dy, dbias);
 }
 

@@ -9,13 +9,13 @@ namespace dip::cuda {
 namespace {
 
 constexpr int tensors_a_launch = 48;  // what fits into a kernel's parameters, 4096 bytes
-constexpr std::int64_t elements_a_block = 16 * threads_per_block;
+constexpr std::int64_t many_elements = 1 << 22;
 
 struct Tensors {
   UpdateTensor each[tensors_a_launch];
   unsigned first_block[tensors_a_launch + 1];
   int number[tensors_a_launch];  // in the list of all
-  int count;
+  int count, elements_a_block;
 };
 
 // Many tensors in one launch: every block finds the tensor that is its own, and the elements of it.
@@ -29,8 +29,8 @@ struct Part {
     while (tensors.first_block[which + 1] <= blockIdx.x) ++which;
     t = tensors.each[which];
     number = tensors.number[which];
-    begin = (blockIdx.x - tensors.first_block[which]) * elements_a_block;
-    end = begin + elements_a_block < t.count ? begin + elements_a_block : t.count;
+    begin = std::int64_t{blockIdx.x - tensors.first_block[which]} * tensors.elements_a_block;
+    end = begin + tensors.elements_a_block < t.count ? begin + tensors.elements_a_block : t.count;
   }
 };
 
@@ -53,7 +53,7 @@ __global__ void update_kernel(Update u, Tensors tensors, const double* squares) 
   if (u.device_rates) t.learning_rate = u.device_rates[part.number];
   const std::int64_t begin = part.begin, end = part.end;
   const float factor = squares ? static_cast<float>(clip_factor(sqrt(*squares), u.clip_norm)) : 1.0f;
-  if (u.device_step) {
+  if (u.device_step && (u.rule == Rule::adam || u.rule == Rule::adamw)) {
     DIP_SHARED_ARRAY(float, corrections, 2);
     if (threadIdx.x == 0) {
       const double step = static_cast<double>(*u.device_step);
@@ -123,10 +123,15 @@ void optimizer_step(const Update& update, const UpdateTensor* tensors, const Rea
   std::vector<Widened> wide;
   wide.reserve(static_cast<std::size_t>(tensor_count));
   for (std::int64_t t = 0; t < tensor_count; ++t) wide.emplace_back(gradients[t], tensors[t].count);
+  // Small networks would leave most of the GPU idle in larger blocks.
+  std::int64_t elements = 0;
+  for (std::int64_t t = 0; t < tensor_count; ++t) elements += tensors[t].count;
+  const int elements_a_block = (elements < many_elements ? 4 : 16) * threads_per_block;
   std::vector<Tensors> launches;
   std::int64_t all_blocks = 0;
   for (std::int64_t first = 0; first < tensor_count; first += tensors_a_launch) {
     Tensors launched{};
+    launched.elements_a_block = elements_a_block;
     for (std::int64_t t = first; t < tensor_count && t < first + tensors_a_launch; ++t) {
       const std::int64_t blocks = (tensors[t].count + elements_a_block - 1) / elements_a_block;
       if (blocks == 0) continue;

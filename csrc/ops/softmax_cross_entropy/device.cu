@@ -110,10 +110,12 @@ struct Loss {
   __device__ double value(std::int64_t, float loss) const { return loss; }
 };
 
-// All of it for few positions of few classes, by one block, a warp a position.
+// All of it for few positions of few classes, by one block: a thread a position or, of more classes, a warp.
 constexpr int one_block = 1024;
-constexpr std::int64_t most_positions = 256, most_classes = 32;
+using FewClasses = ClassPlan<ThreadLanes, 16>;
+using SomeClasses = ClassPlan<WarpLanes, 1>;
 
+template <class Plan>
 __global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
                                                                RealResults gradient, double* value, Fault* fault) {
   const std::int64_t positions = p.outer * p.inner;
@@ -126,7 +128,7 @@ __global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntro
     if (p.labels && label != p.ignore_index && (label < 0 || label >= p.classes)) wrong = i;
   }
   divisor = p.reduction == Reduction::mean ? block_sum<one_block>(divisor) : 1.0;
-  compute_losses<ClassPlan<WarpLanes, 1>>(p, scale_of(divisor), z, losses, gradient);
+  compute_losses<Plan>(p, scale_of(divisor), z, losses, gradient);
   __syncthreads();
   for (std::int64_t i = threadIdx.x; i < positions; i += one_block) sum += losses[i];
   sum = block_sum<one_block>(sum);
@@ -137,11 +139,13 @@ __global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntro
 void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient, double* value,
                   const Describe& describe) {
   const std::int64_t positions = p.outer * p.inner;
-  const bool few = positions > 0 && positions <= most_positions && p.inner == 1 && p.classes <= most_classes;
-  if (few && !p.takes_logarithms) {
-    launch(whole_loss_kernel, 1u, static_cast<unsigned>(one_block), p, logits, losses, gradient, value,
-           p.labels ? watch_for<IndexError>(describe) : nullptr);
-    return;
+  if (positions > 0 && p.inner == 1 && !p.takes_logarithms) {
+    const auto run_whole = [&](auto kernel) {
+      launch(kernel, 1u, static_cast<unsigned>(one_block), p, logits, losses, gradient, value,
+             p.labels ? watch_for<IndexError>(describe) : nullptr);
+    };
+    if (p.classes <= 16 && positions <= one_block) return run_whole(whole_loss_kernel<FewClasses>);
+    if (p.classes <= 32 && positions <= one_block / 4) return run_whole(whole_loss_kernel<SomeClasses>);
   }
   if (p.labels) check_labels(p.labels, positions, p.classes, p.ignore_index, describe);
   DeviceScratch<double> divisor(1);

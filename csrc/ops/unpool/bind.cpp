@@ -47,7 +47,7 @@ py::object scatter(const char* op, const char* name, py::object x_, py::object i
   args.check_apart(y, indices, "indices");
   const std::int64_t planes = x.extent(0) * x.extent(1);
   if (planes > 0) {
-    compute(backend::scatter_planes, planes, x.extent(2) * x.extent(3), size[0] * size[1], x, indices, y,
+    compute(backend::scatter_planes, planes, Pair{x.extent(2), x.extent(3)}, size, x, indices, y,
             describe_index(args, x.shape(), size));
   }
   return y.object();

@@ -67,8 +67,9 @@ bool scatter_plane(int64_t in, int64_t out, const float* x, const std::int32_t* 
 
 }  // namespace
 
-void scatter_planes(int64_t planes, int64_t in, int64_t out, const float* x, const std::int32_t* indices, float* y,
+void scatter_planes(int64_t planes, Pair small, Pair large, const float* x, const std::int32_t* indices, float* y,
                     const Describe& describe) {
+  const int64_t in = small[0] * small[1], out = large[0] * large[1];
   std::atomic<bool> inside = true;
   parallel_planes(planes, out, [&](int64_t plane) {
     if (!scatter_plane(in, out, x + plane * in, indices + plane * in, y + plane * out)) inside.store(false);

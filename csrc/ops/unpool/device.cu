@@ -1,8 +1,10 @@
 // Unpooling and upsampling on the GPU: one result a thread, but for the scattering, where a block fills part of a
 // plane.
+#include <algorithm>
 #include <climits>
 
 #include "core/check.h"
+#include "cuda/divisor.h"
 #include "cuda/half.h"
 #include "cuda/long_sum.h"
 #include "cuda/value_check.h"
@@ -111,26 +113,81 @@ __device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Rea
   }
 }
 
-// With lists in shared memory: a block has `chunk` elements of a plane, and looks at all inputs of the plane.
-__global__ void scatter_kernel(int chunks, int chunk, int in, std::int64_t out, Reals x, const std::int32_t* indices,
-                               RealResults y, bool aligned, Fault* fault) {
-  const Shared<int> heads = dynamic_shared<int>(), next = heads + chunk;
-  const std::int64_t plane = blockIdx.x / chunks, begin = std::int64_t{blockIdx.x} % chunks * chunk;
-  const int size = static_cast<int>(out - begin < chunk ? out - begin : chunk), first = static_cast<int>(threadIdx.x);
-  const std::int32_t* of_plane = indices + plane * in;
-  for (int e = first; e < size; e += threads_per_block) heads[e] = 0;
-  __syncthreads();
+// How blocks share planes: one has so many whole ones, or a `chunk` of the elements of one. Where each input's index is
+// in its own window of `window_h` × `window_w` elements, as non-overlapping pooling leaves them, nothing need be
+// listed.
+struct Scattering {
+  int planes, planes_a_block, chunks, chunk, in, out, in_h, in_w;
+  Divisor by_in, by_in_w, by_out, by_out_w, window_h, window_w;
+
+  // Whether `index` is in the window of input i of its plane.
+  __device__ bool is_in_window(int i, int index) const {
+    int h = index;
+    const int w = by_out_w.take_remainder(h), ow = by_in_w.take_remainder(i);
+    return static_cast<unsigned>(h - i * static_cast<int>(window_h.divisor)) < window_h.divisor &&
+           static_cast<unsigned>(w - ow * static_cast<int>(window_w.divisor)) < window_w.divisor;
+  }
+
+  // The input in whose window element e of the plane is; −1 where it is in none.
+  __device__ int input_of(int e) const {
+    int h = e;
+    const int w = by_out_w.take_remainder(h), oh = window_h.quotient(h), ow = window_w.quotient(w);
+    return oh < in_h && ow < in_w ? oh * in_w + ow : -1;
+  }
+};
+
+// A block looks at all inputs of its planes; where all are in their windows it fills the planes from them, and
+// otherwise by lists in shared memory.
+__global__ void scatter_kernel(Scattering p, Reals x, const std::int32_t* indices, RealResults y, bool aligned,
+                               Fault* fault) {
+  const Shared<int> heads = dynamic_shared<int>(), next = heads + p.planes_a_block * p.chunk;
+  const int first_plane = static_cast<int>(blockIdx.x) / p.chunks * p.planes_a_block;
+  const int begin = static_cast<int>(blockIdx.x) % p.chunks * p.chunk, first = static_cast<int>(threadIdx.x);
+  const int planes = min(p.planes_a_block, p.planes - first_plane), size = min(p.chunk, p.out - begin);
+  const std::int64_t first_input = std::int64_t{first_plane} * p.in;
+  const std::int32_t* of_block = indices + first_input;
   std::int64_t wrong = -1;
+  bool elsewhere = false;
   stream_elements(
-      first, in, threads_per_block, [&](int i) { return of_plane[i]; },
+      first, planes * p.in, threads_per_block, [&](int i) { return of_block[i]; },
       [&](int i, std::int32_t index) {
-        if (index < 0 || index >= out) wrong = wrong < 0 ? plane * in + i : wrong;
-        const std::int64_t e = index - begin;
-        if (e >= 0 && e < size) next[i] = atomic_exchange(heads + e, i + 1);
+        int plane = i;
+        const int of_plane = p.by_in.take_remainder(plane);
+        if (index < 0 || index >= p.out) {
+          wrong = wrong < 0 ? first_input + i : wrong;
+          elsewhere = true;
+        } else {
+          elsewhere |= !p.is_in_window(of_plane, index);
+        }
       });
+  const std::int64_t at = std::int64_t{first_plane} * p.out + begin;
+  if (!__syncthreads_or(elsewhere)) {
+    const auto element = [&](int e) {
+      int plane = e;
+      const int of_plane = begin + p.by_out.take_remainder(plane), i = p.input_of(of_plane);
+      if (i < 0 || of_block[plane * p.in + i] != of_plane) return 0.0f;
+      return read(x, first_input + plane * p.in + i);
+    };
+    const int all = planes * size, fours = aligned ? all / 4 : 0;  // a chunk is of one plane
+    for (int four = first; four < fours; four += threads_per_block) {
+      const int e = 4 * four;
+      write_four(y, at / 4 + four, {{element(e), element(e + 1), element(e + 2), element(e + 3)}});
+    }
+    for (int e = 4 * fours + first; e < all; e += threads_per_block) write(y, at + e, element(e));
+    return;
+  }
+  for (int e = first; e < planes * p.chunk; e += threads_per_block) heads[e] = 0;
   __syncthreads();
-  add_lists(Lists<Shared<int>, Shared<int>>{heads, next}, size, in, x, plane * in, of_plane, begin, y,
-            plane * out + begin, aligned);
+  for (int i = first; i < planes * p.in; i += threads_per_block) {
+    int plane = i;
+    const int of_plane = p.by_in.take_remainder(plane), e = of_block[i] - begin;
+    if (e >= 0 && e < size) next[i] = atomic_exchange(heads + (plane * p.chunk + e), of_plane + 1);
+  }
+  __syncthreads();
+  for (int plane = 0; plane < planes; ++plane) {
+    add_lists(Lists<Shared<int>, Shared<int>>{heads + plane * p.chunk, next + plane * p.in}, size, p.in, x,
+              first_input + plane * p.in, of_block + plane * p.in, begin, y, at + std::int64_t{plane} * p.out, aligned);
+  }
   report_first(wrong, [&](std::int64_t i) { return static_cast<double>(indices[i]); }, fault);
 }
 
@@ -228,19 +285,41 @@ std::int64_t large_count(const Nails& p, std::int64_t planes) {
 
 }  // namespace
 
-void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
-                    RealResults y, const Describe& describe) {
+void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const std::int32_t* indices, RealResults y,
+                    const Describe& describe) {
   // Shared memory holds 8,192 elements and a quarter as many inputs five times a multiprocessor.
-  constexpr std::int64_t most_elements = 1 << 13, most_inputs = 1 << 13;
+  constexpr std::int64_t most_elements = 1 << 13, most_inputs = 1 << 13, elements_of_planes = 1 << 11;
+  const std::int64_t in = small[0] * small[1], out = large[0] * large[1];
   check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
   Fault* fault = watch_for<IndexError>(describe);
   const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);  // then every chunk is
   if (in <= most_inputs && out <= 8 * most_elements) {
     const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out / chunks + 4) / 4 * 4;
     check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
-    launch(scatter_kernel, Grid{static_cast<unsigned>(planes * chunks)}, threads_per_block,
-           static_cast<std::size_t>(chunk + in) * sizeof(int), static_cast<int>(chunks), static_cast<int>(chunk),
-           static_cast<int>(in), out, x, indices, y, aligned, fault);
+    // Several small planes a block, but not where blocks are few.
+    const std::int64_t fill = std::max<std::int64_t>(1, planes / (4 * multiprocessors()));
+    const std::int64_t together =
+        chunks > 1 ? 1 : std::max<std::int64_t>(1, std::min(fill, elements_of_planes / chunk));
+    const auto ratio = [](std::int64_t a, std::int64_t b) {
+      return Divisor(static_cast<int>(b > 0 && a > b ? a / b : 1));
+    };
+    const auto by = [](std::int64_t n) { return Divisor(static_cast<int>(std::max<std::int64_t>(n, 1))); };
+    const Scattering scattering{int(planes),
+                                int(together),
+                                int(chunks),
+                                int(chunk),
+                                int(in),
+                                int(out),
+                                int(small[0]),
+                                int(small[1]),
+                                by(in),
+                                by(small[1]),
+                                by(chunks > 1 ? chunk : out),
+                                by(large[1]),
+                                ratio(large[0], small[0]),
+                                ratio(large[1], small[1])};
+    launch(scatter_kernel, Grid{static_cast<unsigned>((planes + together - 1) / together * chunks)}, threads_per_block,
+           static_cast<std::size_t>(together * (chunk + in)) * sizeof(int), scattering, x, indices, y, aligned, fault);
     return;
   }
   const std::int64_t chunks = (out + linked_chunk - 1) / linked_chunk;

@@ -1,15 +1,16 @@
 // Unpooling and upsampling of a backend, over planes.
 #pragma once
 
+#include "core/geometry.h"
 #include "core/indices.h"
 #include "core/reals.h"
 
 namespace dip::DIP_BACKEND {
 
-// y = 0, then y[indices[i]] += x[i] in the order of i, in every plane: max unpooling and the gradient of max pooling.
-// IndexError with what `describe` says for an index that is outside its plane.
-void scatter_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals x, const std::int32_t* indices,
-                    RealResults y, const Describe& describe);
+// y = 0, then y[indices[i]] += x[i] in the order of i, in every plane, x's of the size `small` and y's of `large`: max
+// unpooling and the gradient of max pooling. IndexError with what `describe` says for an index outside its plane.
+void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const std::int32_t* indices, RealResults y,
+                    const Describe& describe);
 
 // dx[i] = dy[indices[i]]: the gradient of scatter_planes, and IndexError as there.
 void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,

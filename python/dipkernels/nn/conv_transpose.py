@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.arguments import flag, integer
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.windows import positive_pair
@@ -80,9 +80,10 @@ class ConvTranspose2d(Layer):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x, weight = self._saved(self._x), self.parameters["weight"]
         dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
-        self.gradients["weight"] = ops.conv_transpose2d_backward_weight(dy, x, weight.shape, *self.geometry)
-        if "bias" in self.parameters:
-            self.gradients["bias"] = ops.conv_transpose2d_backward_bias(dy)
+        with cuda.weights_beside():
+            self.gradients["weight"] = ops.conv_transpose2d_backward_weight(dy, x, weight.shape, *self.geometry)
+            if "bias" in self.parameters:
+                self.gradients["bias"] = ops.conv_transpose2d_backward_bias(dy)
         if not input_gradient:
             return (None,)
         return (ops.conv_transpose2d_backward_data(dy, weight, x.shape, *self.geometry),)

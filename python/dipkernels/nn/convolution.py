@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.arguments import choice, flag, integer
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.windows import layer_padding, positive_pair, window_output
@@ -83,9 +83,10 @@ class Conv2d(Layer):
         x, weight = self._saved(self._x), self.parameters["weight"]
         dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
         options: dict[str, Any] = {"rounding": self.rounding}
-        self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *self.geometry, **options)
-        if "bias" in self.parameters:
-            self.gradients["bias"] = ops.conv2d_backward_bias(dy)
+        with cuda.weights_beside():
+            self.gradients["weight"] = ops.conv2d_backward_weight(dy, x, weight.shape, *self.geometry, **options)
+            if "bias" in self.parameters:
+                self.gradients["bias"] = ops.conv2d_backward_bias(dy)
         if not input_gradient:
             return (None,)
         return (ops.conv2d_backward_data(dy, weight, x.shape, *self.geometry, **options),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -240,6 +241,15 @@ class Graph:
             raise ValueError(
                 f"backward: takes {len(self.outputs)} gradients ({', '.join(self.outputs)}), got {len(dys)}"
             )
+        with cuda.branches() if self.on_device else contextlib.nullcontext():
+            gradients = self._backward(dys, input_gradient)
+        if not input_gradient:
+            return None
+        results = tuple(gradients[name] for name in self.inputs)
+        return results[0] if len(results) == 1 else results
+
+    def _backward(self, dys: Sequence[FloatArray], input_gradient: bool) -> dict[str, FloatArray]:
+        """The gradients of the inputs, where they are wanted."""
         gradients: dict[str, FloatArray] = {}
         for name, dy in zip(self.outputs, dys, strict=True):
             gradients[name] = gradients[name] + dy if name in gradients else dy
@@ -250,10 +260,7 @@ class Graph:
             for each, dx in zip(before, layer.backward(gradients.pop(name), input_gradient=wanted), strict=True):
                 if dx is not None and (input_gradient or each in self._trained):
                     gradients[each] = gradients[each] + dx if each in gradients else dx
-        if not input_gradient:
-            return None
-        results = tuple(gradients[name] for name in self.inputs)
-        return results[0] if len(results) == 1 else results
+        return gradients
 
 
 class Sequential(Graph):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.arguments import integer
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.activation import Activation, apply_activation_backward, check_activation
@@ -39,9 +39,10 @@ class Linear(Layer):
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         x = self._saved(self._x)
         dy = apply_activation_backward(dy, self._saved(self._y), self.activation)
-        self.gradients["weight"] = ops.linear_backward_weight(dy, x)
-        if "bias" in self.parameters:
-            self.gradients["bias"] = ops.linear_backward_bias(dy)
+        with cuda.weights_beside():
+            self.gradients["weight"] = ops.linear_backward_weight(dy, x)
+            if "bias" in self.parameters:
+                self.gradients["bias"] = ops.linear_backward_bias(dy)
         return (ops.linear_backward_data(dy, self.parameters["weight"]) if input_gradient else None,)
 
     def output_shape(self, *shapes: Shape) -> Shape:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dipkernels import ops
+from dipkernels import cuda, ops
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.pooling import MaxPool2d
@@ -56,16 +56,18 @@ class PooledConv2d(Layer):
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
         conv = self.conv
-        dx, dweight, dbias = ops.conv2d_max_pool2d_backward(
-            apply_activation_backward(dy, self._saved(self._y), conv.activation),
-            self._saved(self._indices),
-            self._saved(self._x),
-            conv.parameters["weight"],
-            *conv.geometry,
-            self.pool.kernel_size,
-            input_gradient=input_gradient,
-            rounding=self.rounding,
-        )
+        small = apply_activation_backward(dy, self._saved(self._y), conv.activation)
+        with cuda.weights_beside():
+            dx, dweight, dbias = ops.conv2d_max_pool2d_backward(
+                small,
+                self._saved(self._indices),
+                self._saved(self._x),
+                conv.parameters["weight"],
+                *conv.geometry,
+                self.pool.kernel_size,
+                input_gradient=input_gradient,
+                rounding=self.rounding,
+            )
         conv.gradients["weight"] = dweight
         if "bias" in conv.parameters:
             conv.gradients["bias"] = dbias

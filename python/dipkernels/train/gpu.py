@@ -124,28 +124,29 @@ class GpuEpochs:
             counts = None if self._counts is None else self._counts[:size].copy()
             hits = None if self._hits is None else self._hits[:size].copy()
             self._buffers[size] = self._x[:size].copy(), self._t[:size].copy(), counts, hits
-        x, t, counts, hits = self._buffers[size]
-        if batch is None:
-            self._backend.gather_batch(self._x, self._order, self._position, x)
-            self._backend.gather_batch(self._t, self._order, self._position, t)
-        else:
+        x, t, _, _ = self._buffers[size]
+        if batch is not None:
             x.set(np.ascontiguousarray(batch[0]))
             t.set(np.ascontiguousarray(on_gpu(batch[1])))
-        for source, batch in ((self._counts, counts), (self._hits, hits)):
-            if source is not None:
-                self._backend.gather_batch(source, self._order, self._position, batch)
         if size in self._graphs:
             self._graphs[size].replay()
             return
         # The first one is not captured: it makes the optimizer's state and loads the kernels.
-        self._learn(x, t, counts, hits)
+        self._learn(size, batch is None)
         if not self._may_capture:
             return
         self._graphs[size] = cuda.Graph()
         with self._graphs[size]:
-            self._learn(x, t, counts, hits)
+            self._learn(size, batch is None)
 
-    def _learn(self, x: Any, t: Any, counts: Any, hits: Any) -> None:
+    def _learn(self, size: int, gathers: bool) -> None:
+        """A step on the batch in the buffers; with `gathers` it is brought there from all data."""
+        x, t, counts, hits = buffers = self._buffers[size]
+        sources = (self._x if gathers else None, self._t if gathers else None, self._counts, self._hits)
+        pairs = [(source, buffer) for source, buffer in zip(sources, buffers, strict=True) if source is not None]
+        if pairs:
+            gathered, into = zip(*pairs, strict=True)
+            self._backend.gather_rows(list(gathered), self._order, self._position, list(into))
         outputs = self.model.forward(x, training=True)
         value, gradient = self.loss(outputs, t)
         if isinstance(value, float):  # of a loss that is computed on the host

@@ -223,6 +223,7 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
 }
 
 void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
+  const Beside beside;
   const Way way = plan_way(p, x.dtype);
   if (way == Way::few_channels) return conv2d_backward_weight_few(p, dy, x, dweight);
   if (way == Way::packed) return conv2d_backward_weight_packed(p, dy, x, dweight);
@@ -239,6 +240,7 @@ void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dwei
 }
 
 void conv2d_backward_bias(const Conv2d& p, Reals dy, RealResults dbias) {
+  const Beside beside;
   sum_channels(p.N, p.K, p.window.h.output * p.window.w.output, dy, dbias);
 }
 

@@ -9,6 +9,7 @@
 #include "cuda/gemm/plan.h"
 #include "ops/conv/cuda/direct.h"
 #include "ops/conv/cuda/few_channels_strips.h"
+#include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
 namespace {
@@ -29,25 +30,6 @@ Correlation backward_data_of(const Conv2d& p) {
   c.pad_h = c.dilation_h * (c.kernel_h - 1) - c.pad_h;
   c.pad_w = c.dilation_w * (c.kernel_w - 1) - c.pad_w;
   return c;
-}
-
-// A result by definition: a tap outside the image adds nothing, whatever its weight. For where the kernels, which take
-// a zero for what is outside, have found NaN.
-template <class Number>
-__device__ DIP_RARE float sum_of_what_meets(Correlation p, const Number* plane, const Number* weights, int oh, int ow) {
-  float sum = 0.0f;
-  for (int other = 0; other < p.others; ++other, plane += p.in_h * p.in_w, weights += p.weight_other) {
-    for (int r = 0; r < p.kernel_h; ++r) {
-      const int ih = p.first_row(oh) + r * p.dilation_h;
-      if (ih < 0 || ih >= p.in_h) continue;
-      for (int s = 0; s < p.kernel_w; ++s) {
-        const int iw = p.first_column(ow) + s * p.dilation_w;
-        if (iw < 0 || iw >= p.in_w) continue;
-        sum = fmaf(plane[ih * p.in_w + iw].widen(), weights[p.tap(r, s)].widen(), sum);
-      }
-    }
-  }
-  return sum;
 }
 
 // sums[i] += what the taps of one plane give the results of a strip.
@@ -106,8 +88,7 @@ __global__ void __launch_bounds__(threads_per_block, Plan::size == 3 ? 3 : 1)
     const int within = parts.own_of_group.take_remainder(group);
     const int plane = p.in_h * p.in_w, groups = p.own / p.own_of_group;
     const int first_plane = (n * groups + group) * p.others * plane;
-    const Number* weights =
-        weight + (p.reversed ? group * p.others * p.weight_other + within * p.weight_own : own * p.weight_own);
+    const Number* weights = weight + p.weights_of(group, within);
     float totals[strip] = {}, sums[strip] = {};
     for (int other = part, added = 1; other < p.others; other += share, ++added) {
       add_plane<Plan>(p, x, first_plane + other * plane, weights + other * p.weight_other, oh, ow, sums);
@@ -163,6 +144,7 @@ __global__ void strided_data_kernel(Geometry p, int count, int channels, int fil
 }
 
 void correlate(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y) {
+  if (can_be_staged(p)) return correlate_staged(p, x, weight, bias, y);
   with_plan(p, [&](auto plan) {
     using Plan = decltype(plan);
     const int strips = divide_up(p.out_h, Plan::strip), count = p.images * p.own * strips * p.out_w;

@@ -37,6 +37,12 @@ struct Correlation : Geometry {
   __device__ int tap(int r, int s) const {
     return reversed ? (kernel_h - 1 - r) * kernel_w + kernel_w - 1 - s : r * kernel_w + s;
   }
+
+  // Where the weights of plane `within` of a group's results are.
+  __device__ int weights_of(int group, int within) const {
+    return reversed ? group * others * weight_other + within * weight_own
+                    : (group * own_of_group + within) * weight_own;
+  }
 };
 
 inline Correlation forward_of(const Conv2d& p) {
@@ -50,6 +56,25 @@ inline Correlation forward_of(const Conv2d& p) {
           taps,
           false,
           p.activation};
+}
+
+// A result by definition: a tap outside the image adds nothing, whatever its weight. For where the kernels, which take
+// a zero for what is outside, have found NaN.
+template <class Number>
+__device__ DIP_RARE float sum_of_what_meets(Correlation p, const Number* plane, const Number* weights, int oh, int ow) {
+  float sum = 0.0f;
+  for (int other = 0; other < p.others; ++other, plane += p.in_h * p.in_w, weights += p.weight_other) {
+    for (int r = 0; r < p.kernel_h; ++r) {
+      const int ih = p.first_row(oh) + r * p.dilation_h;
+      if (ih < 0 || ih >= p.in_h) continue;
+      for (int s = 0; s < p.kernel_w; ++s) {
+        const int iw = p.first_column(ow) + s * p.dilation_w;
+        if (iw < 0 || iw >= p.in_w) continue;
+        sum = fmaf(plane[ih * p.in_w + iw].widen(), weights[p.tap(r, s)].widen(), sum);
+      }
+    }
+  }
+  return sum;
 }
 
 // Which rows and columns of its image the windows of a thread's strip meet, a bit for each.
