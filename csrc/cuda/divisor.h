@@ -31,4 +31,29 @@ struct Divisor {
   }
 };
 
+// Of indices of any size: as Divisor where all of them are so small.
+struct IndexDivisor {
+  std::int64_t divisor;
+  bool is_short;
+  Divisor small;
+
+  IndexDivisor(std::int64_t by, std::int64_t largest)
+      : divisor(by > 0 ? by : 1),
+        is_short(largest <= INT32_MAX && divisor <= INT32_MAX),
+        small(is_short ? static_cast<int>(divisor) : 1) {}
+
+  // The remainder, and the index becomes the quotient.
+  DIP_HOST_DEVICE std::int64_t take_remainder(std::int64_t& index) const {
+    if (is_short) {
+      int whole = static_cast<int>(index);
+      const int rest = small.take_remainder(whole);
+      index = whole;
+      return rest;
+    }
+    const std::int64_t rest = index % divisor;
+    index /= divisor;
+    return rest;
+  }
+};
+
 }  // namespace dip::cuda

@@ -1,7 +1,6 @@
 #include "core/sum.h"
 
 #include <algorithm>
-#include <climits>
 
 #include "cuda/divisor.h"
 #include "cuda/half.h"
@@ -25,18 +24,15 @@ __global__ void finish_sum_kernel(const double* partial, int count, double divis
   if (threadIdx.x == 0) *total = whole == 0.0 ? static_cast<double>(NAN) : sum / whole;
 }
 
-// The channels' numbers lie `inner` side by side, for each of `outer` images.
+// The numbers of a channel lie `inner` side by side, for each of several images.
 struct ChannelNumbers {
-  std::int64_t channels, inner, count;  // the last of all numbers of a channel
-  Divisor by_inner;
-  bool short_indices;
+  std::int64_t channels, inner, count;  // count: of a channel
+  IndexDivisor by_inner;
 
   // Where the i-th number of channel c is.
   __device__ std::int64_t place(std::int64_t i, std::int64_t c) const {
-    if (!short_indices) return (i / inner * channels + c) * inner + i % inner;
-    int image = static_cast<int>(i);
-    const int rest = by_inner.take_remainder(image);
-    return (image * channels + c) * inner + rest;
+    const std::int64_t rest = by_inner.take_remainder(i);
+    return (i * channels + c) * inner + rest;
   }
 };
 
@@ -120,9 +116,7 @@ void sum_channels(std::int64_t outer, std::int64_t channels, std::int64_t inner,
     launch(column_kernel, grid, static_cast<unsigned>(column_threads), std::size_t{0}, count, channels, x,
            partial.data(), sums);
   } else {
-    const bool short_indices = count <= INT_MAX;
-    const ChannelNumbers numbers{channels, inner, count, Divisor(short_indices ? static_cast<int>(inner) : 1),
-                                 short_indices};
+    const ChannelNumbers numbers{channels, inner, count, IndexDivisor(inner, count)};
     const int threads = parts == 1 ? large : threads_per_block;
     launch(parts == 1 ? channel_kernel<large> : channel_kernel<threads_per_block>, grid, static_cast<unsigned>(threads),
            std::size_t{0}, numbers, x, partial.data(), sums);

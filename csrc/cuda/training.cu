@@ -9,13 +9,37 @@ struct Gathering {
   GatheredRows arrays[most_gathered];
 };
 
+// Every array's rows as `width` words at a time, by the blocks of one row of the grid.
+template <class Words>
+__device__ void gather_array(const GatheredRows& array, const std::int64_t* order, std::int64_t order_count,
+                             std::int64_t position, std::int64_t rows) {
+  constexpr int width = sizeof(Words) / 4;
+  const std::int64_t words = array.words / width;
+  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
+    const std::int64_t at = position + row, from = at < order_count ? order[at] : -1;
+    const bool there = from >= 0 && from < array.source_rows;
+    const Words* source = reinterpret_cast<const Words*>(array.source) + (there ? from * words : 0);
+    Words* to = reinterpret_cast<Words*>(array.out) + row * words;
+    for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) to[i] = there ? source[i] : Words{};
+  }
+}
+
+struct alignas(16) FourWords {
+  std::uint32_t at[4];
+};
+
 __global__ void gather_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
                               const std::int64_t* position, std::int64_t rows) {
-  const GatheredRows array = gathering.arrays[blockIdx.y];
-  for (std::int64_t i = first_element(); i < rows * array.words; i += element_step()) {
-    const std::int64_t at = *position + i / array.words;
-    const std::int64_t row = at < order_count ? order[at] : -1;
-    array.out[i] = row >= 0 && row < array.source_rows ? array.source[row * array.words + i % array.words] : 0;
+#pragma unroll
+  for (unsigned k = 0; k < most_gathered; ++k) {  // so that the array's numbers stay where parameters are
+    if (blockIdx.y != k) continue;
+    const GatheredRows& array = gathering.arrays[k];
+    const bool whole = array.words % 4 == 0 && is_octet_aligned(array.source) && is_octet_aligned(array.out);
+    if (whole) {
+      gather_array<FourWords>(array, order, order_count, *position, rows);
+    } else {
+      gather_array<std::uint32_t>(array, order, order_count, *position, rows);
+    }
   }
 }
 
@@ -49,13 +73,9 @@ __global__ void add_kernel(std::int64_t count, const float* a, const float* b, f
 void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* order, std::int64_t order_count,
                  const std::int64_t* position, std::int64_t rows) {
   Gathering gathering{};
-  std::int64_t most = 0;
-  for (int i = 0; i < count; ++i) {
-    gathering.arrays[i] = arrays[i];
-    most = std::max(most, rows * arrays[i].words);
-  }
-  if (most == 0) return;
-  const std::int64_t blocks = std::min((most + threads_per_block - 1) / threads_per_block, most_blocks);
+  std::copy(arrays, arrays + count, gathering.arrays);
+  const std::int64_t blocks = std::min(rows, most_blocks);
+  if (count == 0 || blocks == 0) return;
   launch(gather_kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(count)},
          static_cast<unsigned>(threads_per_block), std::size_t{0}, gathering, order, order_count, position, rows);
 }

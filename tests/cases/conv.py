@@ -35,6 +35,7 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "depthwise": ((2, 7, 10, 9), (14, 1, 3, 3), 1, 1, 1, 7, "exact"),
     "depthwise_stride": ((2, 6, 11, 13), (6, 1, 3, 3), 2, 1, 1, 6, "exact"),
     "depthwise_five": ((2, 4, 14, 15), (4, 1, 5, 5), 2, 4, 2, 4, "floor"),
+    "depthwise_same_five": ((2, 3, 6, 12), (6, 1, 5, 5), 1, 2, 1, 3, "exact"),
     "depthwise_wide": ((1, 3, 6, 140), (3, 1, 3, 3), 1, 1, 1, 3, "exact"),
     "depthwise_uneven": ((3, 4, 9, 10), (8, 1, 4, 3), (3, 2), ((1, 0), (2, 1)), (1, 3), 4, "floor"),
     "groups_of_many_channels": ((2, 40, 5, 6), (4, 20, 3, 3), 1, (0, 1), 1, 2, "exact"),

@@ -1,7 +1,11 @@
 // Batch normalisation on the GPU. The sums of a channel are taken by several blocks in float64, each its share, and
 // added by one thread in their order: the same bits on every run.
+#include <algorithm>
+#include <initializer_list>
+
 #include "cuda/activation.h"
 #include "cuda/copy_kernels.h"
+#include "cuda/divisor.h"
 #include "cuda/half.h"
 #include "cuda/sum.h"
 #include "ops/batch_norm/batch_norm.h"
@@ -20,22 +24,20 @@ struct Split {
   }
 };
 
-// Element i of channel c.
-__device__ std::int64_t place(const BatchNorm& p, std::int64_t c, std::int64_t i) {
-  return (i / p.inner * p.C + c) * p.inner + i % p.inner;
-}
-
 // partial = this block's Σ body.first(i) and Σ body.second(i) over its share of channel c.
 template <class Body>
-__global__ void sums_kernel(BatchNorm p, Split split, Body body, double* partial) {
+__global__ void sums_kernel(BatchNorm p, Split split, IndexDivisor by_inner, Body body, double* partial) {
   const std::int64_t c = blockIdx.x / static_cast<unsigned>(split.blocks);
   const std::int64_t block = blockIdx.x % static_cast<unsigned>(split.blocks);
   const std::int64_t step = static_cast<std::int64_t>(split.blocks) * blockDim.x;
   body.begin(p, c);
   double first = 0.0, second = 0.0;
-  for (std::int64_t i = block * blockDim.x + threadIdx.x; i < p.count(); i += step) {
-    body.add(place(p, c, i), first, second);
-  }
+  const auto read_number = [&](std::int64_t image) {
+    const std::int64_t rest = by_inner.take_remainder(image);
+    return body.read_number((image * p.C + c) * p.inner + rest);
+  };
+  stream_elements(block * blockDim.x + threadIdx.x, p.count(), step, read_number,
+                  [&](std::int64_t, auto taken) { body.add(taken, first, second); });
   first = block_sum(first);
   second = block_sum(second);
   if (threadIdx.x == 0) {
@@ -58,8 +60,9 @@ struct Moments {
   double shift;
 
   __device__ void begin(const BatchNorm& p, std::int64_t c) { shift = read(x, c * p.inner); }
-  __device__ void add(std::int64_t i, double& first, double& second) const {
-    const double d = read(x, i) - shift;
+  __device__ float read_number(std::int64_t i) const { return read(x, i); }
+  __device__ void add(float number, double& first, double& second) const {
+    const double d = number - shift;
     first += d;
     second += d * d;
   }
@@ -94,16 +97,57 @@ __global__ void scales_kernel(BatchNorm p, Reals var, Reals weight, float* scale
   }
 }
 
-__global__ void normalize_kernel(BatchNorm p, std::int64_t count, Reals x, Reals mean, const float* scale, Reals bias,
+// Of `piece` numbers of a channel at a time, which lie side by side; `inner` and `count` are counted in them.
+struct Pieces {
+  std::int64_t count;
+  IndexDivisor by_inner, by_channels;
+
+  Pieces(const BatchNorm& p, std::int64_t piece)
+      : count(p.C * p.count() / piece), by_inner(p.inner / piece, count), by_channels(p.C, count) {}
+
+  __device__ std::int64_t channel_of(std::int64_t i) const {
+    by_inner.take_remainder(i);
+    return by_channels.take_remainder(i);
+  }
+};
+
+template <int piece>
+__device__ Four read_piece(Reals x, std::int64_t i) {
+  if constexpr (piece == 4) return read_four(x, i);
+  Four one;
+  one.at[0] = read(x, i);
+  return one;
+}
+
+template <int piece>
+__device__ void write_piece(RealResults y, std::int64_t i, const Four& numbers) {
+  if constexpr (piece == 4) {
+    write_four(y, i, numbers);
+  } else {
+    write(y, i, numbers.at[0]);
+  }
+}
+
+template <int piece>
+__global__ void normalize_kernel(BatchNorm p, Pieces pieces, Reals x, Reals mean, const float* scale, Reals bias,
                                  RealResults y) {
   stream_elements(
-      count, [&](std::int64_t i) { return read(x, i); },
-      [&](std::int64_t i, float value) {
-        const std::int64_t c = i / p.inner % p.C;
-        const float shift = bias.data ? read(bias, c) : 0.0f;
-        const float result = fmaf(value - read(mean, c), scale[c], shift);
-        write(y, i, activate(result, p.activation.kind, p.activation.alpha));
+      pieces.count, [&](std::int64_t i) { return read_piece<piece>(x, i); },
+      [&](std::int64_t i, Four numbers) {
+        const std::int64_t c = pieces.channel_of(i);
+        const float shift = bias.data ? read(bias, c) : 0.0f, centre = read(mean, c), factor = scale[c];
+#pragma unroll
+        for (int k = 0; k < piece; ++k) {
+          const float result = fmaf(numbers.at[k] - centre, factor, shift);
+          numbers.at[k] = activate(result, p.activation.kind, p.activation.alpha);
+        }
+        write_piece<piece>(y, i, numbers);
       });
+}
+
+bool has_whole_pieces(const BatchNorm& p, std::initializer_list<const void*> arrays, DType dtype) {
+  return p.inner % 4 == 0 &&
+         std::all_of(arrays.begin(), arrays.end(), [&](const void* each) { return moves_fours(each, dtype); });
 }
 
 // Σ dy and Σ dy·(x − mean).
@@ -112,10 +156,13 @@ struct GradientSums {
   double centre;
 
   __device__ void begin(const BatchNorm&, std::int64_t c) { centre = read(mean, c); }
-  __device__ void add(std::int64_t i, double& first, double& second) const {
-    const double d = read(dy, i);
-    first += d;
-    second += d * (read(x, i) - centre);
+  struct Pair {
+    float dy, x;
+  };
+  __device__ Pair read_number(std::int64_t i) const { return {read(dy, i), read(x, i)}; }
+  __device__ void add(Pair numbers, double& first, double& second) const {
+    first += numbers.dy;
+    second += numbers.dy * (numbers.x - centre);
   }
 };
 
@@ -138,13 +185,24 @@ __global__ void channels_kernel(BatchNorm p, Split split, const double* partial,
   }
 }
 
-__global__ void backward_kernel(BatchNorm p, std::int64_t count, Reals dy, Reals x, Reals mean, const Channel* channels,
-                                RealResults dx) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t c = i / p.inner % p.C;
-    const Channel k = channels[c];
-    write(dx, i, k.scale * ((read(dy, i) - k.offset) - (read(x, i) - read(mean, c)) * k.slope));
-  }
+template <int piece>
+__global__ void backward_kernel(Pieces pieces, Reals dy, Reals x, Reals mean, const Channel* channels, RealResults dx) {
+  struct Taken {
+    Four dy, x;
+  };
+  stream_elements(
+      pieces.count, [&](std::int64_t i) { return Taken{read_piece<piece>(dy, i), read_piece<piece>(x, i)}; },
+      [&](std::int64_t i, const Taken& taken) {
+        const std::int64_t c = pieces.channel_of(i);
+        const Channel of = channels[c];
+        const float centre = read(mean, c);
+        Four result;
+#pragma unroll
+        for (int k = 0; k < piece; ++k) {
+          result.at[k] = of.scale * ((taken.dy.at[k] - of.offset) - (taken.x.at[k] - centre) * of.slope);
+        }
+        write_piece<piece>(dx, i, result);
+      });
 }
 
 void zero(const BatchNorm& p, RealResults channels) {
@@ -160,8 +218,10 @@ unsigned blocks_of(const BatchNorm& p, Split split) {
 void batch_norm(const BatchNorm& p, Reals x, Reals mean, Reals var, Reals weight, Reals bias, RealResults y) {
   const DeviceScratch<float> scale(p.C);
   launch_elements(scales_kernel, p.C, p, var, weight, scale.data());
-  const std::int64_t count = p.C * p.count();
-  launch_stream(normalize_kernel, count, p, count, x, mean, static_cast<const float*>(scale.data()), bias, y);
+  const bool whole = has_whole_pieces(p, {x.data, y.data}, x.dtype);
+  const Pieces pieces(p, whole ? 4 : 1);
+  launch_stream(whole ? normalize_kernel<4> : normalize_kernel<1>, pieces.count, p, pieces, x, mean,
+                static_cast<const float*>(scale.data()), bias, y);
 }
 
 void batch_norm_with_stats(const BatchNorm& p, Reals x, float* running_mean, float* running_var, Reals weight,
@@ -172,7 +232,8 @@ void batch_norm_with_stats(const BatchNorm& p, Reals x, float* running_mean, flo
   }
   const Split split(p);
   const DeviceScratch<double> partial(2 * p.C * split.blocks);
-  launch(sums_kernel<Moments>, blocks_of(p, split), threads_per_block, p, split, Moments{x, 0.0}, partial.data());
+  launch(sums_kernel<Moments>, blocks_of(p, split), threads_per_block, p, split, IndexDivisor(p.inner, p.count()),
+         Moments{x, 0.0}, partial.data());
   in_float32(mean, p.C, [&](float* wide_mean) {
     in_float32(var, p.C, [&](float* wide_var) {
       launch_elements(statistics_kernel, p.C, p, split, static_cast<const double*>(partial.data()), x, running_mean,
@@ -191,12 +252,14 @@ void batch_norm_backward(const BatchNorm& p, Reals dy, Reals x, Reals mean, Real
   const Split split(p);
   const DeviceScratch<double> partial(2 * p.C * split.blocks);
   const DeviceScratch<Channel> channels(p.C);
-  launch(sums_kernel<GradientSums>, blocks_of(p, split), threads_per_block, p, split, GradientSums{dy, x, mean, 0.0},
-         partial.data());
+  launch(sums_kernel<GradientSums>, blocks_of(p, split), threads_per_block, p, split, IndexDivisor(p.inner, p.count()),
+         GradientSums{dy, x, mean, 0.0}, partial.data());
   launch_elements(channels_kernel, p.C, p, split, static_cast<const double*>(partial.data()), var, weight, dweight,
                   dbias, channels.data());
-  const std::int64_t count = p.C * p.count();
-  launch_elements(backward_kernel, count, p, count, dy, x, mean, static_cast<const Channel*>(channels.data()), dx);
+  const bool whole = has_whole_pieces(p, {dy.data, x.data, dx.data}, x.dtype);
+  const Pieces pieces(p, whole ? 4 : 1);
+  launch_stream(whole ? backward_kernel<4> : backward_kernel<1>, pieces.count, pieces, dy, x, mean,
+                static_cast<const Channel*>(channels.data()), dx);
 }
 
 }  // namespace dip::cuda

@@ -49,6 +49,13 @@ __global__ void pool_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, con
   }
 }
 
+// Whether a box may take something from element `at` along an axis; whether it does its bins say. A bin reaches no
+// further than two elements beyond the box.
+__device__ bool reaches(const Roi& p, double start, double end, std::int64_t at) {
+  const double from = on_map(start, p.scale), to = on_map(end, p.scale), place = static_cast<double>(at);
+  return place >= (from < to ? from : to) - 2.0 && place <= (from < to ? to : from) + 2.0;
+}
+
 __global__ void pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
                                      const std::int32_t* indices, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -57,6 +64,7 @@ __global__ void pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals 
     for (std::int64_t k = 0; k < p.K; ++k) {
       if (images[k] != n) continue;
       const Box box(boxes, k);
+      if (!reaches(p, box.y1, box.y2, at / p.W) || !reaches(p, box.x1, box.x2, at % p.W)) continue;
       for (std::int64_t row = 0; row < p.bins_h; ++row) {
         const Bin rows = pool_bin(box.y1, box.y2, p.scale, row, p.bins_h, p.H);
         if (at / p.W < rows.first || at / p.W >= rows.last) continue;
@@ -106,25 +114,39 @@ __device__ float weight_in_bin(const Roi& p, double start, double end, std::int6
   return weight / static_cast<float>(p.samples);
 }
 
+// A thread has one element of several channels: what boxes take from it is the same.
+constexpr int channels_a_thread = 8;
+
 __global__ void align_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
                                       RealResults dx) {
+  const std::int64_t groups = (p.C + channels_a_thread - 1) / channels_a_thread;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t w = i % p.W, h = i / p.W % p.H, c = i / p.W / p.H % p.C, n = i / p.W / p.H / p.C;
-    LongSum sum;
+    const std::int64_t w = i % p.W, h = i / p.W % p.H, first = i / p.W / p.H % groups * channels_a_thread;
+    const std::int64_t n = i / p.W / p.H / groups;
+    LongSum sums[channels_a_thread];
     for (std::int64_t k = 0; k < p.K; ++k) {
       if (images[k] != n) continue;
       const Box box(boxes, k);
+      if (!reaches(p, box.y1, box.y2, h) || !reaches(p, box.x1, box.x2, w)) continue;
       for (std::int64_t row = 0; row < p.bins_h; ++row) {
         const float down = weight_in_bin(p, box.y1, box.y2, row, p.bins_h, p.H, h);
         if (down == 0.0f) continue;
         for (std::int64_t column = 0; column < p.bins_w; ++column) {
           const float right = weight_in_bin(p, box.x1, box.x2, column, p.bins_w, p.W, w);
           if (right == 0.0f) continue;
-          sum.add_product(down * right, read(dy, ((k * p.C + c) * p.bins_h + row) * p.bins_w + column));
+#pragma unroll
+          for (int c = 0; c < channels_a_thread; ++c) {
+            if (first + c >= p.C) break;
+            const std::int64_t bin = ((k * p.C + first + c) * p.bins_h + row) * p.bins_w + column;
+            sums[c].add_product(down * right, read(dy, bin));
+          }
         }
       }
     }
-    write(dx, i, sum.total());
+#pragma unroll
+    for (int c = 0; c < channels_a_thread; ++c) {
+      if (first + c < p.C) write(dx, ((n * p.C + first + c) * p.H + h) * p.W + w, sums[c].total());
+    }
   }
 }
 
@@ -151,7 +173,8 @@ void roi_align(const Roi& p, Reals x, Reals boxes, const std::int64_t* images, R
 }
 
 void roi_align_backward(const Roi& p, Reals dy, Reals boxes, const std::int64_t* images, RealResults dx) {
-  launch_elements(align_backward_kernel, elements(p), p, elements(p), dy, boxes, images, dx);
+  const std::int64_t count = p.N * ((p.C + channels_a_thread - 1) / channels_a_thread) * p.H * p.W;
+  launch_elements(align_backward_kernel, count, p, count, dy, boxes, images, dx);
 }
 
 }  // namespace dip::cuda

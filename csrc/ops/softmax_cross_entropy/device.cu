@@ -111,41 +111,48 @@ struct Loss {
 };
 
 // All of it for few positions of few classes, by one block: a thread a position or, of more classes, a warp.
-constexpr int one_block = 1024;
+constexpr int small_block = 256, large_block = 1024;
 using FewClasses = ClassPlan<ThreadLanes, 16>;
 using SomeClasses = ClassPlan<WarpLanes, 1>;
 
-template <class Plan>
-__global__ void __launch_bounds__(one_block) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
-                                                               RealResults gradient, double* value, Fault* fault) {
+template <class Plan, int threads>
+__global__ void __launch_bounds__(threads) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
+                                                             RealResults gradient, double* value, Fault* fault) {
   const std::int64_t positions = p.outer * p.inner;
   const LabelWeight weights{p};
   double divisor = 0.0, sum = 0.0;
   std::int64_t wrong = -1;
-  for (std::int64_t i = threadIdx.x; i < positions; i += one_block) {
+  for (std::int64_t i = threadIdx.x; i < positions; i += threads) {
     const std::int64_t label = weights.read(i);
     divisor += weights.value(i, label);
     if (p.labels && label != p.ignore_index && (label < 0 || label >= p.classes)) wrong = i;
   }
-  divisor = p.reduction == Reduction::mean ? block_sum<one_block>(divisor) : 1.0;
+  divisor = p.reduction == Reduction::mean ? block_sum<threads>(divisor) : 1.0;
   compute_losses<Plan>(p, scale_of(divisor), z, losses, gradient);
   __syncthreads();
-  for (std::int64_t i = threadIdx.x; i < positions; i += one_block) sum += losses[i];
-  sum = block_sum<one_block>(sum);
+  for (std::int64_t i = threadIdx.x; i < positions; i += threads) sum += losses[i];
+  sum = block_sum<threads>(sum);
   if (threadIdx.x == 0 && p.reduction != Reduction::none) *value = divisor == 0.0 ? NAN : sum / divisor;
-  if (p.labels) report_first<one_block>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
+  if (p.labels) report_first<threads>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
 }
 
 void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient, double* value,
                   const Describe& describe) {
   const std::int64_t positions = p.outer * p.inner;
   if (positions > 0 && p.inner == 1 && !p.takes_logarithms) {
-    const auto run_whole = [&](auto kernel) {
-      launch(kernel, 1u, static_cast<unsigned>(one_block), p, logits, losses, gradient, value,
+    const auto run_whole = [&](auto kernel, int threads) {
+      launch(kernel, 1u, static_cast<unsigned>(threads), p, logits, losses, gradient, value,
              p.labels ? watch_for<IndexError>(describe) : nullptr);
     };
-    if (p.classes <= 16 && positions <= one_block) return run_whole(whole_loss_kernel<FewClasses>);
-    if (p.classes <= 32 && positions <= one_block / 4) return run_whole(whole_loss_kernel<SomeClasses>);
+    if (p.classes <= 16 && positions <= small_block) {
+      return run_whole(whole_loss_kernel<FewClasses, small_block>, small_block);
+    }
+    if (p.classes <= 16 && positions <= large_block) {
+      return run_whole(whole_loss_kernel<FewClasses, large_block>, large_block);
+    }
+    if (p.classes <= 32 && positions <= large_block / 4) {
+      return run_whole(whole_loss_kernel<SomeClasses, large_block>, large_block);
+    }
   }
   if (p.labels) check_labels(p.labels, positions, p.classes, p.ignore_index, describe);
   DeviceScratch<double> divisor(1);

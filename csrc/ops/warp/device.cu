@@ -1,8 +1,9 @@
-// Warping on the GPU: a result a thread. Backward, results are first linked into lists by the cell between elements
+// Warping on the GPU. Backward, results are first linked into lists by the cell between elements
 // that they were read in; then each element adds those of the cells around it, in the order of the results.
 #include <climits>
 
 #include "core/check.h"
+#include "cuda/divisor.h"
 #include "cuda/half.h"
 #include "cuda/long_sum.h"
 #include "cuda/sum.h"
@@ -32,15 +33,41 @@ __device__ void each_tap(const Warp& p, const Place& place, const Body& body) {
   }
 }
 
-__global__ void warp_kernel(Warp p, std::int64_t count, Reals x, Reals flow, RealResults y) {
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t plane = i / p.places();
-    const Place place = place_at(p, flow, plane / p.C, i % p.places());
-    float sum = 0.0f;
-    each_tap(p, place, [&](std::int64_t at, int r, int c) {
-      sum += place.rows.weight[r] * place.columns.weight[c] * read(x, plane * p.H * p.W + at);
+// A thread has one place of several channels: where they are read is the same.
+constexpr int channels_a_thread = 8;
+
+// All places of groups of channels of images, or all elements.
+struct Work {
+  std::int64_t count;
+  IndexDivisor by_places, by_groups;
+
+  Work(const Warp& p, std::int64_t places) : Work((p.C + channels_a_thread - 1) / channels_a_thread, p.N, places) {}
+  Work(std::int64_t groups, std::int64_t images, std::int64_t places)
+      : count(images * groups * places), by_places(places, count), by_groups(groups, count) {}
+};
+
+// Calls body(k, plane) for the k-th channel of a thread.
+template <class Body>
+__device__ void each_channel(const Warp& p, std::int64_t n, std::int64_t group, const Body& body) {
+#pragma unroll
+  for (int k = 0; k < channels_a_thread; ++k) {
+    const std::int64_t c = group * channels_a_thread + k;
+    if (c < p.C) body(k, n * p.C + c);
+  }
+}
+
+__global__ void warp_kernel(Warp p, Work work, Reals x, Reals flow, RealResults y) {
+  for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
+    std::int64_t n = i;
+    const std::int64_t at = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
+    const Place place = place_at(p, flow, n, at);
+    float sums[channels_a_thread] = {};
+    each_tap(p, place, [&](std::int64_t element, int r, int c) {
+      const float weight = place.rows.weight[r] * place.columns.weight[c];
+      each_channel(p, n, group,
+                   [&](int k, std::int64_t plane) { sums[k] += weight * read(x, plane * p.H * p.W + element); });
     });
-    write(y, i, sum);
+    each_channel(p, n, group, [&](int k, std::int64_t plane) { write(y, plane * p.places() + at, sums[k]); });
   }
 }
 
@@ -107,19 +134,24 @@ __device__ void each_in_order(int head, const int* next, const Body& body) {
   }
 }
 
-__global__ void data_kernel(Warp p, std::int64_t count, Reals dy, Reals flow, const int* heads, const int* next,
+__global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* heads, const int* next,
                             RealResults dx) {
   const Cells cells(p);
   const int taps = p.interpolation == Interpolation::bicubic ? 4 : p.interpolation == Interpolation::bilinear ? 2 : 1;
-  for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t column = i % p.W, row = i / p.W % p.H, plane = i / p.W / p.H, n = plane / p.C;
-    LongSum sum;
+  for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
+    std::int64_t n = i;
+    const std::int64_t element = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
+    const int column = static_cast<int>(element % p.W), row = static_cast<int>(element / p.W);
+    LongSum sums[channels_a_thread];
     for (int r = 0; r < taps; ++r) {
       for (int c = 0; c < taps; ++c) {
         const std::int64_t cell = cells.number(row - r, column - c);
         const auto add = [&](std::int64_t result) {
           const Place place = place_at(p, flow, n, result);
-          sum.add_product(place.rows.weight[r] * place.columns.weight[c], read(dy, plane * p.places() + result));
+          const float weight = place.rows.weight[r] * place.columns.weight[c];
+          each_channel(p, n, group, [&](int k, std::int64_t plane) {
+            sums[k].add_product(weight, read(dy, plane * p.places() + result));
+          });
         };
         const int head = heads[n * cells.count() + cell];
         const int* of_image = next + n * p.places();
@@ -135,7 +167,8 @@ __global__ void data_kernel(Warp p, std::int64_t count, Reals dy, Reals flow, co
         }
       }
     }
-    write(dx, i, sum.total());
+    each_channel(p, n, group,
+                 [&](int k, std::int64_t plane) { write(dx, plane * p.H * p.W + element, sums[k].total()); });
   }
 }
 
@@ -168,17 +201,18 @@ __global__ void affine_backward_kernel(AffineFlow p, Reals dflow, RealResults dm
 }  // namespace
 
 void warp(const Warp& p, Reals x, Reals flow, RealResults y) {
-  const std::int64_t count = p.N * p.C * p.places();
-  launch_elements(warp_kernel, count, p, count, x, flow, y);
+  const Work work(p, p.places());
+  launch_elements(warp_kernel, work.count, p, work, x, flow, y);
 }
 
 void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
   check(p.places() < INT_MAX, "warp_backward: the GPU takes results of up to 2147483646 places, got ", p.places());
-  const std::int64_t cells = p.N * Cells(p).count(), results = p.N * p.places(), count = p.N * p.C * p.H * p.W;
+  const std::int64_t cells = p.N * Cells(p).count(), results = p.N * p.places();
+  const Work work(p, p.H * p.W);
   const DeviceScratch<int> heads(cells), next(results);
   fill_zero(heads.data(), static_cast<std::size_t>(cells) * sizeof(int));
   launch_elements(link_kernel, results, p, results, flow, heads.data(), next.data());
-  launch_elements(data_kernel, count, p, count, dy, flow, static_cast<const int*>(heads.data()),
+  launch_elements(data_kernel, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
                   static_cast<const int*>(next.data()), dx);
 }
 

@@ -9,6 +9,7 @@
 #include "cuda/gemm/plan.h"
 #include "ops/conv/cuda/direct.h"
 #include "ops/conv/cuda/few_channels_strips.h"
+#include "ops/conv/cuda/quads.h"
 #include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
@@ -144,7 +145,8 @@ __global__ void strided_data_kernel(Geometry p, int count, int channels, int fil
 }
 
 void correlate(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y) {
-  if (can_be_staged(p)) return correlate_staged(p, x, weight, bias, y);
+  if (p.own_of_group == 1 && can_correlate_by_quads(p)) return correlate_by_quads(p, x, weight, bias, y);
+  if (p.own_of_group > 1 && can_be_staged(p)) return correlate_staged(p, x, weight, bias, y);
   with_plan(p, [&](auto plan) {
     using Plan = decltype(plan);
     const int strips = divide_up(p.out_h, Plan::strip), count = p.images * p.own * strips * p.out_w;

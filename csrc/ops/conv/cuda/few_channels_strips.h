@@ -135,6 +135,35 @@ __device__ void for_each_window(const Correlation& p, const Number* x, int plane
   }
 }
 
+// Of kernels that add up gradients of weights.
+constexpr int weight_threads = 128;
+
+// to[t] = the sum of all threads' sums[t], by a block of weight_threads.
+template <int taps>
+__device__ void store_block_sums(const float (&sums)[taps], float* to) {
+  constexpr int warps = weight_threads / 32;
+  constexpr int pitch = weight_threads + 1;  // so that the sums of different taps lie in different banks
+  DIP_SHARED_ARRAY(float, all_sums, taps* pitch);
+  DIP_SHARED_ARRAY(float, sums_of_warps, taps* warps);
+  const int thread = static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int t = 0; t < taps; ++t) all_sums[t * pitch + thread] = sums[t];
+  __syncthreads();
+  if (thread < taps * warps) {
+    const int t = thread % taps, warp = thread / taps;
+    float sum = 0.0f;
+#pragma unroll
+    for (int lane = 0; lane < 32; ++lane) sum += all_sums[t * pitch + warp * 32 + lane];
+    sums_of_warps[warp * taps + t] = sum;
+  }
+  __syncthreads();
+  if (thread >= taps) return;
+  float sum = 0.0f;
+#pragma unroll
+  for (int warp = 0; warp < warps; ++warp) sum += sums_of_warps[warp * taps + thread];
+  to[thread] = sum;
+}
+
 // Calls run with the plan for the taps of a window.
 template <class Run>
 auto with_plan(const Geometry& g, const Run& run) {

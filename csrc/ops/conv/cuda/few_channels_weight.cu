@@ -5,6 +5,7 @@
 #include "cuda/divisor.h"
 #include "ops/conv/cuda/few_channels.h"
 #include "ops/conv/cuda/few_channels_strips.h"
+#include "ops/conv/cuda/quads.h"
 #include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
@@ -12,8 +13,6 @@ namespace {
 
 // blockIdx.x is the pair of filter and channel, and where a block has only one tap the tap; blockIdx.y the part of the
 // strips.
-constexpr int weight_threads = 128;
-
 struct WeightPart : Correlation {
   int strips, strips_a_part;  // of all images; whole images' strips lie side by side
   int across;                 // threads side by side; the others are on other strips
@@ -48,10 +47,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, int strip, const N
 template <class Plan, class Number>
 __global__ void __launch_bounds__(weight_threads)
     weight_kernel(WeightPart p, const Number* dy, const Number* x, float* parts) {
-  constexpr int taps = Plan::size > 0 ? Plan::size * Plan::size : 1, strip = Plan::strip, warps = weight_threads / 32;
-  constexpr int pitch = weight_threads + 1;  // so that the sums of different taps lie in different banks
-  DIP_SHARED_ARRAY(float, all_sums, taps* pitch);
-  DIP_SHARED_ARRAY(float, sums_of_warps, taps* warps);
+  constexpr int taps = Plan::size > 0 ? Plan::size * Plan::size : 1, strip = Plan::strip;
   const int all_taps = p.kernel_h * p.kernel_w, block = static_cast<int>(blockIdx.x);
   const int pair = Plan::size > 0 ? block : block / all_taps, first_tap = Plan::size > 0 ? 0 : block % all_taps;
   const int own = pair / p.others, other = pair % p.others, group = own / p.own_of_group;
@@ -96,22 +92,8 @@ __global__ void __launch_bounds__(weight_threads)
     if (sums[t] != sums[t]) {
       sums[t] = tap_sum_of_what_meets(p, strip, dy, x, first_tap + t, first, end, column, step);
     }
-    all_sums[t * pitch + thread] = sums[t];
   }
-  __syncthreads();
-  if (thread < taps * warps) {
-    const int t = thread % taps, warp = thread / taps;
-    float sum = 0.0f;
-#pragma unroll
-    for (int lane = 0; lane < 32; ++lane) sum += all_sums[t * pitch + warp * 32 + lane];
-    sums_of_warps[warp * taps + t] = sum;
-  }
-  __syncthreads();
-  if (thread >= taps) return;
-  float sum = 0.0f;
-#pragma unroll
-  for (int warp = 0; warp < warps; ++warp) sum += sums_of_warps[warp * taps + thread];
-  parts[(static_cast<int>(blockIdx.y) * p.own * p.others + pair) * all_taps + first_tap + thread] = sum;
+  store_block_sums(sums, parts + (static_cast<int>(blockIdx.y) * p.own * p.others + pair) * all_taps + first_tap);
 }
 
 // A block adds 32 elements; eight threads share the parts of each.
@@ -144,6 +126,7 @@ void add_weight_parts(int parts, int count, const float* part, RealResults dweig
 
 void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
   const Correlation forward = forward_of(p);
+  if (forward.others == 1 && can_be_quads(forward)) return conv2d_backward_weight_by_quads(forward, dy, x, dweight);
   if (can_stage_weights(forward)) return conv2d_backward_weight_staged(forward, dy, x, dweight);
   const int count = int(p.weight_count()), pairs = int(p.K * p.group_channels());
   with_plan(forward, [&](auto plan) {

@@ -1,5 +1,6 @@
 // The results of a correlation, a strip of several below each other for several filters a thread: of what is read from
-// shared memory, each number of the image serves all filters and each weight the whole strip.
+// shared memory, each number of the image serves all filters and each weight the whole strip. While a block multiplies,
+// what it needs next is on its way.
 #include "ops/conv/cuda/staged.h"
 
 #include <algorithm>
@@ -9,73 +10,101 @@
 namespace dip::cuda {
 namespace {
 
+constexpr int strip = 4;               // results of a thread below each other
 constexpr int most_filters = 4;        // of a thread
 constexpr int channels_together = 16;  // whose sum is made apart, so that its error does not grow with their number
+constexpr int blocks_together = 3;     // that a multiprocessor works on at once
 
-// How a correlation is cut. A unit is a group of an image's channels. Filters of a group are taken by so many `sets` of
-// equal size; strips by `bands`.
+// How a correlation is cut. A unit is a group of an image's channels. The filters of a group are taken in so many sets
+// of equal size, its strips in bands, its channels in parts. A block goes through its units so many at a time, and
+// through all parts of them.
 struct Cut : Correlation {
-  int units, units_a_block, sets, sets_a_block, strips, strips_a_band, bands, set_blocks, channels_at_once;
+  int groups, units, units_at_once, unit_blocks, rounds;
+  int sets_a_block, set_blocks, strips_a_band, bands, channels_at_once, parts;
   StagedPlanes planes;
   Divisor columns, of_band, of_block, channels;  // take a thread's number apart, and a staged plane's
-  int weights_a_unit;  // numbers in shared memory; all units share them where there is one group
+  int weights_a_unit, weight_units;              // numbers in shared memory; one group's weights serve all units
+  bool weights_stay;                             // for all that a block does
 
-  DIP_HOST_DEVICE int groups() const { return own / own_of_group; }
-  DIP_HOST_DEVICE int weight_units() const { return groups() == 1 ? 1 : units_a_block; }
+  DIP_HOST_DEVICE int weight_count() const { return weight_units * weights_a_unit; }
+  // Weights come first, and every stage at a multiple of 16 bytes.
+  DIP_HOST_DEVICE int planes_at() const { return weights_stay ? 0 : weight_count(); }
+  DIP_HOST_DEVICE int stage_count() const { return planes_at() + (planes.count() + 3) / 4 * 4; }
 };
 
-// Brings the weights of `count` channels from `first` on: [unit][channel][tap][set][filter of the set].
+// Starts to bring the weights of `count` channels from `first` on: [unit][channel][tap][set][filter of the set].
 template <int size, int filters, class Number>
 __device__ void stage_weights(const Cut& p, Shared<float> to, const Number* weight, int first_unit, int first_set,
                               int first, int count) {
   constexpr int taps = size * size;
-  const int own = p.sets_a_block * filters, many = own * taps;
-  for (int u = 0; u < p.weight_units(); ++u) {
-    const int group = (first_unit + u) % p.groups();
-    for (int c = 0; c < count; ++c) {
-      const Shared<float> of_channel = to + u * p.weights_a_unit + c * taps * p.sets_a_block * most_filters;
-      for (int i = static_cast<int>(threadIdx.x); i < many; i += static_cast<int>(blockDim.x)) {
-        const int tap = i % taps, k = i / taps, within = first_set * filters + k;
-        const int from = p.weights_of(group, within) + (first + c) * p.weight_other;
-        of_channel[(tap * p.sets_a_block + k / filters) * most_filters + k % filters] =
-            within < p.own_of_group ? weight[from + (p.reversed ? taps - 1 - tap : tap)].widen() : 0.0f;
-      }
-    }
-  }
+  const int own = p.sets_a_block * filters, of_channel = own * taps, of_unit = count * of_channel;
+  const auto place = [&](int i) {
+    const int tap = i % taps, k = i / taps % own, c = i / of_channel % count, u = i / of_unit;
+    return to + u * p.weights_a_unit + ((c * taps + tap) * p.sets_a_block + k / filters) * most_filters + k % filters;
+  };
+  const auto source = [&](int i) {  // −1 where a set has no more filters
+    const int tap = i % taps, within = first_set * filters + i / taps % own, c = i / of_channel % count;
+    const int group = p.groups == 1 ? 0 : (first_unit + i / of_unit) % p.groups;
+    if (within >= p.own_of_group) return -1;
+    return p.weights_of(group, within) + (first + c) * p.weight_other + (p.reversed ? taps - 1 - tap : tap);
+  };
+  bring(static_cast<int>(threadIdx.x), p.weight_units * of_unit, static_cast<int>(blockDim.x), weight, source, place);
 }
 
-template <int size, int filters, int strip, class Number>
+template <int size, int filters, class Number>
 __global__ void __launch_bounds__(staged_threads, 2)
     staged_kernel(Cut p, const Number* x, const Number* weight, const Number* bias, Number* y) {
   constexpr int taps = size * size;
-  const Shared<float> weights = dynamic_shared<float>();
-  const Shared<float> images = weights + p.weight_units() * p.weights_a_unit;
+  const Shared<float> shared = dynamic_shared<float>();
+  const Shared<float> stages = shared + (p.weights_stay ? p.weight_count() : 0);
   int block = static_cast<int>(blockIdx.x);
   const int first_set = block % p.set_blocks * p.sets_a_block;
   block /= p.set_blocks;
-  const int first_strip = block % p.bands * p.strips_a_band, first_unit = block / p.bands * p.units_a_block;
+  const int first_strip = block % p.bands * p.strips_a_band, first_block = block / p.bands;
 
   int u = static_cast<int>(threadIdx.x);
   const int ow = p.columns.take_remainder(u), below = p.of_band.take_remainder(u), set = p.of_block.take_remainder(u);
-  const bool present = u < p.units_a_block;
+  const bool present = u < p.units_at_once;
   if (!present) u = 0;
-  const int unit = first_unit + u, group = unit % p.groups(), n = unit / p.groups(), plane = p.in_h * p.in_w;
-  const Shared<float> of_thread = weights + (p.weight_units() == 1 ? 0 : u) * p.weights_a_unit + set * most_filters;
+  const int plane = p.in_h * p.in_w, oh = (first_strip + below) * strip;
 
-  float totals[filters][strip] = {}, sums[filters][strip] = {};
-  for (int first = 0; first < p.others; first += p.channels_at_once) {
+  const auto first_unit_of = [&](int stage) {
+    return (first_block + stage / p.parts * p.unit_blocks) * p.units_at_once;
+  };
+  const auto start = [&](int stage) {
+    const Shared<float> to = stages + stage % 2 * p.stage_count();
+    const int first_unit = first_unit_of(stage), first = stage % p.parts * p.channels_at_once;
     const int channels = min(p.others - first, p.channels_at_once);
-    if (first > 0) __syncthreads();
-    stage_weights<size, filters>(p, weights, weight, first_unit, first_set, first, channels);
-    stage(p.planes, images, x, p.in_h, p.in_w, first_strip * strip - p.pad_h, -p.pad_w, [&](int at) {
-      const int c = p.channels.take_remainder(at), of_unit = first_unit + at;
-      return of_unit < p.units && c < channels ? (of_unit * p.others + first + c) * plane : -1;
+    stage_planes(p.planes, to + p.planes_at(), x, p.in_h, p.in_w, first_strip * strip - p.pad_h, -p.pad_w, [&](int at) {
+      const int c = p.channels.take_remainder(at), unit = first_unit + at;
+      return unit < p.units && c < channels ? (unit * p.others + first + c) * plane : -1;
     });
-    finish_staging();
+    if (!p.weights_stay) {
+      stage_weights<size, filters>(p, to, weight, first_unit, first_set, first, channels);
+    }
+    copy_async_commit();
+  };
+  if (p.weights_stay) stage_weights<size, filters>(p, shared, weight, 0, first_set, 0, p.others);
+  const int count = p.rounds * p.parts;
+  start(0);
+  float totals[filters][strip] = {}, sums[filters][strip] = {};
+  for (int stage = 0; stage < count; ++stage) {
+    if (stage + 1 < count) {
+      start(stage + 1);
+      copy_async_wait<1>();
+    } else {
+      copy_async_wait<0>();
+    }
+    __syncthreads();
+    const Shared<float> of_stage = stages + stage % 2 * p.stage_count();
+    const Shared<float> weights =
+        (p.weights_stay ? shared : of_stage) + (p.weight_units == 1 ? 0 : u) * p.weights_a_unit + set * most_filters;
+    const Shared<float> images =
+        of_stage + p.planes_at() + (u * p.channels_at_once * p.planes.rows + below * strip) * p.planes.pitch + ow;
+    const int first = stage % p.parts * p.channels_at_once, channels = min(p.others - first, p.channels_at_once);
     for (int c = 0; c < channels; ++c) {
-      const Shared<float> image =
-          images + ((u * p.channels_at_once + c) * p.planes.rows + below * strip) * p.planes.pitch + ow;
-      const Shared<float> of_channel = of_thread + c * taps * p.sets_a_block * most_filters;
+      const Shared<float> image = images + c * p.planes.rows * p.planes.pitch;
+      const Shared<float> of_channel = weights + c * taps * p.sets_a_block * most_filters;
 #pragma unroll
       for (int s = 0; s < size; ++s) {
         float column[strip + size - 1];
@@ -84,12 +113,7 @@ __global__ void __launch_bounds__(staged_threads, 2)
 #pragma unroll
         for (int r = 0; r < size; ++r) {
           float tap[most_filters];
-          const Shared<float> at = of_channel + (r * size + s) * p.sets_a_block * most_filters;
-          if constexpr (filters == 1) {
-            tap[0] = at[0];
-          } else {
-            read_four(at, tap);
-          }
+          read_four(of_channel + (r * size + s) * p.sets_a_block * most_filters, tap);
 #pragma unroll
           for (int f = 0; f < filters; ++f) {
 #pragma unroll
@@ -107,73 +131,79 @@ __global__ void __launch_bounds__(staged_threads, 2)
         }
       }
     }
-  }
-  if (!present || unit >= p.units) return;
-  const int oh = (first_strip + below) * strip;
-  const bool is_plain = !bias && p.activation.kind == Activation::none;
+    __syncthreads();  // this stage's memory is the next but one's
+    if (stage % p.parts != p.parts - 1) continue;
+    const int unit = first_unit_of(stage) + u, group = p.groups == 1 ? 0 : unit % p.groups, n = unit / p.groups;
 #pragma unroll
-  for (int f = 0; f < filters; ++f) {
-    const int within = (first_set + set) * filters + f;
-    if (within >= p.own_of_group) continue;
-    const int own = group * p.own_of_group + within;
-    const float shift = bias ? bias[own].widen() : -0.0f;
-    Number* to = y + ((n * p.own + own) * p.out_h + oh) * p.out_w + ow;
+    for (int f = 0; f < filters; ++f) {
+      const int within = (first_set + set) * filters + f, own = group * p.own_of_group + within;
+      const bool counts = present && unit < p.units && within < p.own_of_group;
+      const float shift = counts && bias ? bias[own].widen() : -0.0f;
+      Number* to = y + ((n * p.own + own) * p.out_h + oh) * p.out_w + ow;
 #pragma unroll
-    for (int i = 0; i < strip; ++i) {
-      if (oh + i >= p.out_h) continue;
-      float sum = totals[f][i] + sums[f][i];
-      if (sum != sum) {
-        sum = sum_of_what_meets(p, x + unit * p.others * plane, weight + p.weights_of(group, within), oh + i, ow);
+      for (int i = 0; i < strip; ++i) {
+        float sum = totals[f][i] + sums[f][i];
+        totals[f][i] = sums[f][i] = 0.0f;
+        if (!counts || oh + i >= p.out_h) continue;
+        if (sum != sum) {
+          sum = sum_of_what_meets(p, x + unit * p.others * plane, weight + p.weights_of(group, within), oh + i, ow);
+        }
+        to[i * p.out_w] = Number::round(activate(sum + shift, p.activation.kind, p.activation.alpha));
       }
-      to[i * p.out_w] = Number::round(is_plain ? sum : activate(sum + shift, p.activation.kind, p.activation.alpha));
     }
   }
 }
 
 template <int size, int filters, class Number>
 void run(const Correlation& p, int sets, const Number* x, const Number* weight, const Number* bias, Number* y) {
-  constexpr int strip = filters == 1 ? 8 : 4;
-  const int strips = divide_up(p.out_h, strip), units = p.images * p.own / p.own_of_group;
+  const int groups = p.own / p.own_of_group, strips = divide_up(p.out_h, strip), units = p.images * groups;
   const int bands = divide_up(strips, std::max(1, staged_threads / p.out_w)), strips_a_band = divide_up(strips, bands);
   const int positions = p.out_w * strips_a_band;
   const int set_blocks = divide_up(sets, std::max(1, staged_threads / positions));
   const int sets_a_block = divide_up(sets, set_blocks), of_unit = positions * sets_a_block;
-  // Several units where one would leave the block small, but not where blocks are few.
   const int rows = strips_a_band * strip + size - 1, pitch = p.out_w + size - 1;
-  const int of_channel = rows * pitch + size * size * sets_a_block * most_filters;
-  const int blocks_of_units = std::max(1, units * bands * set_blocks / (2 * multiprocessors()));
-  const int fit = std::max(1, staged_floats / of_channel);
-  const int units_a_block = std::max(1, std::min({staged_threads / of_unit, blocks_of_units, fit, units}));
-  const int channels_at_once = std::clamp(fit / units_a_block, 1, p.others);
+  const int weights_of_channel = size * size * sets_a_block * most_filters;
+  const int fit = std::max(1, staged_floats / (rows * pitch + weights_of_channel));
+  // Several units where one would leave the block small, and one after the other where there are more blocks than the
+  // GPU works on at once.
+  const int wanted = blocks_together * multiprocessors(), of_others = bands * set_blocks;
+  const int few = std::max(1, units * of_others / wanted);
+  const int units_at_once = std::max(1, std::min({staged_threads / of_unit, few, fit, units}));
+  const int channels_at_once = std::clamp(fit / units_at_once, 1, p.others);
+  const int parts = divide_up(p.others, channels_at_once), all = divide_up(units, units_at_once);
+  const int rounds = divide_up(all, std::max(1, std::min(all, wanted / of_others)));
+  const int unit_blocks = divide_up(all, rounds);
   const Cut cut{p,
+                groups,
                 units,
-                units_a_block,
-                sets,
+                units_at_once,
+                unit_blocks,
+                rounds,
                 sets_a_block,
-                strips,
+                set_blocks,
                 strips_a_band,
                 bands,
-                set_blocks,
                 channels_at_once,
-                StagedPlanes(units_a_block * channels_at_once, rows, pitch, pitch),
+                parts,
+                StagedPlanes(units_at_once * channels_at_once, rows, pitch, pitch),
                 Divisor(p.out_w),
                 Divisor(strips_a_band),
                 Divisor(sets_a_block),
                 Divisor(channels_at_once),
-                channels_at_once * size * size * sets_a_block * most_filters};
-  const auto shared =
-      static_cast<std::size_t>(cut.weight_units() * cut.weights_a_unit + cut.planes.count()) * sizeof(float);
-  const int blocks = divide_up(units, units_a_block) * bands * set_blocks;
-  const int threads = divide_up(of_unit * units_a_block, 32) * 32;
-  launch(staged_kernel<size, filters, strip, Number>, Grid{static_cast<unsigned>(blocks)},
-         static_cast<unsigned>(threads), shared, cut, x, weight, bias, y);
+                channels_at_once * weights_of_channel,
+                groups == 1 ? 1 : units_at_once,
+                groups == 1 && parts == 1};
+  const int stages = std::min(rounds * parts, 2), numbers = cut.stage_count() * stages;
+  const auto shared = static_cast<std::size_t>(numbers + (cut.weights_stay ? cut.weight_count() : 0)) * sizeof(float);
+  launch(staged_kernel<size, filters, Number>, Grid{static_cast<unsigned>(unit_blocks * of_others)},
+         static_cast<unsigned>(divide_up(of_unit * units_at_once, 32) * 32), shared, cut, x, weight, bias, y);
 }
 
 template <int size, class Number>
 void run_for_filters(const Correlation& p, const Number* x, const Number* weight, const Number* bias, Number* y) {
   const int sets = divide_up(p.own_of_group, most_filters);
   switch (divide_up(p.own_of_group, sets)) {
-    case 1: return run<size, 1>(p, sets, x, weight, bias, y);
+    case 1:
     case 2: return run<size, 2>(p, sets, x, weight, bias, y);
     case 3: return run<size, 3>(p, sets, x, weight, bias, y);
     default: return run<size, 4>(p, sets, x, weight, bias, y);

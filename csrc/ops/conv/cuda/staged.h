@@ -24,44 +24,45 @@ struct StagedPlanes {
   DIP_HOST_DEVICE int count() const { return planes * rows * pitch; }
 };
 
+// Starts to bring numbers first, first + step, … below `end`, from element source(i) of `from`, or a zero where that is
+// negative, to place(i). float32 needs no detour through registers.
+template <class Number, class Source, class Place>
+__device__ void bring(int first, int end, int step, const Number* from, const Source& source, const Place& place) {
+  if constexpr (std::is_same_v<Number, Single>) {
+    for (int i = first; i < end; i += step) {
+      const int at = source(i);
+      copy_async(place(i), &from[at < 0 ? 0 : at].value, at >= 0);
+    }
+  } else {
+    stream_elements(
+        first, end, step,
+        [&](int i) {
+          const int at = source(i);
+          return at < 0 ? 0.0f : from[at].widen();
+        },
+        [&](int i, float value) { place(i)[0] = value; });
+  }
+}
+
 // Starts to bring plane p of `staged` from where plane_of(p) says, the first of its elements in memory or −1 for zeros,
 // and of it the rectangle whose first element is (top, left) of a plane of height × width; what is outside is 0. All
-// threads of the block take part; finish_staging() ends it.
+// threads of the block take part.
 template <class Number, class PlaneOf>
-__device__ void stage(const StagedPlanes& staged, Shared<float> to, const Number* from, int height, int width, int top,
-                      int left, const PlaneOf& plane_of) {
+__device__ void stage_planes(const StagedPlanes& staged, Shared<float> to, const Number* from, int height, int width,
+                             int top, int left, const PlaneOf& plane_of) {
   const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x) >> staged.lane_bits;
-  const int first = thread >> staged.lane_bits, end = staged.planes * staged.rows;
   for (int column = thread & (staged.lanes - 1); column < staged.width; column += staged.lanes) {
     const int w = left + column;
     const bool inside = static_cast<unsigned>(w) < static_cast<unsigned>(width);
-    const auto place = [&](int i) {  // −1 outside
+    const auto source = [&](int i) {
       int p = i;
       const int h = top + staged.of_plane.take_remainder(p), plane = plane_of(p);
       const bool there = inside && plane >= 0 && static_cast<unsigned>(h) < static_cast<unsigned>(height);
       return there ? plane + h * width + w : -1;
     };
-    if constexpr (std::is_same_v<Number, Single>) {  // without a detour through registers
-      for (int i = first; i < end; i += step) {
-        const int at = place(i);
-        copy_async(to + (i * staged.pitch + column), &from[at < 0 ? 0 : at].value, at >= 0);
-      }
-    } else {
-      stream_elements(
-          first, end, step,
-          [&](int i) {
-            const int at = place(i);
-            return at < 0 ? 0.0f : from[at].widen();
-          },
-          [&](int i, float value) { to[i * staged.pitch + column] = value; });
-    }
+    bring(thread >> staged.lane_bits, staged.planes * staged.rows, step, from, source,
+          [&](int i) { return to + (i * staged.pitch + column); });
   }
-}
-
-__device__ inline void finish_staging() {
-  copy_async_commit();
-  copy_async_wait<0>();
-  __syncthreads();
 }
 
 // Whether these kernels can compute a convolution whose windows lie side by side.
@@ -76,8 +77,4 @@ void correlate_staged(const Correlation& p, Reals x, Reals weight, Reals bias, R
 // Whether the gradient of the weights can be computed by conv2d_backward_weight_staged().
 bool can_stage_weights(const Correlation& forward);
 void conv2d_backward_weight_staged(const Correlation& forward, Reals dy, Reals x, RealResults dweight);
-
-// dweight[i] = Σ over k of parts[k · count + i].
-void add_weight_parts(int parts, int count, const float* part, RealResults dweight);
-
 }  // namespace dip::cuda

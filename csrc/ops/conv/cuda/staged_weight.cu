@@ -3,6 +3,7 @@
 // have different pieces of rows.
 #include <algorithm>
 
+#include "ops/conv/cuda/few_channels.h"
 #include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
@@ -14,11 +15,9 @@ constexpr int most_pairs = 128;   // of a group
 
 // How the sums are cut. A unit is a group; a block has some units, some images and a band of rows.
 struct WeightCut : Correlation {
-  int units_a_block, images_a_block, rows_a_band, bands, pairs, pieces, piece, splits;
+  int groups, units_a_block, images_a_block, rows_a_band, bands, pairs, pieces, piece, splits;
   StagedPlanes gradients, planes;
   Divisor own_planes, other_planes, of_pair, of_split;  // take a staged plane's and a thread's number apart
-
-  DIP_HOST_DEVICE int groups() const { return own / own_of_group; }
 };
 
 // What a thread adds to one tap of its pair, by definition: for where a zero taken for what is outside has met an
@@ -30,7 +29,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(WeightCut p, int tap, int split,
   float sum = 0.0f;
   for (int n = first_image; n < last_image; ++n) {
     const Number* gradients = dy + n * p.own * p.out_h * p.out_w;
-    const Number* plane = x + n * p.groups() * p.others * p.in_h * p.in_w;
+    const Number* plane = x + n * p.groups * p.others * p.in_h * p.in_w;
     for (int item = split; item < p.rows_a_band * p.pieces; item += p.splits) {
       const int oh = first_row + item / p.pieces, ih = p.first_row(oh) + r, begin = item % p.pieces * p.piece;
       if (oh >= p.out_h || ih < 0 || ih >= p.in_h) continue;
@@ -59,21 +58,23 @@ __global__ void __launch_bounds__(staged_threads, 2)
   int u = thread;
   const int pair = p.of_pair.take_remainder(u), split = p.of_split.take_remainder(u);
   const int within = pair % p.own_of_group, other = pair / p.own_of_group, group = first_group + u;
-  const bool present = u < p.units_a_block && group < p.groups();
+  const bool present = u < p.units_a_block && group < p.groups;
   if (!present) u = 0;
 
   float sums[taps] = {};
   for (int n = first_image; n < last_image; ++n) {
     if (n > first_image) __syncthreads();
-    stage(p.gradients, gradients, dy, p.out_h, p.out_w, first_row, 0, [&](int at) {
+    stage_planes(p.gradients, gradients, dy, p.out_h, p.out_w, first_row, 0, [&](int at) {
       const int k = p.own_planes.take_remainder(at), of_group = first_group + at;
-      return of_group < p.groups() ? (n * p.own + of_group * p.own_of_group + k) * p.out_h * p.out_w : -1;
+      return of_group < p.groups ? (n * p.own + of_group * p.own_of_group + k) * p.out_h * p.out_w : -1;
     });
-    stage(p.planes, planes, x, p.in_h, p.in_w, first_row - p.pad_h, -p.pad_w, [&](int at) {
+    stage_planes(p.planes, planes, x, p.in_h, p.in_w, first_row - p.pad_h, -p.pad_w, [&](int at) {
       const int c = p.other_planes.take_remainder(at), of_group = first_group + at;
-      return of_group < p.groups() ? ((n * p.groups() + of_group) * p.others + c) * p.in_h * p.in_w : -1;
+      return of_group < p.groups ? ((n * p.groups + of_group) * p.others + c) * p.in_h * p.in_w : -1;
     });
-    finish_staging();
+    copy_async_commit();
+    copy_async_wait<0>();
+    __syncthreads();
     for (int item = split; item < p.rows_a_band * p.pieces; item += p.splits) {
       const int row = item / p.pieces, begin = item % p.pieces * p.piece;
       const Shared<float> g =
@@ -115,7 +116,7 @@ __global__ void __launch_bounds__(staged_threads, 2)
   for (int i = thread; i < p.units_a_block * p.pairs * taps; i += threads) {
     int at = i;
     const int of_pair = p.of_pair.take_remainder(at), t = at % taps, unit = at / taps, of_group = first_group + unit;
-    if (of_group >= p.groups()) continue;
+    if (of_group >= p.groups) continue;
     float sum = 0.0f;
     for (int k = 0; k < p.splits; ++k) sum += all_sums[t * threads + (unit * p.splits + k) * p.pairs + of_pair];
     const int filter = of_group * p.own_of_group + of_pair % p.own_of_group;
@@ -153,6 +154,7 @@ void run(const Correlation& p, const Number* dy, const Number* x, RealResults dw
   const int wanted = std::max(1, 3 * multiprocessors() / (divide_up(groups, units) * bands));
   const int images = std::clamp(divide_up(p.images, wanted), 1, std::max(1, most_terms / (rounds * piece)));
   const WeightCut cut{p,
+                      groups,
                       units,
                       images,
                       rows,
