@@ -21,6 +21,8 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "lenet2": ((3, 6, 14, 14), (16, 6, 5, 5), 1, 0, 1, 1, "exact"),
     "vgg": ((2, 16, 15, 13), (17, 16, 3, 3), 1, 1, 1, 1, "exact"),
     "alexnet": ((1, 3, 35, 35), (9, 3, 11, 11), 4, 0, 1, 1, "exact"),
+    "first_layer_seven": ((2, 3, 20, 17), (18, 3, 7, 7), 2, ((3, 2), (2, 3)), 1, 1, "floor"),
+    "first_layer_three": ((2, 3, 15, 18), (37, 3, 3, 3), 2, 1, 1, 1, "floor"),
     "pointwise": ((2, 33, 7, 9), (20, 33, 1, 1), 1, 0, 1, 1, "exact"),
     "pointwise_stride": ((2, 5, 9, 9), (4, 5, 1, 1), 2, 0, 1, 1, "exact"),
     # As large as its input, and not its input.

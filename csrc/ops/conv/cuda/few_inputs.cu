@@ -11,6 +11,7 @@
 #include "cuda/half.h"
 #include "ops/conv/cuda/direct.h"
 #include "ops/conv/cuda/geometry.h"
+#include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
 namespace {
@@ -38,10 +39,10 @@ __device__ int first_tap(int first, int pad, int dilation, int stride, int taps)
 
 // A sum by definition, for where a zero taken for what is outside dy has met an infinity or NaN.
 template <class Number>
-__device__ DIP_RARE float sum_of_what_meets(FewInputs p, const Number* dy, const Number* weight, int channels, int ih,
-                                            int iw) {
+__device__ DIP_RARE float sum_of_what_meets(Geometry p, int filters, const Number* dy, const Number* weight,
+                                            int channels, int ih, int iw) {
   float sum = 0.0f;
-  for (int k = 0; k < p.filters; ++k) {
+  for (int k = 0; k < filters; ++k) {
     add_windows_over(p, ih, iw, dy + k * p.out_h * p.out_w, weight + k * channels * p.kernel_h * p.kernel_w, sum);
   }
   return sum;
@@ -128,10 +129,148 @@ __global__ void __launch_bounds__(threads_per_block, 2)
       if (ih >= p.in_h) continue;
       float sum = totals[c][j];
       if (sum != sum) {
-        sum = sum_of_what_meets(p, dy + n * p.filters * plane, weight + c * p.kernel_h * p.kernel_w, channels, ih, iw);
+        sum = sum_of_what_meets(p, p.filters, dy + n * p.filters * plane, weight + c * p.kernel_h * p.kernel_w,
+                                channels, ih, iw);
       }
       dx[((n * channels + c) * p.in_h + ih) * p.in_w + iw] = Number::round(sum);
     }
+  }
+}
+
+// Of three channels with the strides and sizes that first layers have: a thread has `cells` cells of stride × stride
+// elements below each other, in all channels, and of each filter the numbers of dy that meet them.
+template <int kernel_, int stride_, int cells_>
+struct CellPlan {
+  static constexpr int kernel = kernel_, stride = stride_, cells = cells_, channels = 3, threads = 128;
+  static constexpr int taps = kernel * kernel, reach = (kernel - 1) / stride;  // cells that a window begins before
+  static constexpr int filters_at_once = taps > 64 ? 8 : 16;
+  static constexpr int stage = filters_at_once * taps * channels_in_memory;  // numbers in shared memory
+};
+
+struct Cells : Geometry {
+  int images, filters, count;  // threads
+  int first_h, first_w;        // cell
+  Divisor columns, rows;       // of cells, rows of a thread's at a time
+};
+
+constexpr int most_filters_of_cells = 256;  // for one float32 sum
+
+template <class Plan, class Number>
+__global__ void __launch_bounds__(Plan::threads)
+    cells_kernel(Cells p, const Number* dy, const Number* weight, Number* dx) {
+  constexpr int channels = Plan::channels, stride = Plan::stride, reach = Plan::reach, cells = Plan::cells;
+  const Shared<float> stages = dynamic_shared<float>();  // [filter][tap][channel], twice
+  const int i = static_cast<int>(blockIdx.x) * Plan::threads + static_cast<int>(threadIdx.x);
+  int n = min(i, p.count - 1);
+  const int cell_w = p.first_w + p.columns.take_remainder(n), cell_h = p.first_h + p.rows.take_remainder(n) * cells;
+  const int plane = p.out_h * p.out_w;
+  unsigned rows = 0, columns = 0;  // of dy that are there, a bit for each
+#pragma unroll
+  for (int a = 0; a < cells + reach; ++a) {
+    rows |= static_cast<unsigned>(cell_h - reach + a) < static_cast<unsigned>(p.out_h) ? 1u << a : 0;
+  }
+#pragma unroll
+  for (int b = 0; b <= reach; ++b) {
+    columns |= static_cast<unsigned>(cell_w - reach + b) < static_cast<unsigned>(p.out_w) ? 1u << b : 0;
+  }
+  const int corner = n * p.filters * plane + (cell_h - reach) * p.out_w + cell_w - reach;
+
+  const auto start = [&](int first, int stage) {
+    const int count = min(p.filters - first, Plan::filters_at_once) * channels * Plan::taps;
+    bring(
+        static_cast<int>(threadIdx.x), count, Plan::threads, weight + first * channels * Plan::taps,
+        [](int at) { return at; },
+        [&](int at) {
+          const int tap = at % Plan::taps, c = at / Plan::taps % channels, k = at / Plan::taps / channels;
+          return stages + (stage * Plan::stage + (k * Plan::taps + tap) * channels_in_memory + c);
+        });
+    copy_async_commit();
+  };
+  float sums[cells][stride][stride][channels] = {};
+  start(0, 0);
+  for (int first = 0, stage = 0; first < p.filters; first += Plan::filters_at_once, stage ^= 1) {
+    if (first + Plan::filters_at_once < p.filters) {
+      start(first + Plan::filters_at_once, stage ^ 1);
+      copy_async_wait<1>();
+    } else {
+      copy_async_wait<0>();
+    }
+    __syncthreads();
+    const int filters = min(p.filters - first, Plan::filters_at_once);
+    for (int k = 0; k < filters; ++k) {
+      const int from = corner + (first + k) * plane;
+      float gradients[cells + reach][reach + 1];
+#pragma unroll
+      for (int a = 0; a < cells + reach; ++a) {
+#pragma unroll
+        for (int b = 0; b <= reach; ++b) {
+          const bool there = (rows >> a & 1u) != 0 && (columns >> b & 1u) != 0;
+          gradients[a][b] = there ? dy[from + a * p.out_w + b].widen() : 0.0f;
+        }
+      }
+      const Shared<float> of_filter = stages + (stage * Plan::stage + k * Plan::taps * channels_in_memory);
+#pragma unroll
+      for (int r = 0; r < Plan::kernel; ++r) {
+#pragma unroll
+        for (int s = 0; s < Plan::kernel; ++s) {
+          float tap[channels_in_memory];
+          read_four(of_filter + (r * Plan::kernel + s) * channels_in_memory, tap);
+#pragma unroll
+          for (int j = 0; j < cells; ++j) {
+            const float gradient = gradients[j + reach - r / stride][reach - s / stride];
+#pragma unroll
+            for (int c = 0; c < channels; ++c) {
+              float& sum = sums[j][r % stride][s % stride][c];
+              sum = fmaf(gradient, tap[c], sum);
+            }
+          }
+        }
+      }
+    }
+    __syncthreads();  // this stage's memory is the next but one's
+  }
+  if (i >= p.count) return;
+#pragma unroll
+  for (int at = 0; at < cells * stride * stride; ++at) {
+    const int j = at / stride / stride, r = at / stride % stride, s = at % stride;
+    const int ih = (cell_h + j) * stride + r - p.pad_h, iw = cell_w * stride + s - p.pad_w;
+    if (ih < 0 || ih >= p.in_h || iw < 0 || iw >= p.in_w) continue;
+#pragma unroll
+    for (int c = 0; c < channels; ++c) {
+      float sum = sums[j][r][s][c];
+      if (sum != sum) {
+        sum = sum_of_what_meets(p, p.filters, dy + n * p.filters * plane, weight + c * Plan::taps, channels, ih, iw);
+      }
+      dx[((n * channels + c) * p.in_h + ih) * p.in_w + iw] = Number::round(sum);
+    }
+  }
+}
+
+bool has_cells(const Conv2d& p) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  if (p.N == 0 || p.C != 3 || p.K > most_filters_of_cells || h.kernel != w.kernel || h.stride != w.stride) return false;
+  const bool is_known = h.stride == 4 ? h.kernel == 11 : h.stride == 2 && (h.kernel == 3 || h.kernel == 7);
+  return is_known && h.dilation == 1 && w.dilation == 1;
+}
+
+// Of a convolution that has_cells().
+template <class Number>
+void run_cells(const Conv2d& p, const Number* dy, const Number* weight, Number* dx) {
+  const Geometry g(p.window);
+  const auto run = [&](auto plan) {
+    using Plan = decltype(plan);
+    const auto cells_of = [](int first, int in, int pad) { return (in - 1 + pad) / Plan::stride - first + 1; };
+    const int first_h = g.pad_h / Plan::stride, first_w = g.pad_w / Plan::stride;
+    const int columns = cells_of(first_w, g.in_w, g.pad_w);
+    const int rows = divide_up(cells_of(first_h, g.in_h, g.pad_h), Plan::cells), count = int(p.N) * rows * columns;
+    const Cells cells{g, int(p.N), int(p.K), count, first_h, first_w, Divisor(columns), Divisor(rows)};
+    launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(divide_up(count, Plan::threads))},
+           static_cast<unsigned>(Plan::threads), 2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
+  };
+  switch (g.kernel_h) {
+    case 11: return run(CellPlan<11, 4, 2>{});
+    case 7: return run(CellPlan<7, 2, 4>{});
+    default: return run(CellPlan<3, 2, 4>{});
   }
 }
 
@@ -143,6 +282,12 @@ bool has_few_inputs(const Conv2d& p) {
 }
 
 void conv2d_backward_data_few_inputs(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {
+  const auto whole = [&](auto* null) {
+    using Number = std::remove_pointer_t<decltype(null)>;
+    run_cells(p, static_cast<const Number*>(dy.data), static_cast<const Number*>(weight.data),
+              static_cast<Number*>(dx.data));
+  };
+  if (has_cells(p)) return with_number(dy.dtype, whole);
   const Geometry g(p.window);
   const int columns = divide_up(g.in_w, g.stride_w), strips = divide_up(divide_up(g.in_h, g.stride_h), strip);
   const int count = int(p.N) * strips * columns;  // threads of a phase
