@@ -23,6 +23,21 @@ __device__ inline float activate(float x, Activation kind, float alpha) {
   return x;
 }
 
+// Of several numbers at once: what is asked of the kind is asked once.
+template <int count>
+__device__ void activate_all(float (&x)[count], ActivationSpec activation) {
+  switch (activation.kind) {
+    case Activation::none: return;
+    case Activation::relu:
+#pragma unroll
+      for (int k = 0; k < count; ++k) x[k] = activate(x[k], Activation::relu, 0.0f);
+      return;
+    default:
+#pragma unroll
+      for (int k = 0; k < count; ++k) x[k] = activate(x[k], activation.kind, activation.alpha);
+  }
+}
+
 // dx from dy and the activation's result y. Where y is NaN so is dx; where an activation is flat dx is 0, whatever dy.
 __device__ inline float activation_gradient(float dy, float y, Activation kind, float alpha) {
   switch (kind) {

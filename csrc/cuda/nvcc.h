@@ -110,6 +110,19 @@ __device__ inline double shuffle_xor(double value, int mask) {
 #define DIP_BEFORE_AMPERE 0
 #endif
 
+// The bits of a bfloat16.
+__device__ inline std::uint16_t float_to_bfloat(float x) {
+#if DIP_BEFORE_AMPERE
+  const unsigned all = __float_as_uint(x);
+  const unsigned rounded = x == x ? all + 0x7fffu + (all >> 16 & 1u) : all | 0x400000u;
+  return static_cast<std::uint16_t>(rounded >> 16);
+#else
+  std::uint16_t bits;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+#endif
+}
+
 // Starts to copy one float from global to shared memory, or to write a zero there.
 __device__ inline void copy_async(Shared<float> shared, const float* global, bool valid) {
 #if DIP_BEFORE_AMPERE

@@ -28,35 +28,33 @@ struct alignas(16) FourWords {
   std::uint32_t at[4];
 };
 
-__global__ void gather_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
-                              const std::int64_t* position, std::int64_t rows) {
-#pragma unroll
-  for (unsigned k = 0; k < most_gathered; ++k) {  // so that the array's numbers stay where parameters are
-    if (blockIdx.y != k) continue;
-    const GatheredRows& array = gathering.arrays[k];
-    const bool whole = array.words % 4 == 0 && is_octet_aligned(array.source) && is_octet_aligned(array.out);
-    if (whole) {
-      gather_array<FourWords>(array, order, order_count, *position, rows);
-    } else {
-      gather_array<std::uint32_t>(array, order, order_count, *position, rows);
-    }
+// The arrays stay where parameters are: a copy that an index chooses from would lie in memory, once for each thread.
+__global__ void gather_kernel(const __grid_constant__ Gathering gathering, const std::int64_t* order,
+                              std::int64_t order_count, const std::int64_t* position, std::int64_t rows) {
+  const GatheredRows& array = gathering.arrays[blockIdx.y];
+  const bool whole = array.words % 4 == 0 && is_octet_aligned(array.source) && is_octet_aligned(array.out);
+  if (whole) {
+    gather_array<FourWords>(array, order, order_count, *position, rows);
+  } else {
+    gather_array<std::uint32_t>(array, order, order_count, *position, rows);
   }
 }
 
+template <int threads>
 __global__ void finish_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
                               const float* logits, const std::int64_t* labels, double* totals, std::int64_t* position,
                               std::int64_t* update) {
   double count = 0.0;
-  for (std::int64_t row = threadIdx.x; counts && row < rows; row += threads_per_block) count += counts[row];
+  for (std::int64_t row = threadIdx.x; counts && row < rows; row += threads) count += counts[row];
   double right = 0.0;
-  for (std::int64_t row = threadIdx.x; logits && row < rows; row += threads_per_block) {
+  for (std::int64_t row = threadIdx.x; logits && row < rows; row += threads) {
     const float* z = logits + row * classes;
     std::int64_t best = 0;
     for (std::int64_t c = 1; c < classes; ++c) best = z[c] > z[best] ? c : best;
     right += best == labels[row];
   }
-  right = block_sum(right);
-  count = counts ? block_sum(count) : 1.0;
+  right = block_sum<threads>(right);
+  count = counts ? block_sum<threads>(count) : 1.0;
   if (threadIdx.x != 0) return;
   if (count > 0.0) totals[0] += *loss * count;  // the mean of nothing is NaN
   totals[1] += right;
@@ -82,7 +80,10 @@ void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* orde
 
 void finish_step(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes, const float* logits,
                  const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update) {
-  launch(finish_kernel, 1u, threads_per_block, loss, counts, rows, classes, logits, labels, totals, position, update);
+  constexpr int many = 1024;
+  const bool is_small = rows <= threads_per_block;
+  launch(is_small ? finish_kernel<threads_per_block> : finish_kernel<many>, 1u, is_small ? threads_per_block : many,
+         loss, counts, rows, classes, logits, labels, totals, position, update);
 }
 
 void add(std::int64_t count, const float* a, const float* b, float* y) {

@@ -129,6 +129,12 @@ inline float __uint_as_float(unsigned bits) {
   return x;
 }
 
+inline std::uint16_t float_to_bfloat(float x) {
+  const unsigned all = __float_as_uint(x);
+  const unsigned rounded = x == x ? all + 0x7fffu + (all >> 16 & 1u) : all | 0x400000u;
+  return static_cast<std::uint16_t>(rounded >> 16);
+}
+
 // Blocks run one after the other, and fibers change places at barriers only: every access is atomic.
 inline int atomicExch_system(int* address, int value) {
   const int old = *address;

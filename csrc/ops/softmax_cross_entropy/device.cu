@@ -111,13 +111,13 @@ struct Loss {
 };
 
 // All of it for few positions of few classes, by one block: a thread a position or, of more classes, a warp.
-constexpr int small_block = 256, large_block = 1024;
+constexpr int small_block = 256, medium_block = 512, large_block = 1024;
 using FewClasses = ClassPlan<ThreadLanes, 16>;
 using SomeClasses = ClassPlan<WarpLanes, 1>;
 
 template <class Plan, int threads>
-__global__ void __launch_bounds__(threads) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
-                                                             RealResults gradient, double* value, Fault* fault) {
+__global__ void __launch_bounds__(threads, 1) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
+                                                                RealResults gradient, double* value, Fault* fault) {
   const std::int64_t positions = p.outer * p.inner;
   const LabelWeight weights{p};
   double divisor = 0.0, sum = 0.0;
@@ -147,8 +147,8 @@ void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, Rea
     if (p.classes <= 16 && positions <= small_block) {
       return run_whole(whole_loss_kernel<FewClasses, small_block>, small_block);
     }
-    if (p.classes <= 16 && positions <= large_block) {
-      return run_whole(whole_loss_kernel<FewClasses, large_block>, large_block);
+    if (p.classes <= 16 && positions <= 2 * medium_block) {
+      return run_whole(whole_loss_kernel<FewClasses, medium_block>, medium_block);
     }
     if (p.classes <= 32 && positions <= large_block / 4) {
       return run_whole(whole_loss_kernel<SomeClasses, large_block>, large_block);

@@ -288,7 +288,7 @@ std::int64_t large_count(const Nails& p, std::int64_t planes) {
 void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const std::int32_t* indices, RealResults y,
                     const Describe& describe) {
   // Shared memory holds 8,192 elements and a quarter as many inputs five times a multiprocessor.
-  constexpr std::int64_t most_elements = 1 << 13, most_inputs = 1 << 13, elements_of_planes = 1 << 11;
+  constexpr std::int64_t most_elements = 1 << 13, most_inputs = 1 << 13, elements_of_planes = 1 << 13;
   const std::int64_t in = small[0] * small[1], out = large[0] * large[1];
   check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
   Fault* fault = watch_for<IndexError>(describe);

@@ -1,6 +1,7 @@
 // Warping on the GPU. Backward, results are first linked into lists by the cell between elements
 // that they were read in; then each element adds those of the cells around it, in the order of the results.
 #include <climits>
+#include <type_traits>
 
 #include "core/check.h"
 #include "cuda/divisor.h"
@@ -22,14 +23,34 @@ __device__ Place place_at(const Warp& p, Reals flow, std::int64_t n, std::int64_
           taps_at(p.interpolation, at % p.out_w, read(flow, first + at))};
 }
 
-template <class Body>
+constexpr int taps_of(Interpolation interpolation) {
+  return interpolation == Interpolation::bicubic ? 4 : interpolation == Interpolation::bilinear ? 2 : 1;
+}
+
+// `taps` along each axis, so that their weights stay in registers.
+template <int taps, class Body>
 __device__ void each_tap(const Warp& p, const Place& place, const Body& body) {
-  for (int i = 0; i < place.rows.count; ++i) {
+#pragma unroll
+  for (int i = 0; i < taps; ++i) {
     const std::int64_t row = place.rows.first + i;
-    for (int j = 0; j < place.columns.count && row >= 0 && row < p.H; ++j) {
+#pragma unroll
+    for (int j = 0; j < taps; ++j) {
       const std::int64_t column = place.columns.first + j;
-      if (column >= 0 && column < p.W) body(row * p.W + column, i, j);
+      if (row >= 0 && row < p.H && column >= 0 && column < p.W) body(row * p.W + column, i, j);
     }
+  }
+}
+
+template <int taps>
+using TapCount = std::integral_constant<int, taps>;
+
+// Calls run with the interpolation's number of taps.
+template <class Run>
+void with_taps(const Warp& p, const Run& run) {
+  switch (taps_of(p.interpolation)) {
+    case 1: return run(TapCount<1>{});
+    case 2: return run(TapCount<2>{});
+    default: return run(TapCount<4>{});
   }
 }
 
@@ -56,13 +77,14 @@ __device__ void each_channel(const Warp& p, std::int64_t n, std::int64_t group, 
   }
 }
 
+template <int taps>
 __global__ void warp_kernel(Warp p, Work work, Reals x, Reals flow, RealResults y) {
   for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
     std::int64_t n = i;
     const std::int64_t at = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const Place place = place_at(p, flow, n, at);
     float sums[channels_a_thread] = {};
-    each_tap(p, place, [&](std::int64_t element, int r, int c) {
+    each_tap<taps>(p, place, [&](std::int64_t element, int r, int c) {
       const float weight = place.rows.weight[r] * place.columns.weight[c];
       each_channel(p, n, group,
                    [&](int k, std::int64_t plane) { sums[k] += weight * read(x, plane * p.H * p.W + element); });
@@ -71,6 +93,7 @@ __global__ void warp_kernel(Warp p, Work work, Reals x, Reals flow, RealResults 
   }
 }
 
+template <int taps>
 __global__ void flow_kernel(Warp p, std::int64_t count, Reals dy, Reals x, Reals flow, RealResults dflow) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t n = i / p.places(), at = i % p.places();
@@ -78,7 +101,7 @@ __global__ void flow_kernel(Warp p, std::int64_t count, Reals dy, Reals x, Reals
     LongSum right, down;
     for (std::int64_t plane = n * p.C; plane < (n + 1) * p.C; ++plane) {
       float of_right = 0.0f, of_down = 0.0f;
-      each_tap(p, place, [&](std::int64_t element, int r, int c) {
+      each_tap<taps>(p, place, [&](std::int64_t element, int r, int c) {
         const float value = read(x, plane * p.H * p.W + element);
         of_right += place.rows.weight[r] * place.columns.slope[c] * value;
         of_down += place.rows.slope[r] * place.columns.weight[c] * value;
@@ -134,16 +157,18 @@ __device__ void each_in_order(int head, const int* next, const Body& body) {
   }
 }
 
+template <int taps>
 __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* heads, const int* next,
                             RealResults dx) {
   const Cells cells(p);
-  const int taps = p.interpolation == Interpolation::bicubic ? 4 : p.interpolation == Interpolation::bilinear ? 2 : 1;
   for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
     std::int64_t n = i;
     const std::int64_t element = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const int column = static_cast<int>(element % p.W), row = static_cast<int>(element / p.W);
     LongSum sums[channels_a_thread];
+#pragma unroll
     for (int r = 0; r < taps; ++r) {
+#pragma unroll
       for (int c = 0; c < taps; ++c) {
         const std::int64_t cell = cells.number(row - r, column - c);
         const auto add = [&](std::int64_t result) {
@@ -202,7 +227,7 @@ __global__ void affine_backward_kernel(AffineFlow p, Reals dflow, RealResults dm
 
 void warp(const Warp& p, Reals x, Reals flow, RealResults y) {
   const Work work(p, p.places());
-  launch_elements(warp_kernel, work.count, p, work, x, flow, y);
+  with_taps(p, [&](auto taps) { launch_elements(warp_kernel<taps()>, work.count, p, work, x, flow, y); });
 }
 
 void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
@@ -212,13 +237,15 @@ void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
   const DeviceScratch<int> heads(cells), next(results);
   fill_zero(heads.data(), static_cast<std::size_t>(cells) * sizeof(int));
   launch_elements(link_kernel, results, p, results, flow, heads.data(), next.data());
-  launch_elements(data_kernel, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
-                  static_cast<const int*>(next.data()), dx);
+  with_taps(p, [&](auto taps) {
+    launch_elements(data_kernel<taps()>, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
+                    static_cast<const int*>(next.data()), dx);
+  });
 }
 
 void warp_backward_flow(const Warp& p, Reals dy, Reals x, Reals flow, RealResults dflow) {
   const std::int64_t count = p.N * p.places();
-  launch_elements(flow_kernel, count, p, count, dy, x, flow, dflow);
+  with_taps(p, [&](auto taps) { launch_elements(flow_kernel<taps()>, count, p, count, dy, x, flow, dflow); });
 }
 
 void affine_flow(const AffineFlow& p, Reals matrices, RealResults flow) {

@@ -7,6 +7,7 @@ namespace dip::cuda {
 namespace {
 
 constexpr int most_planes = 16;  // that are summed over in one float32 sum
+constexpr int quad_threads = 128;
 
 struct QuadCut : Correlation {
   int count;  // threads
@@ -15,10 +16,10 @@ struct QuadCut : Correlation {
 };
 
 template <int size, int pad, class Number>
-__global__ void __launch_bounds__(threads_per_block)
+__global__ void __launch_bounds__(quad_threads, size == 3 && pad != unaligned ? 5 : 4)
     quad_kernel(QuadCut p, const Number* x, const Number* weight, const Number* bias, Number* y) {
   constexpr int strip = size == 3 ? 8 : 4, width = quad + size - 1;
-  int n = static_cast<int>(blockIdx.x) * threads_per_block + static_cast<int>(threadIdx.x);
+  int n = static_cast<int>(blockIdx.x) * quad_threads + static_cast<int>(threadIdx.x);
   if (n >= p.count) return;
   const int ow = p.by_quads.take_remainder(n) * quad, oh = p.by_strips.take_remainder(n) * strip;
   const int own = p.by_own.take_remainder(n);
@@ -57,12 +58,19 @@ __global__ void __launch_bounds__(threads_per_block)
 #pragma unroll
   for (int i = 0; i < strip; ++i, to += p.out_w) {
     if (oh + i >= p.out_h) continue;
+    bool repaired = false;
 #pragma unroll
-    for (int k = 0; k < quad; ++k) {
-      float& sum = sums[i][k];
-      if (sum != sum && ow + k < p.out_w) sum = sum_of_what_meets(p, x + first_plane, weights, oh + i, ow + k);
-      sum = activate(sum + shift, p.activation.kind, p.activation.alpha);
+    for (int k = 0; k < quad; ++k) repaired |= sums[i][k] != sums[i][k];
+    if (repaired) {
+#pragma unroll
+      for (int k = 0; k < quad; ++k) {
+        const bool is_none = sums[i][k] != sums[i][k] && ow + k < p.out_w;
+        if (is_none) sums[i][k] = sum_of_what_meets(p, x + first_plane, weights, oh + i, ow + k);
+      }
     }
+#pragma unroll
+    for (int k = 0; k < quad; ++k) sums[i][k] += shift;
+    activate_all(sums[i], p.activation);
     if (p.stores_whole) {
       write_quad(to, sums[i]);
     } else {
@@ -86,10 +94,9 @@ void run(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y)
                     Divisor(p.own),
                     Divisor(p.own_of_group)};
   const auto go = [&](auto kernel) {
-    launch(kernel, static_cast<unsigned>(divide_up(cut.count, threads_per_block)),
-           static_cast<unsigned>(threads_per_block), cut, static_cast<const Number*>(x.data),
-           static_cast<const Number*>(weight.data), static_cast<const Number*>(bias.data),
-           static_cast<Number*>(y.data));
+    launch(kernel, static_cast<unsigned>(divide_up(cut.count, quad_threads)), static_cast<unsigned>(quad_threads), cut,
+           static_cast<const Number*>(x.data), static_cast<const Number*>(weight.data),
+           static_cast<const Number*>(bias.data), static_cast<Number*>(y.data));
   };
   const bool whole = p.pad_w == size / 2 && has_whole_quads(x.data, x.dtype, p.in_w);
   whole ? go(quad_kernel<size, size / 2, Number>) : go(quad_kernel<size, unaligned, Number>);

@@ -47,7 +47,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(QuadWeightCut p, int tap, int fi
 }
 
 template <int size, int pad, class Number>
-__global__ void __launch_bounds__(weight_threads)
+__global__ void __launch_bounds__(weight_threads, size == 3 ? 5 : 4)
     quad_weight_kernel(QuadWeightCut p, const Number* dy, const Number* x, float* parts) {
   constexpr int taps = size * size, width = quad + size - 1;
   int own = static_cast<int>(blockIdx.x);

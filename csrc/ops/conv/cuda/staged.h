@@ -2,6 +2,8 @@
 // them included, so that nothing is asked within the sums.
 #pragma once
 
+#include <algorithm>
+
 #include "cuda/divisor.h"
 #include "cuda/half.h"
 #include "ops/conv/cuda/few_channels_strips.h"
@@ -9,7 +11,12 @@
 namespace dip::cuda {
 
 constexpr int staged_threads = 256;
-constexpr int staged_floats = 8 << 10;  // in shared memory, as far as there is a choice
+
+// Numbers that a block may have in shared memory, so that a multiprocessor works on three at least.
+inline int staged_floats() {
+  constexpr int most = 18 << 10;
+  return std::min(most, shared_bytes_a_block() / 3 / int(sizeof(float)));
+}
 
 // A rectangle of each of some planes as it lies in shared memory, in rows of `pitch` numbers.
 struct StagedPlanes {
@@ -17,9 +24,10 @@ struct StagedPlanes {
   int lanes, lane_bits;  // neighbouring threads that take a row: a power of two
   Divisor of_plane;      // by the rows of one
 
-  StagedPlanes(int planes_, int rows_, int width_, int pitch_)
+  // Of rows of which `inside` numbers at most lie in the plane.
+  StagedPlanes(int planes_, int rows_, int width_, int pitch_, int inside)
       : planes(planes_), rows(rows_), width(width_), pitch(pitch_), lanes(1), lane_bits(0), of_plane(rows_) {
-    for (; lanes < width && lanes < 32; lanes *= 2) ++lane_bits;
+    for (; lanes < inside && lanes < 32; lanes *= 2) ++lane_bits;
   }
   DIP_HOST_DEVICE int count() const { return planes * rows * pitch; }
 };
@@ -44,25 +52,29 @@ __device__ void bring(int first, int end, int step, const Number* from, const So
   }
 }
 
-// Starts to bring plane p of `staged` from where plane_of(p) says, the first of its elements in memory or −1 for zeros,
-// and of it the rectangle whose first element is (top, left) of a plane of height × width; what is outside is 0. All
+// Starts to bring `present` planes of height × width from the `first` of an array on, and of each the rectangle whose
+// first element is (top, left). What is left or right of the planes is not written: clear() makes it zeros, once. All
 // threads of the block take part.
-template <class Number, class PlaneOf>
-__device__ void stage_planes(const StagedPlanes& staged, Shared<float> to, const Number* from, int height, int width,
-                             int top, int left, const PlaneOf& plane_of) {
+template <class Number>
+__device__ void stage_planes(const StagedPlanes& staged, Shared<float> to, const Number* from, int first, int present,
+                             int height, int width, int top, int left) {
   const int thread = static_cast<int>(threadIdx.x), step = static_cast<int>(blockDim.x) >> staged.lane_bits;
-  for (int column = thread & (staged.lanes - 1); column < staged.width; column += staged.lanes) {
-    const int w = left + column;
-    const bool inside = static_cast<unsigned>(w) < static_cast<unsigned>(width);
+  const int begin = left < 0 ? -left : 0, end = min(staged.width, width - left);
+  for (int column = begin + (thread & (staged.lanes - 1)); column < end; column += staged.lanes) {
+    const int of_column = (first * height + top) * width + left + column;
     const auto source = [&](int i) {
-      int p = i;
-      const int h = top + staged.of_plane.take_remainder(p), plane = plane_of(p);
-      const bool there = inside && plane >= 0 && static_cast<unsigned>(h) < static_cast<unsigned>(height);
-      return there ? plane + h * width + w : -1;
+      int plane = i;
+      const int row = staged.of_plane.take_remainder(plane);
+      const bool inside = static_cast<unsigned>(top + row) < static_cast<unsigned>(height);
+      return inside ? of_column + (plane * height + row) * width : -1;
     };
-    bring(thread >> staged.lane_bits, staged.planes * staged.rows, step, from, source,
+    bring(thread >> staged.lane_bits, present * staged.rows, step, from, source,
           [&](int i) { return to + (i * staged.pitch + column); });
   }
+}
+
+__device__ inline void clear(Shared<float> numbers, int count) {
+  for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x)) numbers[i] = 0.0f;
 }
 
 // Whether these kernels can compute a convolution whose windows lie side by side.

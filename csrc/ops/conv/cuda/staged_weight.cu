@@ -17,7 +17,7 @@ constexpr int most_pairs = 128;   // of a group
 struct WeightCut : Correlation {
   int groups, units_a_block, images_a_block, rows_a_band, bands, pairs, pieces, piece, splits;
   StagedPlanes gradients, planes;
-  Divisor own_planes, other_planes, of_pair, of_split;  // take a staged plane's and a thread's number apart
+  Divisor of_pair, of_split;  // take a thread's number apart
 };
 
 // What a thread adds to one tap of its pair, by definition: for where a zero taken for what is outside has met an
@@ -62,16 +62,14 @@ __global__ void __launch_bounds__(staged_threads, 2)
   if (!present) u = 0;
 
   float sums[taps] = {};
+  clear(gradients, p.gradients.count() + p.planes.count());
   for (int n = first_image; n < last_image; ++n) {
-    if (n > first_image) __syncthreads();
-    stage_planes(p.gradients, gradients, dy, p.out_h, p.out_w, first_row, 0, [&](int at) {
-      const int k = p.own_planes.take_remainder(at), of_group = first_group + at;
-      return of_group < p.groups ? (n * p.own + of_group * p.own_of_group + k) * p.out_h * p.out_w : -1;
-    });
-    stage_planes(p.planes, planes, x, p.in_h, p.in_w, first_row - p.pad_h, -p.pad_w, [&](int at) {
-      const int c = p.other_planes.take_remainder(at), of_group = first_group + at;
-      return of_group < p.groups ? ((n * p.groups + of_group) * p.others + c) * p.in_h * p.in_w : -1;
-    });
+    __syncthreads();
+    const int present = min(p.units_a_block, p.groups - first_group);
+    stage_planes(p.gradients, gradients, dy, n * p.own + first_group * p.own_of_group, present * p.own_of_group,
+                 p.out_h, p.out_w, first_row, 0);
+    stage_planes(p.planes, planes, x, (n * p.groups + first_group) * p.others, present * p.others, p.in_h, p.in_w,
+                 first_row - p.pad_h, -p.pad_w);
     copy_async_commit();
     copy_async_wait<0>();
     __syncthreads();
@@ -144,13 +142,13 @@ void run(const Correlation& p, const Number* dy, const Number* x, RealResults dw
   const auto [pieces, piece, width, gradient_pitch, plane_pitch] = Widths(p);
   // Bands as high as memory lasts, and no thread's sum has too many terms.
   const int of_row = p.own_of_group * gradient_pitch + p.others * plane_pitch;
-  const int by_memory = (staged_floats - p.others * (size - 1) * plane_pitch) / of_row;
+  const int by_memory = (staged_floats() - p.others * (size - 1) * plane_pitch) / of_row;
   const int by_terms = most_terms * std::max(1, staged_threads / pairs) / width;
   const int bands = divide_up(p.out_h, std::max(1, std::min(by_memory, by_terms))), rows = divide_up(p.out_h, bands);
   const int items = rows * pieces;
   const int rounds = divide_up(items, std::max(1, staged_threads / pairs)), splits = divide_up(items, rounds);
   const int of_unit = p.own_of_group * rows * gradient_pitch + p.others * (rows + size - 1) * plane_pitch;
-  const int units = std::max(1, std::min({staged_threads / (pairs * splits), groups, staged_floats / of_unit}));
+  const int units = std::max(1, std::min({staged_threads / (pairs * splits), groups, staged_floats() / of_unit}));
   const int wanted = std::max(1, 3 * multiprocessors() / (divide_up(groups, units) * bands));
   const int images = std::clamp(divide_up(p.images, wanted), 1, std::max(1, most_terms / (rounds * piece)));
   const WeightCut cut{p,
@@ -163,10 +161,8 @@ void run(const Correlation& p, const Number* dy, const Number* x, RealResults dw
                       pieces,
                       piece,
                       splits,
-                      StagedPlanes(units * p.own_of_group, rows, width, gradient_pitch),
-                      StagedPlanes(units * p.others, rows + size - 1, width + size - 1, plane_pitch),
-                      Divisor(p.own_of_group),
-                      Divisor(p.others),
+                      StagedPlanes(units * p.own_of_group, rows, width, gradient_pitch, p.out_w),
+                      StagedPlanes(units * p.others, rows + size - 1, width + size - 1, plane_pitch, p.in_w),
                       Divisor(pairs),
                       Divisor(splits)};
   const int threads = divide_up(units * pairs * splits, 32) * 32, count = p.own * p.others * taps;
@@ -186,7 +182,7 @@ void run(const Correlation& p, const Number* dy, const Number* x, RealResults dw
 bool can_stage_weights(const Correlation& forward) {
   if (!can_be_staged(forward) || forward.own_of_group * forward.others > most_pairs) return false;
   const Widths w(forward);
-  return forward.own_of_group * w.gradient_pitch + forward.others * forward.kernel_h * w.plane_pitch <= staged_floats;
+  return forward.own_of_group * w.gradient_pitch + forward.others * forward.kernel_h * w.plane_pitch <= staged_floats();
 }
 
 void conv2d_backward_weight_staged(const Correlation& forward, Reals dy, Reals x, RealResults dweight) {
