@@ -143,3 +143,54 @@ def test_divergence_on_the_gpu_is_an_error_and_leaves_the_model_usable() -> None
         fit(model, images(40), optimizer=nn.SGD(1e30), epochs=2, batch_size=16, device="cuda", progress=False)
     model.initialize(0)
     assert np.isfinite(model.forward(images(3).x)).all()
+
+
+@on_gpu
+def test_gradients_of_weights_are_computed_beside_the_others() -> None:
+    """They are there once the branches are joined, in every replay, whatever else was computed in between."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal(shape, np.float32) for shape in ((6, 5), (6, 3)))
+    on_device = [cuda.to_device(each) for each in (x, dy)]
+    graph = cuda.Graph()
+    with graph:
+        with cuda.branches():
+            with cuda.weights_beside():
+                dweight = ops.linear_backward_weight(on_device[1], on_device[0])
+                dbias = ops.linear_backward_bias(on_device[1])
+            too_early = ops.relu(dweight) if DEVICE == "emulated" else None
+            other = ops.relu(on_device[0])
+        after = ops.relu(dweight)
+    for factor in (1, 2):
+        on_device[1].set(np.float32(factor) * dy)
+        graph.replay()
+        expected = factor * ops.linear_backward_weight(dy, x)
+        np.testing.assert_allclose(dweight.to_host(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(after.to_host(), np.maximum(expected, 0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(dbias.to_host(), factor * dy.sum(0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(other.to_host(), np.maximum(x, 0))
+        if too_early is not None and factor == 1:  # the emulation does what is beside as late as it may
+            assert np.isnan(too_early.to_host()).all()
+
+
+@on_gpu
+def test_branches_outside_a_capture_change_nothing() -> None:
+    x = cuda.to_device(np.float32([[1, 2], [3, 4]]))
+    with cuda.branches(), cuda.weights_beside():
+        dweight = ops.linear_backward_weight(x, x)
+    np.testing.assert_array_equal(dweight.to_host(), [[10, 14], [14, 20]])
+    with cuda.Graph(), cuda.weights_beside():  # and no branches without `branches`
+        ops.linear_backward_weight(x, x)
+
+
+@on_gpu
+def test_an_error_within_branches_leaves_the_next_capture_alone() -> None:
+    x = cuda.to_device(np.float32([[1, 2], [3, 4]]))
+    with pytest.raises(ValueError, match="wrong"), cuda.Graph(), cuda.branches():
+        with cuda.weights_beside():
+            ops.linear_backward_weight(x, x)
+        raise ValueError("wrong")
+    graph = cuda.Graph()
+    with graph, cuda.branches(), cuda.weights_beside():
+        dweight = ops.linear_backward_weight(x, x)
+    graph.replay()
+    np.testing.assert_array_equal(dweight.to_host(), [[10, 14], [14, 20]])

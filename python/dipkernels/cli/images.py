@@ -22,8 +22,6 @@ from dipkernels.train.losses import Loss
 if TYPE_CHECKING:
     from dipkernels.train import History
 
-_BATCH = 32
-
 
 def _moved(rng: np.random.Generator, images: FloatArray) -> FloatArray:
     """Mirrored, scaled, shifted, lighter or darker: as for masks, without any."""
@@ -59,7 +57,7 @@ class Images(PhotographTask):
 
     def finish(self, model: Graph, splits: Splits, history: History, out: Path) -> str:
         test = splits.test
-        result = evaluate(model, test, batch_size=_BATCH)
+        result = evaluate(model, test)
         history.settings.update(test_loss=result.loss, test_accuracy=result.accuracy)
         assert result.predictions is not None
         save_pictures(
@@ -73,7 +71,7 @@ class Images(PhotographTask):
         return f"test accuracy {result.accuracy:.2%} on {len(test):,} images it never saw"
 
     def evaluate(self, model: Graph, splits: Splits) -> str:
-        result = evaluate(model, splits.test, batch_size=_BATCH)
+        result = evaluate(model, splits.test)
         assert result.predictions is not None
         confusion = metrics.confusion_matrix(splits.test.t, result.predictions, len(self.names))
         rows = [f"loss {result.loss:.4f}, accuracy {result.accuracy:.2%}"]

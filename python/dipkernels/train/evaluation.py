@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +36,16 @@ def outputs_on_host(model: Graph, x: FloatArray) -> Any:
     return tuple(to_host(each) for each in outputs) if isinstance(outputs, tuple) else to_host(outputs)
 
 
-def predict(model: Graph, x: FloatArray, batch_size: int = 256) -> FloatArray:
+def batch_of(x: FloatArray) -> int:
+    """How many examples to compute at once: of large images few, whose maps would otherwise fill the memory."""
+    numbers, most = 1 << 20, 256
+    return int(np.clip(numbers // max(1, math.prod(x.shape[1:])), 1, most))
+
+
+def predict(model: Graph, x: FloatArray, batch_size: int | None = None) -> FloatArray:
     """The outputs of a network with one head, batch by batch."""
-    batches = [outputs_on_host(model, x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+    size = batch_of(x) if batch_size is None else integer("predict", "batch_size", batch_size, 1)
+    batches = [outputs_on_host(model, x[i : i + size]) for i in range(0, len(x), size)]
     return np.concatenate(batches) if batches else outputs_on_host(model, x)
 
 
@@ -60,22 +68,24 @@ def evaluate(
     t: Any = None,
     *,
     loss: Loss | str = ops.cross_entropy_with_grad,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Evaluation:
     """Loss and accuracy over `data`, or over inputs `data` with targets `t`; `loss` as `fit` takes it.
 
-    The loss does not depend on the batch size: a mean is one over all that counts, a sum one over all examples.
+    The loss does not depend on the batch size, by default as many as have a million numbers, at most 256: a mean is
+    one over all that counts, a sum one over all examples.
     Raises ValueError where there are no examples.
     """
     data = as_dataset("evaluate", data, t)
-    loss, batch_size = as_loss("evaluate", loss), integer("evaluate", "batch_size", batch_size, 1)
+    loss = as_loss("evaluate", loss)
+    size = batch_of(data.x) if batch_size is None else integer("evaluate", "batch_size", batch_size, 1)
     if not len(data):
         raise ValueError("evaluate: the data set is empty")
     counted = counting(loss, data.t)
     total, count, correct, predictions = 0.0, 0.0, 0, []
     classes = True
-    for start in range(0, len(data), batch_size):
-        chosen = slice(start, start + batch_size)
+    for start in range(0, len(data), size):
+        chosen = slice(start, start + size)
         outputs = outputs_on_host(model, data.x[chosen])
         share = counted.of(chosen)
         if share:  # the mean of nothing is NaN
