@@ -185,10 +185,14 @@ def test_branches_outside_a_capture_change_nothing() -> None:
 @on_gpu
 def test_an_error_within_branches_leaves_the_next_capture_alone() -> None:
     x = cuda.to_device(np.float32([[1, 2], [3, 4]]))
-    with pytest.raises(ValueError, match="wrong"), cuda.Graph(), cuda.branches():
-        with cuda.weights_beside():
+
+    def fails() -> None:
+        with cuda.Graph(), cuda.branches(), cuda.weights_beside():
             ops.linear_backward_weight(x, x)
-        raise ValueError("wrong")
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        fails()
     graph = cuda.Graph()
     with graph, cuda.branches(), cuda.weights_beside():
         dweight = ops.linear_backward_weight(x, x)
