@@ -15,6 +15,7 @@ from dipkernels import data
 from dipkernels.cli import main
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import Networks
+from dipkernels.demo.playground import POINTS, playground
 
 testclient = pytest.importorskip("starlette.testclient", reason='needs pip install "dipkernels[demo]" and httpx')
 
@@ -139,7 +140,17 @@ def test_a_training_that_fails_is_said(tmp_path: Path) -> None:
 
 def test_files_are_served_by_name_alone(page: Any) -> None:
     assert "<h1>" in page.get("/").text
-    for name in ("page.js", "draw.js", "ask.js", "dom.js", "colours.js", "convolution.js", "descent.js", "style.css"):
+    for name in (
+        "page.js",
+        "draw.js",
+        "ask.js",
+        "dom.js",
+        "colours.js",
+        "convolution.js",
+        "descent.js",
+        "playground.js",
+        "style.css",
+    ):
         answer = page.get(f"/{name}")
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
@@ -183,7 +194,17 @@ def test_wrong_requests_are_told_so(page: Any) -> None:
 
 def test_five_hundred_random_requests_leave_it_serving(page: Any) -> None:
     rng = np.random.default_rng(0)
-    paths = ["/", "/api/guess", "/api/unit", "/api/convolution", "/api/descent", "/api/state", "/x", "/api/../draw.js"]
+    paths = [
+        "/",
+        "/api/guess",
+        "/api/unit",
+        "/api/convolution",
+        "/api/descent",
+        "/api/playground",
+        "/api/state",
+        "/x",
+        "/api/../draw.js",
+    ]
     types = ["application/octet-stream", "application/json", "text/plain", "", "application/json; charset=utf-16"]
     queries = [
         "",
@@ -250,6 +271,48 @@ def test_descents_end_lower_or_say_that_they_diverge(function: str) -> None:
         assert each["diverged"] or each["value"] <= float(f(-1.2, 1.5)) + 1e-6
     wild = lessons.descent({**given, "function": "valley", "rate": 5})
     assert wild["paths"][0]["diverged"]
+
+
+PLAY = {"points": "xor", "activation": "tanh", "depth": 1, "width": 8, "epochs": 200, "count": 100, "noise": 0,
+        "rate": 0.1, "seed": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_the_playground_learns(name: str) -> None:
+    answer = playground({**PLAY, "points": name, "depth": 2, "width": 16, "epochs": 400})
+    assert answer["train_accuracy"] > 0.95
+    assert answer["validation_accuracy"] > 0.9
+    assert [each["epoch"] for each in answer["frames"]] == sorted({each["epoch"] for each in answer["frames"]})
+    assert (answer["frames"][0]["epoch"], answer["frames"][-1]["epoch"]) == (0, 400)
+    losses = numbers(answer["curves"]["validation"])
+    assert losses.argmin() == answer["best"] - 1
+    plane = numbers(answer["frames"][-1]["plane"]).reshape(answer["size"], answer["size"])
+    places = numbers(answer["train"]["places"]).reshape(-1, 2)
+    cells = np.rint((places + answer["half"]) / (2 * answer["half"]) * (answer["size"] - 1)).astype(int)
+    seen = plane[cells[:, 1], cells[:, 0]] > 0.5  # the plane's rows are the second coordinate
+    assert (seen == np.array(answer["train"]["classes"])).mean() > 0.85
+
+
+def test_a_perceptron_cannot_learn_xor_and_few_points_are_overfitted() -> None:
+    assert playground({**PLAY, "depth": 0})["train_accuracy"] < 0.8
+    few = playground({**PLAY, "points": "blobs", "count": 10, "noise": 0.6, "depth": 3, "width": 32, "epochs": 400})
+    losses = numbers(few["curves"]["validation"])
+    assert few["train_accuracy"] == 1
+    assert losses[-1] > 1.5 * losses.min()
+    assert few["best"] < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"points": "moons"}, "points must be one of blobs"), ({"activation": None}, "activation must be one of relu"),
+     ({"depth": 4}, "depth must be a whole number from 0 to 3"), ({"width": 0}, "width"), ({"epochs": 401}, "epochs"),
+     ({"count": 2.5}, "count"), ({"rate": "1"}, "rate must be a number"), ({"noise": -1}, "noise"),
+     ({"seed": True}, "seed")],
+)  # fmt: skip
+def test_wrong_settings_of_the_playground(page: Any, change: dict[str, Any], message: str) -> None:
+    answer = page.post("/api/playground", json={**PLAY, **change})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
 
 
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

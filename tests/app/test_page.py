@@ -175,15 +175,39 @@ def test_the_descent_lesson(page: Any) -> None:
     page.locator("#paths input").first.uncheck()
 
 
+def test_the_playground(page: Any) -> None:
+    page.click("#tab-playground")
+    expect(page.locator("#playground-result")).to_contain_text("early stopping", timeout=30_000)
+    expect(page.locator("#playground-epoch")).to_have_text("after 300 epochs", timeout=30_000)
+    page.select_option("#playground-points", "xor")
+    for name, value in (
+        ("depth", 0),
+        ("count", 40),
+        ("noise", 0.3),
+        ("width", 4),
+        ("rate", 0.5),
+        ("epochs", 50),
+        ("seed", 3),
+    ):
+        page.locator(f"#playground-{name}").fill(str(value))
+    expect(page.locator("#playground-result")).to_contain_text("6 weights", timeout=30_000)
+    page.select_option("#playground-activation", "relu")
+    expect(page.locator("#playground-epoch")).to_have_text("after 50 epochs", timeout=30_000)
+    page.locator("#playground-frame").fill("0")
+    expect(page.locator("#playground-epoch")).to_have_text("after 0 epochs")
+    page.locator("#playground-others").check()
+    page.click("#playground-play")
+
+
 def test_it_fits_a_telephone_in_both_themes(browser: Any, address: str, tmp_path: Path) -> None:
     for scheme in ("light", "dark"):
         page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
         page.goto(address)
         page.locator("#training").wait_for(state="hidden", timeout=120_000)
         draw(page, np.clip(data.digits((32, 32)).test.x[7, 0], 0, 1))
-        for tab in ("draw", "convolution", "descent"):
+        for tab in ("draw", "convolution", "descent", "playground"):
             page.click(f"#tab-{tab}")
-            page.wait_for_timeout(200)
+            page.wait_for_timeout(600)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
             page.screenshot(path=tmp_path / f"{scheme}-{tab}.png", full_page=True)
         page.close()

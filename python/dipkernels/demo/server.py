@@ -1,4 +1,4 @@
-"""The page's server: a few files and four questions, on this machine only unless it is told otherwise.
+"""The page's server: a few files and a handful of questions, on this machine only unless it is told otherwise.
 
 It takes no path from a request: files are read when it starts and served by name. Bodies have a fixed size or a small
 limit and one content type. A request that names another host than this one is refused, as is one of another page, so
@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import NAMES, Networks
+from dipkernels.demo.playground import POINTS, playground
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
           "svg": "image/svg+xml"}  # fmt: skip
@@ -83,7 +84,7 @@ def application(networks: Networks, hosts: list[str]) -> Starlette:
             for each in networks.all.values()
         ]  # fmt: skip
         settings = {"functions": {name: title for name, (title, _) in lessons.FUNCTIONS.items()},
-                    "optimizers": list(lessons.OPTIMIZERS)}  # fmt: skip
+                    "points": list(POINTS)}  # fmt: skip
         return JSONResponse({"networks": found, "side": layers.SIDE, "data": networks.data, **settings},
                             headers=_HEADERS)  # fmt: skip
 
@@ -121,6 +122,7 @@ def application(networks: Networks, hosts: list[str]) -> Starlette:
         Route("/api/unit", unit, methods=["POST"]),
         Route("/api/convolution", lesson(lessons.convolution), methods=["POST"]),
         Route("/api/descent", lesson(lessons.descent), methods=["POST"]),
+        Route("/api/playground", lesson(playground), methods=["POST"]),
     ]
     for entry in resources.files("dipkernels.demo").joinpath("static").iterdir():
         kind = entry.name.rpartition(".")[2]

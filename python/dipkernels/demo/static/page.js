@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 import { startConvolution } from "./convolution.js";
 import { startDescent } from "./descent.js";
 import { startDrawing } from "./draw.js";
+import { startPlayground } from "./playground.js";
 
 function startTabs() {
   const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -34,4 +35,5 @@ if (state) {
   startDrawing(state);
   startConvolution();
   startDescent(state);
+  startPlayground(state);
 }
