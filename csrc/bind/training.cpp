@@ -16,7 +16,8 @@ py::object bind_add(py::object a_, py::object b_) {
   return y.object();
 }
 
-void bind_gather_rows(const py::list& sources, py::object order_, py::object position_, const py::list& outs) {
+void bind_gather_rows(const py::typing::List<py::object>& sources, py::object order_, py::object position_,
+                      const py::typing::List<py::object>& outs) {
   const Arguments args("gather_rows");
   Array order = args.input(order_, "order", "N", DType::int64),
         position = args.input(position_, "position", "B", DType::int64);
