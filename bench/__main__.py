@@ -14,6 +14,7 @@ from bench import (
     gpu_costs,
     gpu_tiles,
     machine,
+    networks,
     operators,
     peak,
     report,
@@ -27,7 +28,8 @@ def _operators(arguments: argparse.Namespace) -> None:
     device = devices.Gpu() if arguments.device == "cuda" else devices.Cpu()
     if arguments.precisions:
         device.precisions = tuple(arguments.precisions)
-    contests = itertools.chain(operators.contests(device), steps.steps() if arguments.device == "cpu" else ())
+    of_networks = (steps.steps(), networks.networks()) if arguments.device == "cpu" else ()
+    contests = itertools.chain(operators.contests(device), *of_networks)
     measured = contest.measure(device, contests, arguments.only)
     peaks = peak.peaks(device)
     rows = report.show(measured, peaks)
