@@ -25,35 +25,28 @@ class TorchEncoderDecoder(torch.nn.Module):
 
     def __init__(self, classes: int, channels: tuple[int, ...], skips: bool) -> None:
         super().__init__()
-        self.skips, stages = skips, len(channels)
-        before = (3, *channels)
+        before, stages = (3, *channels), range(len(channels))
         self.input_norm = T.BatchNorm2d(3)
-        self.encode = T.ModuleList(
-            T.Sequential(_block(before[i], channels[i]), _block(channels[i], channels[i])) for i in range(stages)
-        )
-        decoder: list[torch.nn.Module] = []
-        for i in reversed(range(stages)):
-            if skips:
-                decoder.append(T.Conv2d(channels[i], channels[i], 1))
-            decoder.append(_block(channels[i], channels[max(i - 1, 0)]))
-        self.decode = T.ModuleList(decoder)
+        encoder, decoder = [], [_block(channels[i], channels[max(i - 1, 0)]) for i in reversed(stages)]
+        for i in stages:
+            maps = T.Sequential(_block(before[i], channels[i]), _block(channels[i], channels[i]))
+            encoder.append(T.ModuleList([maps, *([T.Conv2d(channels[i], channels[i], 1)] if skips else [])]))
+        self.encode, self.decode = T.ModuleList(encoder), T.ModuleList(decoder)
         self.scores = T.Conv2d(channels[0], classes, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits for every pixel."""
         x, kept = self.input_norm(x), []
-        for stage in self.encode:
-            before = stage(x)
-            x, indices = F.max_pool2d(before, 2, return_indices=True)
-            kept.append((before, indices))
-        layers = iter(self.decode)
-        for before, indices in reversed(kept):
-            size = before.shape[2:]
-            if self.skips:
-                x = F.interpolate(x, size=size, mode="bilinear") + next(layers)(before)
+        for maps, *skip in self.encode:
+            large = maps(x)
+            x, indices = F.max_pool2d(large, 2, return_indices=True)
+            kept.append((large.shape[2:], indices, [each(large) for each in skip]))
+        for (size, indices, skipped), block in zip(reversed(kept), self.decode, strict=True):
+            if skipped:
+                x = F.interpolate(x, size=size, mode="bilinear") + skipped[0]
             else:
                 x = F.max_unpool2d(x, indices, 2, output_size=size)
-            x = next(layers)(x)
+            x = block(x)
         return self.scores(x)
 
 
