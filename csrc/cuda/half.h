@@ -22,7 +22,6 @@ struct Half {
 struct Bfloat {
   std::uint16_t bits;
 
-  // A NaN stays one, also where its upper half alone would be an infinity.
   __device__ static Bfloat round(float x) { return {float_to_bfloat(x)}; }
   __device__ float widen() const { return __uint_as_float(static_cast<unsigned>(bits) << 16); }
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {

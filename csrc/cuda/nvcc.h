@@ -1,6 +1,7 @@
 // The device layer under nvcc or clang: launches on the current stream, and what the hardware has beyond C++.
 #pragma once
 
+#include "cuda/bfloat_rounding.h"
 #include "cuda/error.h"
 
 // Shared arrays are declared through a macro and handed on as Shared<T>, because the emulation watches their accesses.
@@ -113,9 +114,7 @@ __device__ inline double shuffle_xor(double value, int mask) {
 // The bits of a bfloat16.
 __device__ inline std::uint16_t float_to_bfloat(float x) {
 #if DIP_BEFORE_AMPERE
-  const unsigned all = __float_as_uint(x);
-  const unsigned rounded = x == x ? all + 0x7fffu + (all >> 16 & 1u) : all | 0x400000u;
-  return static_cast<std::uint16_t>(rounded >> 16);
+  return rounded_upper_half(__float_as_uint(x));
 #else
   std::uint16_t bits;
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cuda/bfloat_rounding.h"
 #include "cuda/emulation/fibers.h"
 
 #define __global__
@@ -130,9 +131,7 @@ inline float __uint_as_float(unsigned bits) {
 }
 
 inline std::uint16_t float_to_bfloat(float x) {
-  const unsigned all = __float_as_uint(x);
-  const unsigned rounded = x == x ? all + 0x7fffu + (all >> 16 & 1u) : all | 0x400000u;
-  return static_cast<std::uint16_t>(rounded >> 16);
+  return rounded_upper_half(__float_as_uint(x));
 }
 
 // Blocks run one after the other, and fibers change places at barriers only: every access is atomic.

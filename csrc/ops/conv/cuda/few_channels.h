@@ -13,7 +13,4 @@ void conv2d_forward_few(const Conv2d& p, Reals x, Reals weight, Reals bias, Real
 void conv2d_backward_data_few(const Conv2d& p, Reals dy, Reals weight, RealResults dx);
 void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults dweight);
 
-// dweight[i] = Σ over k of part[k · count + i].
-void add_weight_parts(int parts, int count, const float* part, RealResults dweight);
-
 }  // namespace dip::cuda

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/divisor.h"
+#include "cuda/sum.h"
 #include "ops/conv/cuda/few_channels.h"
 #include "ops/conv/cuda/few_channels_strips.h"
 #include "ops/conv/cuda/quads.h"
@@ -96,33 +97,7 @@ __global__ void __launch_bounds__(weight_threads)
   store_block_sums(sums, parts + (static_cast<int>(blockIdx.y) * p.own * p.others + pair) * all_taps + first_tap);
 }
 
-// A block adds 32 elements; eight threads share the parts of each.
-constexpr int elements_a_block = 32, part_lanes = threads_per_block / elements_a_block;
-
-__global__ void add_weight_parts_kernel(int count, int parts, const float* part, RealResults dweight) {
-  DIP_SHARED_ARRAY(double, sums, threads_per_block);
-  const int thread = static_cast<int>(threadIdx.x), lane = thread / elements_a_block;
-  const int i = static_cast<int>(blockIdx.x) * elements_a_block + thread % elements_a_block;
-  double sum = 0.0;
-  if (i < count) {
-    stream_elements(
-        lane, parts, part_lanes, [&](int k) { return part[static_cast<std::int64_t>(k) * count + i]; },
-        [&](int, float value) { sum += value; });
-  }
-  sums[thread] = sum;
-  for (int half = part_lanes / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (lane < half) sums[thread] += sums[thread + half * elements_a_block];
-  }
-  if (lane == 0 && i < count) write(dweight, i, static_cast<float>(static_cast<double>(sums[thread])));
-}
-
 }  // namespace
-
-void add_weight_parts(int parts, int count, const float* part, RealResults dweight) {
-  launch(add_weight_parts_kernel, static_cast<unsigned>(divide_up(count, elements_a_block)),
-         static_cast<unsigned>(threads_per_block), count, parts, part, dweight);
-}
 
 void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults dweight) {
   const Correlation forward = forward_of(p);
@@ -149,7 +124,7 @@ void conv2d_backward_weight_few(const Conv2d& p, Reals dy, Reals x, RealResults 
       launch(weight_kernel<Plan, Number>, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(parts)},
              static_cast<unsigned>(weight_threads), std::size_t{0}, part, static_cast<const Number*>(dy.data),
              static_cast<const Number*>(x.data), sums.data());
-      add_weight_parts(parts, count, sums.data(), dweight);
+      sum_channels(parts, count, 1, sums.data(), dweight);
     });
   });
 }

@@ -148,9 +148,9 @@ struct CellPlan {
 };
 
 struct Cells : Geometry {
-  int images, filters, count;  // threads
-  int first_h, first_w;        // cell
-  Divisor columns, rows;       // of cells, rows of a thread's at a time
+  int filters, count;     // threads
+  int first_h, first_w;   // cell
+  Divisor columns, rows;  // of cells, rows of a thread's at a time
 };
 
 constexpr int most_filters_of_cells = 256;  // for one float32 sum
@@ -263,7 +263,7 @@ void run_cells(const Conv2d& p, const Number* dy, const Number* weight, Number* 
     const int first_h = g.pad_h / Plan::stride, first_w = g.pad_w / Plan::stride;
     const int columns = cells_of(first_w, g.in_w, g.pad_w);
     const int rows = divide_up(cells_of(first_h, g.in_h, g.pad_h), Plan::cells), count = int(p.N) * rows * columns;
-    const Cells cells{g, int(p.N), int(p.K), count, first_h, first_w, Divisor(columns), Divisor(rows)};
+    const Cells cells{g, int(p.K), count, first_h, first_w, Divisor(columns), Divisor(rows)};
     launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(divide_up(count, Plan::threads))},
            static_cast<unsigned>(Plan::threads), 2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
   };

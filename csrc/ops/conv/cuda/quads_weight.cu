@@ -2,7 +2,7 @@
 // four numbers of the gradient meet in registers.
 #include <algorithm>
 
-#include "ops/conv/cuda/few_channels.h"
+#include "cuda/sum.h"
 #include "ops/conv/cuda/quads.h"
 
 namespace dip::cuda {
@@ -129,7 +129,7 @@ void run(const Correlation& p, Reals dy, Reals x, RealResults dweight) {
   } else {
     go(quad_weight_kernel<size, unaligned, Number>);
   }
-  add_weight_parts(parts, count, sums.data(), dweight);
+  sum_channels(parts, count, 1, sums.data(), dweight);
 }
 
 }  // namespace

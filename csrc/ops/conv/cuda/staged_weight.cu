@@ -3,7 +3,7 @@
 // have different pieces of rows.
 #include <algorithm>
 
-#include "ops/conv/cuda/few_channels.h"
+#include "cuda/sum.h"
 #include "ops/conv/cuda/staged.h"
 
 namespace dip::cuda {
@@ -174,7 +174,7 @@ void run(const Correlation& p, const Number* dy, const Number* x, RealResults dw
       staged_weight_kernel<size, Number>,
       Grid{static_cast<unsigned>(divide_up(groups, units) * bands), static_cast<unsigned>(divide_up(p.images, images))},
       static_cast<unsigned>(threads), shared, cut, dy, x, sums.data());
-  add_weight_parts(parts, count, sums.data(), dweight);
+  sum_channels(parts, count, 1, sums.data(), dweight);
 }
 
 }  // namespace
