@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from dipkernels import models, nn, ops
 from dipkernels.data import affine, digits
 from dipkernels.lecture.example import Chapter, Example, Number
 from dipkernels.nn.summary import receptive_fields
-from dipkernels.viz.figure import figure_class
+from dipkernels.viz import side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +22,10 @@ _KERNEL = np.array([[0, 1, 2], [2, 2, 0], [0, 1, 2]], np.float32)
 
 def _convolved(**options: Any) -> Any:
     return ops.conv2d(_INPUT[None, None], _KERNEL[None, None], **options)[0, 0]
+
+
+def _on_paper(digits_by_name: Mapping[str, Any]) -> Figure:
+    return side_by_side({name: 1 - image for name, image in digits_by_name.items()})
 
 
 def by_hand() -> Example:
@@ -130,20 +135,12 @@ def upsampling() -> Example:
         "max unpooling": ops.max_unpool2d(y, indices, output_size=(32, 32)),
     }
 
-    def figure() -> Figure:
-        drawn = figure_class()(figsize=(9, 2.2), layout="constrained")
-        for axes, (name, image) in zip(drawn.subplots(1, 5), shown.items(), strict=True):
-            axes.imshow(image[0, 0], cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(name, fontsize=9)
-            axes.axis("off")
-        return drawn
-
     return Example(
         "Upsampling",
         "A small map becomes large again by repeating each value, by setting it in one place among zeros, or by "
         "putting it "
         "back where the maximum was.",
-        figure=figure,
+        figure=lambda: _on_paper(shown),
     )
 
 
@@ -153,14 +150,6 @@ def augmentation() -> Example:
     matrix = [[1.2 * np.cos(angle), -np.sin(angle), 2.0], [np.sin(angle), 1.2 * np.cos(angle), -1.0]]
     shown = {"input": digit, **{i: affine(digit, matrix, i) for i in ("nearest", "bilinear", "bicubic")}}
 
-    def figure() -> Figure:
-        drawn = figure_class()(figsize=(8, 2.3), layout="constrained")
-        for axes, (name, image) in zip(drawn.subplots(1, 4), shown.items(), strict=True):
-            axes.imshow(image[0, 0], cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(name, fontsize=9)
-            axes.axis("off")
-        return drawn
-
     point = np.zeros((1, 1, 21, 21), np.float32)
     point[0, 0, 7, 14] = 1  # x = 4, y = −3 from the middle
     turned = affine(point, [[0.0, -1.0, 2.0], [1.0, 0.0, -5.0]])
@@ -169,7 +158,7 @@ def augmentation() -> Example:
         "Augmentation by affine transforms",
         "A point [x y 1]ᵀ goes to A·[x y 1]ᵀ; what lies between pixels is interpolated.",
         [Number("(4, −3), turned by 90° and moved by (2, −5)", [at[1] - 10, at[0] - 10], [5, -1])],
-        figure=figure,
+        figure=lambda: _on_paper(shown),
     )
 
 

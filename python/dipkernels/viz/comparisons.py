@@ -35,7 +35,7 @@ def side_by_side(images: Mapping[str, FloatArray], notes: Mapping[str, Sequence[
         for row in range(count):
             image = images[name][row]
             axes = panels[row, column]
-            axes.imshow(np.clip(np.moveaxis(np.broadcast_to(image, (3, height, width)), 0, -1), 0, 1))
+            axes.imshow(np.clip(np.moveaxis(np.broadcast_to(image, (3, *image.shape[1:])), 0, -1), 0, 1))
             note = (notes or {}).get(name)
             title = name if not row else ""
             text = "\n".join(part for part in (title, note[row] if note else "") if part)
