@@ -21,7 +21,7 @@ if(CMAKE_CUDA_COMPILER)
     # What is called keeps its sums in memory, not in registers; nvcc calls nothing by itself.
     target_compile_options(cuda_kernels PRIVATE -fgpu-inline-threshold=1000000 -Wno-c++20-designator)
   endif()
-  add_library(dip_cuda_runtime OBJECT cuda/runtime.cpp cuda/gemm/tensor_map.cpp)
+  add_library(dip_cuda_runtime OBJECT cuda/graph.cpp cuda/runtime.cpp cuda/gemm/tensor_map.cpp)
   target_compile_definitions(dip_cuda_runtime PRIVATE DIP_CUDA_ARCHITECTURES="${architectures}")
   target_link_libraries(dip_cuda_runtime PRIVATE dip_options CUDA::cudart)
   dip_add_module(_cuda cuda ${device_bind_sources} bind/runtime_cuda.cpp $<TARGET_OBJECTS:dip_cuda_host>

@@ -13,67 +13,9 @@
 #include "core/interruption.h"
 #include "cuda/error.h"
 #include "cuda/faults.h"
+#include "cuda/graph.h"
 
 namespace dip::cuda {
-
-// The memory of one graph. Its launches keep the addresses, so nothing goes back to CUDA before the graph and all
-// arrays made in its capture are gone. Blocks serve again within the capture, in the order of the launches.
-struct GraphMemory {
-  enum class Use { free, used, given_back };  // the last while branches are open, which may still use it
-  struct Block {
-    void* data;
-    std::size_t bytes;
-    Use use;
-  };
-
-  ~GraphMemory() {
-    for (const Block& block : blocks) cudaFree(block.data);
-  }
-
-  std::mutex mutex;
-  std::vector<Block> blocks;
-  bool branches_are_open = false;
-};
-
-namespace {
-
-// The streams beside the captured one.
-struct Branches {
-  struct Side {
-    cudaStream_t stream = nullptr;
-    bool forked = false;  // since the branches were opened
-  };
-
-  ~Branches() {
-    for (const Side& side : sides) {
-      if (side.stream) cudaStreamDestroy(side.stream);
-    }
-  }
-
-  std::array<Side, 2> sides;
-  std::size_t next = 0;
-  bool inside = false;  // a Beside
-};
-
-}  // namespace
-
-struct Graph::State {
-  std::shared_ptr<GraphMemory> memory = std::make_shared<GraphMemory>();
-  Branches branches;
-  cudaStream_t stream = nullptr;
-  cudaGraphExec_t executable = nullptr;
-  Stream stream_before = nullptr;
-  bool chosen_before = false;
-  int device = 0;
-  bool capturing = false;
-};
-
-namespace {
-
-thread_local const Graph* captured_graph = nullptr;
-thread_local std::shared_ptr<GraphMemory> captured_memory;
-thread_local Branches* captured_branches = nullptr;
-thread_local bool may_compute_weights_beside = false;
 
 FaultList& faults() {
   // Never freed: kernels may still run when the interpreter ends.
@@ -88,10 +30,12 @@ FaultList& faults() {
   return *list;
 }
 
+namespace {
+
 std::atomic<bool> anything_watched{false};
 
 void refuse_in_capture(const char* what) {
-  check<std::runtime_error>(!captured_graph, what, ": a graph is being captured, and this makes the host wait");
+  check<std::runtime_error>(!is_capturing(), what, ": a graph is being captured, and this makes the host wait");
 }
 
 // Freed memory stays in the pool for the next operator.
@@ -106,20 +50,6 @@ void keep_pool(int device) {
   check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all), "memory pool");
   done.resize(std::max<std::size_t>(done.size(), device + 1));
   done[device] = true;
-}
-
-void* take_from(GraphMemory& memory, std::size_t bytes) {
-  const std::lock_guard<std::mutex> lock(memory.mutex);
-  for (GraphMemory::Block& block : memory.blocks) {
-    if (block.use == GraphMemory::Use::free && block.bytes == bytes) {
-      block.use = GraphMemory::Use::used;
-      return block.data;
-    }
-  }
-  void* data = nullptr;
-  check_cuda(cudaMalloc(&data, bytes), "memory of a graph");
-  memory.blocks.push_back({data, bytes, GraphMemory::Use::used});
-  return data;
 }
 
 // Of the current device. Every launch asks for some, and CUDA would take a third of a microsecond for each.
@@ -195,18 +125,6 @@ SmallBlocks& small_blocks() {
   return blocks;
 }
 
-// What was given back since branches were opened serves again.
-void close_branches() {
-  const std::lock_guard<std::mutex> lock(captured_memory->mutex);
-  using Use = GraphMemory::Use;
-  for (GraphMemory::Block& block : captured_memory->blocks) {
-    if (block.use == Use::given_back) block.use = Use::free;
-  }
-  captured_memory->branches_are_open = false;
-  for (Branches::Side& side : captured_branches->sides) side.forked = false;
-  captured_branches->inside = false;
-}
-
 // Asks again and again, as cudaStreamSynchronize() does too, which would not let Ctrl-C through.
 void wait_for_kernels() {
   cudaError_t state = cudaStreamQuery(current_stream());
@@ -277,10 +195,6 @@ int shared_bytes_a_block() {
   return attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
 }
 
-bool is_capturing() {
-  return captured_graph != nullptr;
-}
-
 void wait_for(Stream waiting, Stream awaited) {
   if (waiting == awaited) return;
   cudaEvent_t event = nullptr;
@@ -301,9 +215,9 @@ DeviceMemory::DeviceMemory(std::size_t bytes)
     : bytes_(SmallBlocks::rounded(bytes ? bytes : 1)),
       device_(current_device()),
       stream_(current_stream()),
-      graph_(captured_memory) {
+      graph_(memory_of_capture()) {
   if (graph_) {
-    data_ = take_from(*graph_, bytes_);
+    data_ = graph_->take(bytes_);
     return;
   }
   if (SmallBlocks::serves(bytes_, stream_)) {
@@ -321,18 +235,14 @@ DeviceMemory::DeviceMemory(std::size_t bytes)
 }
 
 void DeviceMemory::use_in_current_stream() {
-  if (captured_graph || stream_ == current_stream()) return;
+  if (is_capturing() || stream_ == current_stream()) return;
   wait_for(current_stream(), stream_);
   stream_ = current_stream();
 }
 
 DeviceMemory::~DeviceMemory() {
   if (graph_) {
-    const std::lock_guard<std::mutex> lock(graph_->mutex);
-    using Use = GraphMemory::Use;
-    for (GraphMemory::Block& block : graph_->blocks) {
-      if (block.data == data_) block.use = graph_->branches_are_open ? Use::given_back : Use::free;
-    }
+    graph_->give_back(data_);
     return;
   }
   if (SmallBlocks::serves(bytes_, stream_) && small_blocks().keep(device_, bytes_, data_)) return;
@@ -364,111 +274,9 @@ void fill_zero(void* to, std::size_t bytes) {
   check_cuda(cudaMemsetAsync(to, 0, bytes, current_stream()), "zeros on the GPU");
 }
 
-Graph::Graph() : state_(std::make_unique<State>()) {
-  state_->device = current_device();
-  check_cuda(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "the stream of a graph");
-}
-
-Graph::~Graph() {
-  if (state_->capturing) cancel_capture();
-  if (state_->executable) cudaGraphExecDestroy(state_->executable);
-  cudaStreamDestroy(state_->stream);
-  faults().forget_graph(this);
-}
-
-void Graph::begin_capture() {
-  check<std::runtime_error>(!captured_graph, "Graph: another capture is under way in this thread");
-  check<std::runtime_error>(!state_->executable, "Graph: it is captured already; make a new one");
-  faults().make_room();  // waits, and allocates the first time, which a capture may not
-  wait_for(state_->stream, current_stream());
-  // Relaxed: memory for the graph is allocated while it is captured.
-  check_cuda(cudaStreamBeginCapture(state_->stream, cudaStreamCaptureModeRelaxed), "capturing a graph");
-  state_->stream_before = current_stream();
-  state_->chosen_before = stream_is_chosen();
-  choose_stream(state_->stream, true);
-  captured_graph = this;
-  captured_memory = state_->memory;
-  captured_branches = &state_->branches;
-  state_->capturing = true;
-}
-
-void Graph::end_capture() {
-  check<std::runtime_error>(captured_graph == this, "Graph: there is no capture to end in this thread");
-  join_branches();
-  cudaGraph_t graph = nullptr;
-  const cudaError_t error = cudaStreamEndCapture(state_->stream, &graph);
-  captured_graph = nullptr;
-  captured_branches = nullptr;
-  captured_memory.reset();
-  state_->capturing = false;
-  choose_stream(state_->stream_before, state_->chosen_before);
-  check_cuda(error, "capturing a graph");
-  const cudaError_t instantiated = cudaGraphInstantiate(&state_->executable, graph, 0);
-  cudaGraphDestroy(graph);
-  check_cuda(instantiated, "instantiating a graph");
-}
-
-void Graph::cancel_capture() noexcept {
-  if (!state_->capturing) return;
-  cudaGraph_t graph = nullptr;
-  cudaStreamEndCapture(state_->stream, &graph);
-  if (graph) cudaGraphDestroy(graph);
-  cudaGetLastError();
-  close_branches();
-  captured_graph = nullptr;
-  captured_branches = nullptr;
-  captured_memory.reset();
-  state_->capturing = false;
-  choose_stream(state_->stream_before, state_->chosen_before);
-}
-
-void Graph::replay() {
-  check<std::runtime_error>(state_->executable, "Graph: capture something before replay()");
-  check<std::runtime_error>(!captured_graph, "Graph: replay() inside a capture");
-  raise_faults();
-  check_cuda(cudaGraphLaunch(state_->executable, current_stream()), "replaying a graph");
-}
-
-void open_branches() {
-  if (!captured_branches) return;
-  const std::lock_guard<std::mutex> lock(captured_memory->mutex);
-  captured_memory->branches_are_open = true;
-}
-
-void join_branches() {
-  if (!captured_branches || !captured_memory->branches_are_open) return;
-  for (const Branches::Side& side : captured_branches->sides) {
-    if (side.forked) wait_for(current_stream(), side.stream);
-  }
-  close_branches();
-}
-
-void set_weights_beside(bool on) {
-  may_compute_weights_beside = on;
-}
-
-Beside::Beside() {
-  if (!may_compute_weights_beside || !captured_branches || captured_branches->inside) return;
-  if (!captured_memory->branches_are_open) return;
-  Branches::Side& side = captured_branches->sides[captured_branches->next++ % captured_branches->sides.size()];
-  if (!side.stream) {
-    check_cuda(cudaStreamCreateWithFlags(&side.stream, cudaStreamNonBlocking), "a stream beside a captured one");
-  }
-  main_ = current_stream();
-  wait_for(side.stream, main_);
-  side.forked = captured_branches->inside = active_ = true;
-  choose_stream(side.stream, true);
-}
-
-Beside::~Beside() {
-  if (!active_) return;
-  captured_branches->inside = false;
-  choose_stream(main_, true);
-}
-
 Fault* watch(RaiseFault raise) {
   anything_watched = true;
-  return faults().watch(std::move(raise), captured_graph);
+  return faults().watch(std::move(raise), graph_of_capture());
 }
 
 void raise_faults() {
