@@ -76,6 +76,25 @@ struct alignas(8) HalfFour {
   std::uint16_t at[4];
 };
 
+// Writes numbers 2·i and 2·i + 1, where the array begins at a multiple of two numbers' bytes.
+__device__ inline void write_two(RealResults y, std::int64_t i, float first, float second) {
+  struct alignas(8) Two {
+    float at[2];
+  };
+  struct alignas(4) HalfTwo {
+    std::uint16_t at[2];
+  };
+  switch (y.dtype) {
+    case DType::float16:
+      static_cast<HalfTwo*>(y.data)[i] = {{Half::round(first).bits, Half::round(second).bits}};
+      break;
+    case DType::bfloat16:
+      static_cast<HalfTwo*>(y.data)[i] = {{Bfloat::round(first).bits, Bfloat::round(second).bits}};
+      break;
+    default: static_cast<Two*>(y.data)[i] = {{first, second}};
+  }
+}
+
 // Whether four numbers of an array can be moved at once.
 inline bool moves_fours(const void* data, DType dtype) {
   const std::uintptr_t bytes = dtype == DType::float32 ? sizeof(Four) : sizeof(HalfFour);

@@ -1,42 +1,59 @@
 #include "cuda/training.h"
 
+#include "cuda/divisor.h"
+#include "cuda/half.h"
 #include "cuda/sum.h"
 
 namespace dip::cuda {
 namespace {
 
-struct Gathering {
-  GatheredRows arrays[most_gathered];
+// An array whose rows are moved in units of four words, or of one where it is not made of whole fours.
+struct Gathered {
+  GatheredRows rows{};
+  bool in_fours = false;
+  std::int64_t units = 0;  // of a row
+  IndexDivisor by_units{1, 0};
+
+  Gathered() = default;
+  Gathered(const GatheredRows& array, std::int64_t count)
+      : rows(array),
+        in_fours(array.words % 4 == 0 && is_octet_aligned(array.source) && is_octet_aligned(array.out)),
+        units(in_fours ? array.words / 4 : array.words),
+        by_units(units, count * units) {}
 };
 
-// Every array's rows as `width` words at a time, by the blocks of one row of the grid.
-template <class Words>
-__device__ void gather_array(const GatheredRows& array, const std::int64_t* order, std::int64_t order_count,
+struct Gathering {
+  Gathered arrays[most_gathered];
+};
+
+template <class Unit>
+__device__ void gather_array(const Gathered& array, const std::int64_t* order, std::int64_t order_count,
                              std::int64_t position, std::int64_t rows) {
-  constexpr int width = sizeof(Words) / 4;
-  const std::int64_t words = array.words / width;
-  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const std::int64_t at = position + row, from = at < order_count ? order[at] : -1;
-    const bool there = from >= 0 && from < array.source_rows;
-    const Words* source = reinterpret_cast<const Words*>(array.source) + (there ? from * words : 0);
-    Words* to = reinterpret_cast<Words*>(array.out) + row * words;
-    for (std::int64_t i = threadIdx.x; i < words; i += blockDim.x) to[i] = there ? source[i] : Words{};
-  }
+  const Unit* source = reinterpret_cast<const Unit*>(array.rows.source);
+  Unit* out = reinterpret_cast<Unit*>(array.rows.out);
+  const auto read_unit = [&](std::int64_t i) {
+    const std::int64_t within = array.by_units.take_remainder(i), at = position + i;
+    const std::int64_t row = at < order_count ? order[at] : -1;
+    const bool there = row >= 0 && row < array.rows.source_rows;
+    return there ? source[row * array.units + within] : Unit{};
+  };
+  stream_elements(first_element(), rows * array.units, element_step(), read_unit,
+                  [&](std::int64_t i, const Unit& unit) { out[i] = unit; });
 }
 
-struct alignas(16) FourWords {
-  std::uint32_t at[4];
-};
-
-// The arrays stay where parameters are: a copy that an index chooses from would lie in memory, once for each thread.
-__global__ void gather_kernel(const __grid_constant__ Gathering gathering, const std::int64_t* order,
-                              std::int64_t order_count, const std::int64_t* position, std::int64_t rows) {
-  const GatheredRows& array = gathering.arrays[blockIdx.y];
-  const bool whole = array.words % 4 == 0 && is_octet_aligned(array.source) && is_octet_aligned(array.out);
-  if (whole) {
-    gather_array<FourWords>(array, order, order_count, *position, rows);
+// A row of the grid's blocks for each array.
+__global__ void gather_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
+                              const std::int64_t* position, std::int64_t rows) {
+  // Chosen so, and not by an index: for that every thread would copy all of them to memory of its own.
+  Gathered own = gathering.arrays[0];
+#pragma unroll
+  for (unsigned i = 1; i < most_gathered; ++i) {
+    if (blockIdx.y == i) own = gathering.arrays[i];
+  }
+  if (own.in_fours) {
+    gather_array<Octet>(own, order, order_count, *position, rows);
   } else {
-    gather_array<std::uint32_t>(array, order, order_count, *position, rows);
+    gather_array<std::uint32_t>(own, order, order_count, *position, rows);
   }
 }
 
@@ -49,8 +66,14 @@ __global__ void finish_kernel(const double* loss, const float* counts, std::int6
   double right = 0.0;
   for (std::int64_t row = threadIdx.x; logits && row < rows; row += threads) {
     const float* z = logits + row * classes;
+    float largest = z[0];
     std::int64_t best = 0;
-    for (std::int64_t c = 1; c < classes; ++c) best = z[c] > z[best] ? c : best;
+#pragma unroll 4
+    for (std::int64_t c = 1; c < classes; ++c) {
+      const float value = z[c];
+      best = value > largest ? c : best;
+      largest = value > largest ? value : largest;
+    }
     right += best == labels[row];
   }
   right = block_sum<threads>(right);
@@ -70,10 +93,15 @@ __global__ void add_kernel(std::int64_t count, const float* a, const float* b, f
 
 void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* order, std::int64_t order_count,
                  const std::int64_t* position, std::int64_t rows) {
-  Gathering gathering{};
-  std::copy(arrays, arrays + count, gathering.arrays);
-  const std::int64_t blocks = std::min(rows, most_blocks);
-  if (count == 0 || blocks == 0) return;
+  if (count == 0 || rows == 0) return;
+  Gathering gathering;
+  std::int64_t most = 1;  // units of an array
+  for (int i = 0; i < count; ++i) {
+    gathering.arrays[i] = Gathered(arrays[i], rows);
+    most = std::max(most, rows * gathering.arrays[i].units);
+  }
+  const std::int64_t blocks =
+      std::min((most + threads_per_block - 1) / threads_per_block, std::int64_t{8} * multiprocessors());
   launch(gather_kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(count)},
          static_cast<unsigned>(threads_per_block), std::size_t{0}, gathering, order, order_count, position, rows);
 }

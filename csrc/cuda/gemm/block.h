@@ -28,6 +28,13 @@ struct GemmBlock {
         begin(split * split_depth),
         end(min(depth, begin + split_depth)),
         slices((end - begin + T::depth - 1) / T::depth) {}
+
+  // Of a problem whose batch is begun here, for that may change its depth.
+  template <class Problem>
+  __device__ static GemmBlock of(Problem& problem, int batches, int split_depth) {
+    problem.begin(static_cast<int>(blockIdx.z) % batches, static_cast<int>(blockIdx.z) / batches);
+    return {batches, problem.depth, split_depth};
+  }
 };
 
 // load(slice) starts the copies of one; set_depth(slice, d) leaves in shared memory what load will need to know of

@@ -134,9 +134,9 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   const Shared<ColumnAt> columns = shared_cast<ColumnAt>(depths + T::stages * T::depth);
 
   const int thread = static_cast<int>(threadIdx.x);
-  const GemmBlock<T> block(batches, problem.depth, split_depth);
+  const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   const int first_row = block.first_row, first_column = block.first_column;
-  problem.begin(block.batch, block.split);
+  if (first_column >= problem.columns) return;  // batches may have fewer
 
   const auto set_depth = [&](int slice, int at) {
     const int d = block.begin + slice * T::depth + at;

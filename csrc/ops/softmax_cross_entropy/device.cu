@@ -1,5 +1,6 @@
 // Softmax cross-entropy on the GPU: value and gradient in one kernel, which reads the logits once. Of few positions one
-// block computes all, mean and checks of the labels included.
+// block computes all, mean and checks of the labels included; of some more every block finds for itself what the mean
+// divides by.
 #include "cuda/class_axis.h"
 #include "cuda/copy_kernels.h"
 #include "cuda/sum.h"
@@ -20,11 +21,13 @@ __device__ float scale_of(double divisor) {
   return divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);
 }
 
-// The losses of this thread's positions, or of its warp's, and their gradients times `scale`.
+// The losses of this thread's positions, or of its warp's, and their gradients times `scale`. Returns the sum of the
+// losses that this thread has written.
 template <class Plan>
-__device__ void compute_losses(const SoftmaxCrossEntropy& p, float scale, Reals z, float* losses,
-                               RealResults gradient) {
+__device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Reals z, float* losses,
+                                 RealResults gradient) {
   using Lanes = typename Plan::Lanes;
+  double written = 0.0;
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
@@ -60,13 +63,17 @@ __device__ void compute_losses(const SoftmaxCrossEntropy& p, float scale, Reals 
         factor = 0.0f;
       }
     }
-    if (Lanes::first() == 0) losses[i] = value;
+    if (Lanes::first() == 0) {
+      losses[i] = value;
+      written += value;
+    }
     if (!gradient.data) continue;
     logits.each([&](std::int64_t c, float z_or_power) {
       const float probability = Classes<Plan>::exponential(z_or_power, maximum) / sum;
       write(gradient, at + c * p.inner, (weighted * probability - target_of(p, label, at, c)) * factor);
     });
   }
+  return written;
 }
 
 // `divisor` of the mean lies on the GPU, because it depends on the labels; null for 1.
@@ -110,48 +117,73 @@ struct Loss {
   __device__ double value(std::int64_t, float loss) const { return loss; }
 };
 
-// All of it for few positions of few classes, by one block: a thread a position or, of more classes, a warp.
-constexpr int small_block = 256, medium_block = 512, large_block = 1024;
+// What a block of so many threads divides by for the mean, 1 where there is none, and the checks of the labels.
+template <int threads>
+__device__ double divisor_of_block(const SoftmaxCrossEntropy& p, Fault* fault) {
+  const LabelWeight weights{p};
+  double divisor = 0.0;
+  std::int64_t wrong = -1;
+  stream_elements(
+      std::int64_t{threadIdx.x}, p.outer * p.inner, std::int64_t{threads},
+      [&](std::int64_t i) { return weights.read(i); },
+      [&](std::int64_t i, std::int64_t label) {
+        divisor += weights.value(i, label);
+        const bool is_wrong = p.labels && label != p.ignore_index && (label < 0 || label >= p.classes);
+        if (is_wrong && wrong < 0) wrong = i;
+      });
+  if (fault) report_first<threads>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
+  return p.reduction == Reduction::mean ? block_sum<threads>(divisor) : 1.0;
+}
+
+template <int threads>
+__device__ void store_value(const SoftmaxCrossEntropy& p, double sum, double divisor, double* value) {
+  sum = block_sum<threads>(sum);
+  if (threadIdx.x == 0 && p.reduction != Reduction::none) *value = divisor == 0.0 ? NAN : sum / divisor;
+}
+
+// For few positions of few classes: a thread a position or, of more classes, a warp. One block alone stores the value
+// too.
+constexpr int some_threads = 128, small_block = 256, large_block = 1024;
 using FewClasses = ClassPlan<ThreadLanes, 16>;
 using SomeClasses = ClassPlan<WarpLanes, 1>;
 
 template <class Plan, int threads>
 __global__ void __launch_bounds__(threads, 1) whole_loss_kernel(SoftmaxCrossEntropy p, Reals z, float* losses,
                                                                 RealResults gradient, double* value, Fault* fault) {
-  const std::int64_t positions = p.outer * p.inner;
-  const LabelWeight weights{p};
-  double divisor = 0.0, sum = 0.0;
-  std::int64_t wrong = -1;
-  for (std::int64_t i = threadIdx.x; i < positions; i += threads) {
-    const std::int64_t label = weights.read(i);
-    divisor += weights.value(i, label);
-    if (p.labels && label != p.ignore_index && (label < 0 || label >= p.classes)) wrong = i;
-  }
-  divisor = p.reduction == Reduction::mean ? block_sum<threads>(divisor) : 1.0;
-  compute_losses<Plan>(p, scale_of(divisor), z, losses, gradient);
-  __syncthreads();
-  for (std::int64_t i = threadIdx.x; i < positions; i += threads) sum += losses[i];
-  sum = block_sum<threads>(sum);
-  if (threadIdx.x == 0 && p.reduction != Reduction::none) *value = divisor == 0.0 ? NAN : sum / divisor;
-  if (p.labels) report_first<threads>(wrong, [&](std::int64_t i) { return static_cast<double>(p.labels[i]); }, fault);
+  const double divisor = divisor_of_block<threads>(p, fault);
+  const double sum = compute_losses<Plan>(p, scale_of(divisor), z, losses, gradient);
+  if (gridDim.x == 1) store_value<threads>(p, sum, divisor, value);
+}
+
+__global__ void __launch_bounds__(large_block, 1)
+    value_kernel(SoftmaxCrossEntropy p, const float* losses, double* value) {
+  const double divisor = divisor_of_block<large_block>(p, nullptr);
+  double sum = 0.0;
+  stream_elements(
+      std::int64_t{threadIdx.x}, p.outer * p.inner, std::int64_t{large_block},
+      [&](std::int64_t i) { return losses[i]; }, [&](std::int64_t, float loss) { sum += loss; });
+  store_value<large_block>(p, sum, divisor, value);
 }
 
 void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, RealResults gradient, double* value,
                   const Describe& describe) {
   const std::int64_t positions = p.outer * p.inner;
   if (positions > 0 && p.inner == 1 && !p.takes_logarithms) {
-    const auto run_whole = [&](auto kernel, int threads) {
-      launch(kernel, 1u, static_cast<unsigned>(threads), p, logits, losses, gradient, value,
+    const auto run_whole = [&](auto kernel, std::int64_t blocks, int threads) {
+      launch(kernel, static_cast<unsigned>(blocks), static_cast<unsigned>(threads), p, logits, losses, gradient, value,
              p.labels ? watch_for<IndexError>(describe) : nullptr);
     };
     if (p.classes <= 16 && positions <= small_block) {
-      return run_whole(whole_loss_kernel<FewClasses, small_block>, small_block);
+      return run_whole(whole_loss_kernel<FewClasses, small_block>, 1, small_block);
     }
-    if (p.classes <= 16 && positions <= 2 * medium_block) {
-      return run_whole(whole_loss_kernel<FewClasses, medium_block>, medium_block);
+    if (p.classes <= 16 && positions <= 4 * large_block) {
+      run_whole(whole_loss_kernel<FewClasses, some_threads>, (positions + some_threads - 1) / some_threads,
+                some_threads);
+      if (p.reduction == Reduction::none) return;
+      return launch(value_kernel, 1u, static_cast<unsigned>(large_block), p, static_cast<const float*>(losses), value);
     }
     if (p.classes <= 32 && positions <= large_block / 4) {
-      return run_whole(whole_loss_kernel<SomeClasses, large_block>, large_block);
+      return run_whole(whole_loss_kernel<SomeClasses, large_block>, 1, large_block);
     }
   }
   if (p.labels) check_labels(p.labels, positions, p.classes, p.ignore_index, describe);

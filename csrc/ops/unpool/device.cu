@@ -115,9 +115,10 @@ __device__ void add_lists(const Lists<Heads, Next>& lists, int size, int in, Rea
 
 // How blocks share planes: one has so many whole ones, or a `chunk` of the elements of one. Where each input's index is
 // in its own window of `window_h` × `window_w` elements, as non-overlapping pooling leaves them, nothing need be
-// listed.
+// listed. With `fills_windows` these are 2 × 2, all of a plane is in one, and a chunk has whole ones.
 struct Scattering {
-  int planes, planes_a_block, chunks, chunk, in, out, in_h, in_w;
+  int planes, planes_a_block, chunks, chunk, in, out, in_h, in_w, out_w;
+  bool fills_windows;
   Divisor by_in, by_in_w, by_out, by_out_w, window_h, window_w;
 
   // Whether `index` is in the window of input i of its plane.
@@ -136,8 +137,17 @@ struct Scattering {
   }
 };
 
+// Fills the window of input i of a plane, which lies in y from element `at` on, up to a chunk that begins at `begin`.
+__device__ inline void fill_window(const Scattering& p, int i, int begin, std::int32_t index, float value,
+                                   RealResults y, std::int64_t at) {
+  const int iw = p.by_in_w.take_remainder(i), corner = 2 * i * p.out_w + 2 * iw, place = index - corner;
+  const std::int64_t first = at + corner - begin;
+  write_two(y, first / 2, place == 0 ? value : 0.0f, place == 1 ? value : 0.0f);
+  write_two(y, (first + p.out_w) / 2, place == p.out_w ? value : 0.0f, place == p.out_w + 1 ? value : 0.0f);
+}
+
 // A block looks at all inputs of its planes; where all are in their windows it fills the planes from them, and
-// otherwise by lists in shared memory.
+// otherwise by lists in shared memory. Windows of 2 × 2 are filled while it looks.
 __global__ void scatter_kernel(Scattering p, Reals x, const std::int32_t* indices, RealResults y, bool aligned,
                                Fault* fault) {
   const Shared<int> heads = dynamic_shared<int>(), next = heads + p.planes_a_block * p.chunk;
@@ -146,22 +156,37 @@ __global__ void scatter_kernel(Scattering p, Reals x, const std::int32_t* indice
   const int planes = min(p.planes_a_block, p.planes - first_plane), size = min(p.chunk, p.out - begin);
   const std::int64_t first_input = std::int64_t{first_plane} * p.in;
   const std::int32_t* of_block = indices + first_input;
+  const std::int64_t at = std::int64_t{first_plane} * p.out + begin;
   std::int64_t wrong = -1;
   bool elsewhere = false;
+  struct Input {
+    std::int32_t index;
+    float value;
+  };
+  const auto is_filled = [&](int of_plane) {
+    return p.fills_windows && 4 * of_plane >= begin && 4 * of_plane < begin + size;
+  };
   stream_elements(
-      first, planes * p.in, threads_per_block, [&](int i) { return of_block[i]; },
-      [&](int i, std::int32_t index) {
+      first, planes * p.in, threads_per_block,
+      [&](int i) {
+        const bool is_used = planes > 1 ? p.fills_windows : is_filled(i);
+        return Input{of_block[i], is_used ? read(x, first_input + i) : 0.0f};
+      },
+      [&](int i, Input input) {
         int plane = i;
-        const int of_plane = p.by_in.take_remainder(plane);
+        const int of_plane = p.by_in.take_remainder(plane), index = input.index;
         if (index < 0 || index >= p.out) {
           wrong = wrong < 0 ? first_input + i : wrong;
           elsewhere = true;
         } else {
           elsewhere |= !p.is_in_window(of_plane, index);
         }
+        if (is_filled(of_plane)) {
+          fill_window(p, of_plane, begin, index, input.value, y, at + std::int64_t{plane} * p.out);
+        }
       });
-  const std::int64_t at = std::int64_t{first_plane} * p.out + begin;
   if (!__syncthreads_or(elsewhere)) {
+    if (p.fills_windows) return;
     const auto element = [&](int e) {
       int plane = e;
       const int of_plane = begin + p.by_out.take_remainder(plane), i = p.input_of(of_plane);
@@ -294,7 +319,12 @@ void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const 
   Fault* fault = watch_for<IndexError>(describe);
   const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);  // then every chunk is
   if (in <= most_inputs && out <= 8 * most_elements) {
-    const std::int64_t chunks = (out + most_elements - 1) / most_elements, chunk = (out / chunks + 4) / 4 * 4;
+    const std::int64_t pieces = (out + most_elements - 1) / most_elements;
+    const bool fills_windows = 2 * small[0] == large[0] && 2 * small[1] == large[1] && large[1] <= 512 &&
+                               reinterpret_cast<std::uintptr_t>(y.data) % 8 == 0;
+    const std::int64_t chunk =
+        fills_windows ? (small[0] + pieces - 1) / pieces * 2 * large[1] : (out / pieces + 4) / 4 * 4;
+    const std::int64_t chunks = (out + chunk - 1) / chunk;
     check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
     // Several small planes a block, but not where blocks are few.
     const std::int64_t fill = std::max<std::int64_t>(1, planes / (4 * multiprocessors()));
@@ -312,6 +342,8 @@ void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const 
                                 int(out),
                                 int(small[0]),
                                 int(small[1]),
+                                int(large[1]),
+                                fills_windows,
                                 by(in),
                                 by(small[1]),
                                 by(chunks > 1 ? chunk : out),

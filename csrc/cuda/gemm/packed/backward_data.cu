@@ -1,7 +1,7 @@
-// The gradient of a convolution with respect to x as a product of packed numbers, one for each phase of a stride.
+// The gradient of a convolution with respect to x as a product of packed numbers. With a stride the phases are so many
+// batches of one launch.
 #include "cuda/gemm/packed/convolution.h"
 
-#include "core/phases.h"
 #include "cuda/gemm/packed/launch.h"
 #include "cuda/gemm/packed/problem.h"
 #include "cuda/phase.h"
@@ -9,11 +9,20 @@
 namespace dip::cuda {
 namespace {
 
-ProductAxis backward_axis(const Axis& axis, const Phase& phase) {
-  // Divisible, as the taps of this phase are.
-  const int stride = int(axis.stride), dilation = int(axis.dilation);
-  const int shift = (phase.first + int(axis.pad_start) - phase.first_tap * dilation) / stride;
-  return {phase.count, 0, 1, phase.taps, shift, -(phase.tap_step * dilation) / stride, phase.first, stride};
+// All phases have as many places as the longest; those beyond the end of a shorter one have no result.
+ProductAxis backward_axis(const Axis& axis, const Phases& phases) {
+  const Phase& phase = phases.all[0];
+  ProductAxis result{
+      phases.most_positions(), 0, 1, phases.most_taps(), phase.first_window, phase.window_step, phase.first,
+      int(axis.stride)};
+  int highest = result.lowest = phase.lowest_window();
+  for (int i = 0; i < phases.count; ++i) {
+    const Phase& other = phases.all[i];
+    result.lowest = std::min(result.lowest, other.lowest_window());
+    highest = std::max(highest, other.lowest_window() + (other.taps - 1) * std::abs(other.window_step));
+  }
+  result.reach = highest - result.lowest;
+  return result;
 }
 
 // Weights are packed as for the forward pass, and lie across the depth. Those of TF32 are turned around while they are
@@ -23,9 +32,31 @@ struct BackwardData : PlaneProduct<Number> {
   static constexpr bool a_across = !std::is_same_v<Number, Tf32>;
   int filters;         // of a group
   int taps, kernel_w;  // of the whole kernel
-  Phase phase_h, phase_w;
+  Phases phases_h, phases_w;
+  Phase phase_h, phase_w;  // this batch's
 
   using PlaneProduct<Number>::PlaneProduct;
+
+  int batches() const { return this->groups * phases_h.count * phases_w.count; }
+  __device__ void begin(int batch, int split) {
+    const int phases = phases_h.count * phases_w.count, phase = batch % phases;
+    PlaneProduct<Number>::begin(batch / phases, split);
+    phase_h = phases_h.at(phase / phases_w.count);
+    phase_w = phases_w.at(phase % phases_w.count);
+    turn_to(this->h, phase_h);
+    turn_to(this->w, phase_w);
+    this->depth = phase_h.taps * phase_w.taps * this->channels;
+  }
+  __device__ static void turn_to(ProductAxis& axis, const Phase& phase) {
+    axis.taps = phase.taps;
+    axis.shift = phase.first_window;
+    axis.shift_step = phase.window_step;
+    axis.out_first = phase.first;
+  }
+  __device__ int out_at(int j) const {
+    const int q_w = j % this->w.places, q_h = j / this->w.places % this->h.places;
+    return q_h < phase_h.count && q_w < phase_w.count ? PlaneProduct<Number>::out_at(j) : -1;
+  }
 
   static Packed pack(const Conv2d& p, const void* weight) {
     if (a_across) return pack_weights<Number>(p, weight, 1);
@@ -67,7 +98,7 @@ struct BackwardData : PlaneProduct<Number> {
     }
   }
   __device__ void store(int i, int out, float sum) const {
-    this->result[out + i * this->out_plane] = Number::round(sum);
+    if (out >= 0) this->result[out + i * this->out_plane] = Number::round(sum);
   }
 };
 
@@ -79,9 +110,8 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
     using Number = decltype(number);
     const Packed images = pack_dy<Number>(p, dy.data), weights = BackwardData<Number>::pack(p, weight.data);
     if (!meets_all(h) || !meets_all(w)) fill_zero(dx.data, p.x_count() * sizeof(typename Number::Stored));
-    for (std::int64_t first_h : met_phases(h)) {
-      for (std::int64_t first_w : met_phases(w)) {
-        const Phase along_h = make_phase(h, first_h), along_w = make_phase(w, first_w);
+    for (const Phases& along_h : sets_of_phases(h)) {
+      for (const Phases& along_w : sets_of_phases(w)) {
         const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
                               backward_axis(w, along_w)};
         BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C,
@@ -89,9 +119,9 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
         problem.filters = int(p.group_filters());
         problem.taps = int(p.taps());
         problem.kernel_w = int(w.kernel);
-        problem.phase_h = along_h;
-        problem.phase_w = along_w;
-        packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
+        problem.phases_h = along_h;
+        problem.phases_w = along_w;
+        packed_gemm<Number>(problem, problem.batches(), plan<Number>(problem, problem.batches(), false));
       }
     }
   });

@@ -62,7 +62,7 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
     const PackedView view{int(h.input),    int(w.input),    int(images.padded),
                           forward_axis(h), forward_axis(w), unfolded_row(given, p)};
     BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
-    const GemmPlan cut = plan<Number>(problem, p, true);
+    const GemmPlan cut = plan<Number>(problem, p.groups, true);
     in_float32(dweight, problem.elements, [&](float* result) {
       sum_splits(cut, problem.elements, result, [&](float* to) {
         problem.dweight = to;

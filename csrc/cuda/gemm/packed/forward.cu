@@ -62,7 +62,7 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
-    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p, false));
+    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p.groups, false));
   });
 }
 

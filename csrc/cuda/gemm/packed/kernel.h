@@ -14,7 +14,7 @@ namespace dip::cuda {
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
 //   std::int64_t a_part, b_part          the distances of the parts
 //   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns
-//   void begin(int batch, int split)       moves the pointers
+//   void begin(int batch, int split)       moves the pointers, and may change the depth
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
 //   Place place_at(int position)  Place shift_at(int first)
 //   bool meets(Place place, int number, int width)  whether a number of that width of a shift is of the image, and not
@@ -34,9 +34,8 @@ __device__ void multiply_packed(Problem problem, int batches, int split_depth) {
   const Shared<int> depth_lines = outs + T::columns;
 
   const int thread = static_cast<int>(threadIdx.x);
-  const GemmBlock<T> block(batches, problem.depth, split_depth);
+  const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   const int first_row = block.first_row, first_column = block.first_column;
-  problem.begin(block.batch, block.split);
 
   // What the depth of a slice brings with it; each of the threads up to its depth sets a part.
   const auto set_depth = [&](int slice, int at) {

@@ -21,8 +21,7 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   const Shared<int> outs = shared_cast<int>(empty + T::stages);
 
   const int thread = static_cast<int>(threadIdx.x);
-  const GemmBlock<T> block(batches, problem.depth, split_depth);
-  problem.begin(block.batch, block.split);
+  const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   if (thread == 0) {
     for (int stage = 0; stage < T::stages; ++stage) {
       set_up(full + stage, 1);

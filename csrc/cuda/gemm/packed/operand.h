@@ -1,6 +1,7 @@
 // An operand of the packed product, and the image whose matrix is never built.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -37,14 +38,13 @@ struct UnfoldedRow {
 // result of place q at out_first + q·out_step.
 struct ProductAxis {
   int places, first, step, taps, shift, shift_step, out_first, out_step;
+  int lowest = std::min(shift, shift + (taps - 1) * shift_step);  // shift of all that one map serves,
+  int reach = (taps - 1) * std::abs(shift_step);                  // and how far the highest is from there
 
   // As a map has it: the positions with the lowest shift.
-  __device__ __host__ int lowest_shift() const { return shift_step < 0 ? shift + (taps - 1) * shift_step : shift; }
-  __device__ __host__ MapAxis mapped() const { return {first + lowest_shift(), step, places}; }
+  __device__ __host__ MapAxis mapped() const { return {first + lowest, step, places}; }
   __device__ int shift_at(int tap) const { return shift + tap * shift_step; }
-  bool can_map(std::int64_t size) const {
-    return taps > 0 && cuda::can_map(mapped(), size, (taps - 1) * std::abs(shift_step));
-  }
+  bool can_map(std::int64_t size) const { return taps > 0 && cuda::can_map(mapped(), size, reach); }
 };
 
 inline ProductAxis forward_axis(const Axis& axis) {
@@ -132,7 +132,7 @@ struct PackedOperands : PackedView {
       const int c = first % channels, s = first / channels % w.taps, r = first / channels / w.taps;
       copy_positions_async(to + column * T::B::lines * 64, map, barrier, c, w.mapped().first + x * w.step,
                            h.mapped().first + y * h.step, (part * groups + group) * images + n,
-                           w.shift_at(s) - w.lowest_shift(), h.shift_at(r) - h.lowest_shift());
+                           w.shift_at(s) - w.lowest, h.shift_at(r) - h.lowest);
     }
   }
 };

@@ -52,7 +52,7 @@ struct PlaneProduct : PackedOperands {
 };
 
 template <class Number, class Problem>
-GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
+GemmPlan plan(const Problem& problem, std::int64_t batches, bool may_split) {
   TileKind kind = TileKind::warps;
   if (may_use_warpgroups() && has_warpgroup_products()) {
     kind = !problem.can_map(Number::parts) ? TileKind::warpgroups
@@ -66,7 +66,7 @@ GemmPlan plan(const Problem& problem, const Conv2d& p, bool may_split) {
           .rows = problem.rows,
           .columns = problem.columns,
           .depth = problem.depth,
-          .batches = p.groups,
+          .batches = batches,
           .may_split = may_split,
           .kind = kind,
           .products = products,

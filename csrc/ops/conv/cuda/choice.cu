@@ -1,7 +1,6 @@
 // Convolution on the GPU as implicit matrix products (cuda/gemm/gather.h): nothing is unfolded, the three products read
 // x, dy and weight where they lie. Few channels have kernels of their own (few_channels.cu), and so have arrays that
 // 32-bit offsets do not reach (direct.cu).
-#include "core/phases.h"
 #include "cuda/activation.h"
 #include "cuda/copy_kernels.h"
 #include "cuda/gemm/gather.h"
@@ -60,38 +59,47 @@ struct Forward : Geometry {
   __device__ float* place(int i, int column_out) const { return y + i * out_h * out_w + column_out; }
 };
 
-// One phase of dx: channels × positions, summed over filters and the phase's taps.
+// dx: channels × positions of a phase, summed over filters and the phase's taps. The phases are batches.
 struct BackwardData : Geometry {
   static constexpr bool a_along_rows = false, b_along_depth = false, has_outside = true;
-  int rows, columns, depth, height, width;
+  int rows, columns, depth, height, width;  // of columns and depth the most of all phases, then this one's
   const float *a, *b;
   int a_row;
   float* dx;
-  Phase h, w;
-  int group_filters, image, in_image;  // elements of an image of dy, of dx
+  Phases phases_h, phases_w;
+  Phase h, w;                                          // this batch's
+  int images, groups, group_filters, image, in_image;  // elements of an image of dy, of dx
 
-  BackwardData(const Conv2d& p, Phase h_, Phase w_, const float* dy, const float* weight, float* dx_)
-      : Geometry(p.window), a(weight), b(dy), dx(dx_), h(h_), w(w_) {
+  BackwardData(const Conv2d& p, const Phases& along_h, const Phases& along_w, const float* dy, const float* weight,
+               float* dx_)
+      : Geometry(p.window), a(weight), b(dy), dx(dx_), phases_h(along_h), phases_w(along_w), h{}, w{} {
     height = out_h, width = out_w;
+    images = int(p.N);
+    groups = int(p.groups);
     group_filters = int(p.group_filters());
     image = int(p.K) * height * width;
     in_image = int(p.C) * in_h * in_w;
     rows = int(p.group_channels());
-    columns = int(p.N) * h.count * w.count;
-    depth = group_filters * h.taps * w.taps;
+    columns = images * along_h.most_positions() * along_w.most_positions();
+    depth = group_filters * along_h.most_taps() * along_w.most_taps();
     a_row = kernel_h * kernel_w;
   }
 
-  __device__ void begin(int group, int) {
+  int batches() const { return groups * phases_h.count * phases_w.count; }
+  __device__ void begin(int batch, int) {
+    const int phases = phases_h.count * phases_w.count, phase = batch % phases, group = batch / phases;
+    h = phases_h.at(phase / phases_w.count);
+    w = phases_w.at(phase % phases_w.count);
+    columns = images * h.count * w.count;
+    depth = group_filters * h.taps * w.taps;
     a += group * group_filters * rows * kernel_h * kernel_w;
     b += group * group_filters * height * width;
     dx += group * rows * in_h * in_w;
   }
   __device__ DepthAt depth_at(int d) const {
-    const int s = w.first_tap + d % w.taps * w.tap_step, r = h.first_tap + d / w.taps % h.taps * h.tap_step;
-    const int k = d / w.taps / h.taps;
-    // Divisible, as the taps of this phase are.
-    const int oh = (h.first + pad_h - r * dilation_h) / stride_h, ow = (w.first + pad_w - s * dilation_w) / stride_w;
+    const int t_w = d % w.taps, t_h = d / w.taps % h.taps, k = d / w.taps / h.taps;
+    const int s = w.first_tap + t_w * w.tap_step, r = h.first_tap + t_h * h.tap_step;
+    const int oh = h.first_window + t_h * h.window_step, ow = w.first_window + t_w * w.window_step;
     return {(k * rows * kernel_h + r) * kernel_w + s, (k * height + oh) * width + ow, oh, ow};
   }
   __device__ ColumnAt column_at(int j) const {
@@ -144,13 +152,13 @@ struct BackwardWeight : Geometry {
   __device__ float* place(int i, int column_out) const { return dweight + i * columns + column_out; }
 };
 
-GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, const Conv2d& p, bool may_split) {
+GemmPlan plan(std::int64_t rows, std::int64_t columns, std::int64_t depth, std::int64_t batches, bool may_split) {
   return plan_gemm(
       {
           .rows = rows,
           .columns = columns,
           .depth = depth,
-          .batches = p.groups,
+          .batches = batches,
           .may_split = may_split,
           .kind = TileKind::warps,
           .products = 0,
@@ -199,7 +207,7 @@ void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResu
   in_float32(y, p.y_count(), [&](float* result) {
     if (way == Way::direct) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
-    gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
+    gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p.groups, false));
   });
 }
 
@@ -212,11 +220,11 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
   in_float32(dx, p.x_count(), [&](float* result) {
     if (way == Way::direct) return conv2d_backward_data_direct(p, wide_dy, wide_weight, result);
     if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
-    for (std::int64_t first_h : met_phases(p.window.h)) {
-      for (std::int64_t first_w : met_phases(p.window.w)) {
-        const BackwardData problem(p, make_phase(p.window.h, first_h), make_phase(p.window.w, first_w), wide_dy,
-                                   wide_weight, result);
-        gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p, false));
+    for (const Phases& along_h : sets_of_phases(p.window.h)) {
+      for (const Phases& along_w : sets_of_phases(p.window.w)) {
+        const BackwardData problem(p, along_h, along_w, wide_dy, wide_weight, result);
+        const int batches = problem.batches();
+        gather_gemm(problem, batches, plan(problem.rows, problem.columns, problem.depth, batches, false));
       }
     }
   });
@@ -231,7 +239,7 @@ void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dwei
   in_float32(dweight, p.weight_count(), [&](float* result) {
     if (way == Way::direct) return conv2d_backward_weight_direct(p, wide_dy, wide_x, result);
     BackwardWeight problem(p, wide_dy, wide_x, result);
-    const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p, true);
+    const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p.groups, true);
     sum_splits(cut, problem.elements, result, [&](float* to) {
       problem.dweight = to;
       gather_gemm(problem, int(p.groups), cut);

@@ -74,8 +74,8 @@ struct Parts {
 // each adds every share-th plane, and then a tree adds the lanes.
 template <class Plan, int share, class Number>
 __global__ void __launch_bounds__(threads_per_block, Plan::size == 3 ? 3 : 1)
-    correlate_kernel(Correlation p, Parts parts, int count, const Number* x, const Number* weight, const Number* bias,
-                     Number* y) {
+    correlate_kernel(const __grid_constant__ Correlation p, Parts parts, int count, const Number* x,
+                     const Number* weight, const Number* bias, Number* y) {
   constexpr int planes_together = 16;  // whose sum is made apart, so that its error does not grow with their number
   constexpr int strip = Plan::strip;
   static_assert(share == 1 || share == strip, "each lane stores one of the strip's results");
@@ -182,6 +182,15 @@ bool has_few_channels(const Conv2d& p) {
 
 void conv2d_forward_few(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResults y) {
   correlate(forward_of(p), x, weight, bias, y);
+}
+
+bool pools_few_channels(const Conv2d& p, const Window2d& pool) {
+  return has_few_channels(p) && p.group_filters() > 1 && can_be_staged(Geometry(p.window)) && can_pool_staged(p, pool);
+}
+
+void conv2d_max_pool2d_forward_few(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y,
+                                   std::int32_t* indices) {
+  correlate_staged(forward_of(p), x, weight, bias, y, indices);
 }
 
 void conv2d_backward_data_few(const Conv2d& p, Reals dy, Reals weight, RealResults dx) {

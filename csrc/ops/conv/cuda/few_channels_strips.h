@@ -59,9 +59,11 @@ inline Correlation forward_of(const Conv2d& p) {
 }
 
 // A result by definition: a tap outside the image adds nothing, whatever its weight. For where the kernels, which take
-// a zero for what is outside, have found NaN.
+// a zero for what is outside, have found NaN. They take p as a __grid_constant__, so that no thread copies it for this
+// call.
 template <class Number>
-__device__ DIP_RARE float sum_of_what_meets(Correlation p, const Number* plane, const Number* weights, int oh, int ow) {
+__device__ DIP_RARE float sum_of_what_meets(const Correlation& p, const Number* plane, const Number* weights, int oh,
+                                            int ow) {
   float sum = 0.0f;
   for (int other = 0; other < p.others; ++other, plane += p.in_h * p.in_w, weights += p.weight_other) {
     for (int r = 0; r < p.kernel_h; ++r) {

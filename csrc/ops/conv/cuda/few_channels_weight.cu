@@ -25,8 +25,8 @@ struct WeightPart : Correlation {
 
 // sum_of_what_meets for what one thread has to add to one tap.
 template <class Number>
-__device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, int strip, const Number* dy, const Number* x, int tap,
-                                                int begin, int end, int first_column, int step) {
+__device__ DIP_RARE float tap_sum_of_what_meets(const WeightPart& p, int strip, const Number* dy, const Number* x,
+                                                int tap, int begin, int end, int first_column, int step) {
   const int r = tap / p.kernel_w, s = tap % p.kernel_w;
   float sum = 0.0f;
   for (int q = begin; q < end; q += step) {
@@ -47,7 +47,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(WeightPart p, int strip, const N
 
 template <class Plan, class Number>
 __global__ void __launch_bounds__(weight_threads)
-    weight_kernel(WeightPart p, const Number* dy, const Number* x, float* parts) {
+    weight_kernel(const __grid_constant__ WeightPart p, const Number* dy, const Number* x, float* parts) {
   constexpr int taps = Plan::size > 0 ? Plan::size * Plan::size : 1, strip = Plan::strip;
   const int all_taps = p.kernel_h * p.kernel_w, block = static_cast<int>(blockIdx.x);
   const int pair = Plan::size > 0 ? block : block / all_taps, first_tap = Plan::size > 0 ? 0 : block % all_taps;

@@ -39,7 +39,7 @@ __device__ int first_tap(int first, int pad, int dilation, int stride, int taps)
 
 // A sum by definition, for where a zero taken for what is outside dy has met an infinity or NaN.
 template <class Number>
-__device__ DIP_RARE float sum_of_what_meets(Geometry p, int filters, const Number* dy, const Number* weight,
+__device__ DIP_RARE float sum_of_what_meets(const Geometry& p, int filters, const Number* dy, const Number* weight,
                                             int channels, int ih, int iw) {
   float sum = 0.0f;
   for (int k = 0; k < filters; ++k) {
@@ -68,7 +68,8 @@ __device__ void add_tap(const Number* dy, unsigned from, unsigned row, unsigned 
 
 template <int channels, class Number>
 __global__ void __launch_bounds__(threads_per_block, 2)
-    few_inputs_kernel(FewInputs p, int count, const Number* dy, const Number* weight, Number* dx) {
+    few_inputs_kernel(const __grid_constant__ FewInputs p, int count, const Number* dy, const Number* weight,
+                      Number* dx) {
   const Shared<float> weights = dynamic_shared<float>();  // [tap of the phase][filter][channel]
   const int plane = p.out_h * p.out_w, phase = static_cast<int>(blockIdx.x) / p.blocks_a_phase;
   const int phase_h = phase / p.phases_w, phase_w = phase % p.phases_w, thread = static_cast<int>(threadIdx.x);
@@ -137,18 +138,21 @@ __global__ void __launch_bounds__(threads_per_block, 2)
   }
 }
 
-// Of three channels with the strides and sizes that first layers have: a thread has `cells` cells of stride × stride
-// elements below each other, in all channels, and of each filter the numbers of dy that meet them.
-template <int kernel_, int stride_, int cells_>
+// Of three channels with the strides and sizes that first layers have. A cell is `stride` elements side by side in all
+// channels, in every stride-th row: those of one phase, which a block has. A thread has `cells` of them below each
+// other, so that a tap's weights, which come from shared memory, serve as many; fewer, and multiplying would wait for
+// them.
+template <int kernel_, int stride_>
 struct CellPlan {
-  static constexpr int kernel = kernel_, stride = stride_, cells = cells_, channels = 3, threads = 128;
+  static constexpr int kernel = kernel_, stride = stride_, cells = 8, channels = 3, threads = 128;
   static constexpr int taps = kernel * kernel, reach = (kernel - 1) / stride;  // cells that a window begins before
-  static constexpr int filters_at_once = taps > 64 ? 8 : 16;
-  static constexpr int stage = filters_at_once * taps * channels_in_memory;  // numbers in shared memory
+  static constexpr int tap_rows = reach + 1;                                   // of a phase, or one less
+  static constexpr int taps_of_phase = tap_rows * kernel, filters_at_once = 16;
+  static constexpr int stage = filters_at_once * taps_of_phase * channels_in_memory;  // numbers in shared memory
 };
 
 struct Cells : Geometry {
-  int filters, count;     // threads
+  int filters, count;     // threads of a phase
   int first_h, first_w;   // cell
   Divisor columns, rows;  // of cells, rows of a thread's at a time
 };
@@ -156,11 +160,12 @@ struct Cells : Geometry {
 constexpr int most_filters_of_cells = 256;  // for one float32 sum
 
 template <class Plan, class Number>
-__global__ void __launch_bounds__(Plan::threads)
-    cells_kernel(Cells p, const Number* dy, const Number* weight, Number* dx) {
+__global__ void __launch_bounds__(Plan::threads, 3)
+    cells_kernel(const __grid_constant__ Cells p, const Number* dy, const Number* weight, Number* dx) {
   constexpr int channels = Plan::channels, stride = Plan::stride, reach = Plan::reach, cells = Plan::cells;
-  const Shared<float> stages = dynamic_shared<float>();  // [filter][tap][channel], twice
-  const int i = static_cast<int>(blockIdx.x) * Plan::threads + static_cast<int>(threadIdx.x);
+  const Shared<float> stages = dynamic_shared<float>();  // [filter][tap of the phase][channel], twice
+  const int phase = static_cast<int>(blockIdx.x) % stride;
+  const int i = static_cast<int>(blockIdx.x) / stride * Plan::threads + static_cast<int>(threadIdx.x);
   int n = min(i, p.count - 1);
   const int cell_w = p.first_w + p.columns.take_remainder(n), cell_h = p.first_h + p.rows.take_remainder(n) * cells;
   const int plane = p.out_h * p.out_w;
@@ -176,17 +181,22 @@ __global__ void __launch_bounds__(Plan::threads)
   const int corner = n * p.filters * plane + (cell_h - reach) * p.out_w + cell_w - reach;
 
   const auto start = [&](int first, int stage) {
-    const int count = min(p.filters - first, Plan::filters_at_once) * channels * Plan::taps;
+    const int count = min(p.filters - first, Plan::filters_at_once) * channels * Plan::taps_of_phase;
+    const auto row_of = [&](int at) { return phase + at / Plan::kernel % Plan::tap_rows * stride; };
     bring(
         static_cast<int>(threadIdx.x), count, Plan::threads, weight + first * channels * Plan::taps,
-        [](int at) { return at; },
         [&](int at) {
-          const int tap = at % Plan::taps, c = at / Plan::taps % channels, k = at / Plan::taps / channels;
-          return stages + (stage * Plan::stage + (k * Plan::taps + tap) * channels_in_memory + c);
+          const int plane_of_weights = at / Plan::taps_of_phase, r = row_of(at);
+          return r < Plan::kernel ? plane_of_weights * Plan::taps + r * Plan::kernel + at % Plan::kernel : -1;
+        },
+        [&](int at) {
+          const int tap = at % Plan::taps_of_phase, rest = at / Plan::taps_of_phase, c = rest % channels;
+          const int k = rest / channels;
+          return stages + (stage * Plan::stage + (k * Plan::taps_of_phase + tap) * channels_in_memory + c);
         });
     copy_async_commit();
   };
-  float sums[cells][stride][stride][channels] = {};
+  float sums[cells][stride][channels] = {};
   start(0, 0);
   for (int first = 0, stage = 0; first < p.filters; first += Plan::filters_at_once, stage ^= 1) {
     if (first + Plan::filters_at_once < p.filters) {
@@ -208,20 +218,20 @@ __global__ void __launch_bounds__(Plan::threads)
           gradients[a][b] = there ? dy[from + a * p.out_w + b].widen() : 0.0f;
         }
       }
-      const Shared<float> of_filter = stages + (stage * Plan::stage + k * Plan::taps * channels_in_memory);
+      const Shared<float> of_filter = stages + (stage * Plan::stage + k * Plan::taps_of_phase * channels_in_memory);
 #pragma unroll
-      for (int r = 0; r < Plan::kernel; ++r) {
+      for (int a = 0; a < Plan::tap_rows; ++a) {
+        if (phase + a * stride >= Plan::kernel) break;
 #pragma unroll
         for (int s = 0; s < Plan::kernel; ++s) {
           float tap[channels_in_memory];
-          read_four(of_filter + (r * Plan::kernel + s) * channels_in_memory, tap);
+          read_four(of_filter + (a * Plan::kernel + s) * channels_in_memory, tap);
 #pragma unroll
           for (int j = 0; j < cells; ++j) {
-            const float gradient = gradients[j + reach - r / stride][reach - s / stride];
+            const float gradient = gradients[j + reach - a][reach - s / stride];
 #pragma unroll
             for (int c = 0; c < channels; ++c) {
-              float& sum = sums[j][r % stride][s % stride][c];
-              sum = fmaf(gradient, tap[c], sum);
+              sums[j][s % stride][c] = fmaf(gradient, tap[c], sums[j][s % stride][c]);
             }
           }
         }
@@ -231,13 +241,13 @@ __global__ void __launch_bounds__(Plan::threads)
   }
   if (i >= p.count) return;
 #pragma unroll
-  for (int at = 0; at < cells * stride * stride; ++at) {
-    const int j = at / stride / stride, r = at / stride % stride, s = at % stride;
-    const int ih = (cell_h + j) * stride + r - p.pad_h, iw = cell_w * stride + s - p.pad_w;
+  for (int at = 0; at < cells * stride; ++at) {
+    const int j = at / stride, s = at % stride;
+    const int ih = (cell_h + j) * stride + phase - p.pad_h, iw = cell_w * stride + s - p.pad_w;
     if (ih < 0 || ih >= p.in_h || iw < 0 || iw >= p.in_w) continue;
 #pragma unroll
     for (int c = 0; c < channels; ++c) {
-      float sum = sums[j][r][s][c];
+      float sum = sums[j][s][c];
       if (sum != sum) {
         sum = sum_of_what_meets(p, p.filters, dy + n * p.filters * plane, weight + c * Plan::taps, channels, ih, iw);
       }
@@ -264,13 +274,14 @@ void run_cells(const Conv2d& p, const Number* dy, const Number* weight, Number* 
     const int columns = cells_of(first_w, g.in_w, g.pad_w);
     const int rows = divide_up(cells_of(first_h, g.in_h, g.pad_h), Plan::cells), count = int(p.N) * rows * columns;
     const Cells cells{g, int(p.K), count, first_h, first_w, Divisor(columns), Divisor(rows)};
-    launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(divide_up(count, Plan::threads))},
-           static_cast<unsigned>(Plan::threads), 2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
+    const int blocks = Plan::stride * divide_up(count, Plan::threads);
+    launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(blocks)}, static_cast<unsigned>(Plan::threads),
+           2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
   };
   switch (g.kernel_h) {
-    case 11: return run(CellPlan<11, 4, 2>{});
-    case 7: return run(CellPlan<7, 2, 4>{});
-    default: return run(CellPlan<3, 2, 4>{});
+    case 11: return run(CellPlan<11, 4>{});
+    case 7: return run(CellPlan<7, 2>{});
+    default: return run(CellPlan<3, 2>{});
   }
 }
 

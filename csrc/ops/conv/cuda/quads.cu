@@ -17,7 +17,8 @@ struct QuadCut : Correlation {
 
 template <int size, int pad, class Number>
 __global__ void __launch_bounds__(quad_threads, size == 3 && pad != unaligned ? 5 : 4)
-    quad_kernel(QuadCut p, const Number* x, const Number* weight, const Number* bias, Number* y) {
+    quad_kernel(const __grid_constant__ QuadCut p, const Number* x, const Number* weight, const Number* bias,
+                Number* y) {
   constexpr int strip = size == 3 ? 8 : 4, width = quad + size - 1;
   int n = static_cast<int>(blockIdx.x) * quad_threads + static_cast<int>(threadIdx.x);
   if (n >= p.count) return;

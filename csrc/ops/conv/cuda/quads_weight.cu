@@ -29,7 +29,7 @@ struct QuadWeightCut : Correlation {
 // What one thread adds to one tap, by definition: for where a zero taken for what is outside has met an infinity or
 // NaN.
 template <class Number>
-__device__ DIP_RARE float tap_sum_of_what_meets(QuadWeightCut p, int tap, int first, int end, const Number* dy,
+__device__ DIP_RARE float tap_sum_of_what_meets(const QuadWeightCut& p, int tap, int first, int end, const Number* dy,
                                                 int dy_image, const Number* x, int x_image) {
   const int r = tap / p.kernel_w, s = tap % p.kernel_w;
   float sum = 0.0f;
@@ -48,7 +48,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(QuadWeightCut p, int tap, int fi
 
 template <int size, int pad, class Number>
 __global__ void __launch_bounds__(weight_threads, size == 3 ? 5 : 4)
-    quad_weight_kernel(QuadWeightCut p, const Number* dy, const Number* x, float* parts) {
+    quad_weight_kernel(const __grid_constant__ QuadWeightCut p, const Number* dy, const Number* x, float* parts) {
   constexpr int taps = size * size, width = quad + size - 1;
   int own = static_cast<int>(blockIdx.x);
   const int other = p.by_others.take_remainder(own);

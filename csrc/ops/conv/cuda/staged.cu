@@ -13,7 +13,10 @@ namespace {
 
 constexpr int most_filters = 4;        // of a thread
 constexpr int channels_together = 16;  // whose sum is made apart, so that its error does not grow with their number
-constexpr int blocks_together = 3;     // that a multiprocessor works on at once
+
+// Blocks that a multiprocessor works on at once: as many as there are registers for.
+template <int filters, int strip>
+constexpr int blocks_together = filters * strip > 12 ? 2 : 3;
 
 // How a correlation is cut. A unit is a group of an image's channels. The filters of a group are taken in so many sets
 // of equal size, its strips in bands, its channels in parts. A block goes through its units so many at a time, and
@@ -22,18 +25,22 @@ struct Cut : Correlation {
   int groups, units, units_at_once, unit_blocks, rounds;
   int sets_a_block, set_blocks, strips_a_band, bands, channels_at_once, parts;
   StagedPlanes planes;
-  Divisor columns, of_band, of_block;  // take a thread's number apart
-  Divisor set_filters, channels;       // and a weight's
-  int weights_a_unit, weight_units;    // numbers in shared memory; one group's weights serve all units
-  bool weights_stay;                   // for all that a block does
+  Divisor columns, of_band, of_block;               // take a thread's number apart
+  Divisor by_groups;                                // and a unit's
+  Divisor set_filters, channels;                    // and a weight's
+  int weights_a_set, weights_a_unit, weight_units;  // numbers in shared memory; one group's weights serve all units
+  bool weights_stay;                                // for all that a block does
 
+  DIP_HOST_DEVICE int group_of(int unit) const { return by_groups.take_remainder(unit); }
   DIP_HOST_DEVICE int weight_count() const { return weight_units * weights_a_unit; }
+  // Sums of more channels than are added together are kept in shared memory: registers are scarce.
+  DIP_HOST_DEVICE bool has_totals() const { return others > channels_together; }
   // Weights come first, and every stage at a multiple of 16 bytes.
   DIP_HOST_DEVICE int planes_at() const { return weights_stay ? 0 : weight_count(); }
   DIP_HOST_DEVICE int stage_count() const { return planes_at() + (planes.count() + 3) / 4 * 4; }
 };
 
-// Starts to bring the weights of `count` channels from `first` on: [unit][channel][tap][set][filter of the set].
+// Starts to bring the weights of `count` channels from `first` on: [unit][set][channel][tap][filter of the set].
 template <int size, int filters, class Number>
 __device__ void stage_weights(const Cut& p, Shared<float> to, const Number* weight, int first_unit, int first_set,
                               int first, int count) {
@@ -49,12 +56,12 @@ __device__ void stage_weights(const Cut& p, Shared<float> to, const Number* weig
   };
   const auto place = [&](int i) {
     const Part at = part(i);
-    const int line = at.u * p.weights_a_unit + (at.c * taps + at.tap) * p.sets_a_block * most_filters;
-    return to + (line + at.k / filters * most_filters + at.k % filters);
+    const int set = at.u * p.weights_a_unit + at.k / filters * p.weights_a_set;
+    return to + (set + (at.c * taps + at.tap) * most_filters + at.k % filters);
   };
   const auto source = [&](int i) {  // −1 where a set has no more filters, or there are no more channels
     const Part at = part(i);
-    const int within = first_set * filters + at.k, group = p.groups == 1 ? 0 : (first_unit + at.u) % p.groups;
+    const int within = first_set * filters + at.k, group = p.group_of(first_unit + at.u);
     if (within >= p.own_of_group || at.c >= count) return -1;
     return p.weights_of(group, within) + (first + at.c) * p.weight_other + (p.reversed ? taps - 1 - at.tap : at.tap);
   };
@@ -62,9 +69,45 @@ __device__ void stage_weights(const Cut& p, Shared<float> to, const Number* weig
   bring(static_cast<int>(threadIdx.x), numbers, static_cast<int>(blockDim.x), weight, source, place);
 }
 
+// Where a thread's results lie: from row oh of column ow on, in plane `plane` of y.
+struct Strip {
+  int plane, oh, ow;
+  bool present;
+};
+
+// Neighbouring threads have the two columns of a window of 2 × 2; of strips of two windows each stores one.
+template <int strip>
+__device__ void store_maxima(const Cut& p, const float (&results)[strip], Strip at, float* y, std::int32_t* indices) {
+  constexpr bool two_windows = strip == 4;
+  const bool right = at.ow % 2 != 0, lower = two_windows && right;
+  const auto from = [&](int row) { return lower ? results[row + strip - 2] : results[row]; };
+  const auto give = [&](int row) { return lower || !two_windows ? results[row] : results[row + strip - 2]; };
+  float taps[4];  // in the order of their places: the first of equal ones wins, and NaN over all
+#pragma unroll
+  for (int row = 0; row < 2; ++row) {
+    const float own = from(row), other = shuffle_xor(give(row), 1);
+    taps[2 * row] = right ? other : own;
+    taps[2 * row + 1] = right ? own : other;
+  }
+  float best = taps[0];
+  int which = 0;
+#pragma unroll
+  for (int tap = 1; tap < 4; ++tap) {
+    const bool wins = !(taps[tap] <= best) && best == best;
+    best = wins ? taps[tap] : best;
+    which = wins ? tap : which;
+  }
+  const int oh = at.oh / 2 + (lower ? 1 : 0), ow = at.ow / 2, out_h = p.out_h / 2, out_w = p.out_w / 2;
+  if (!at.present || oh >= out_h || (right && !two_windows)) return;
+  const int to = (at.plane * out_h + oh) * out_w + ow;
+  y[to] = best;
+  indices[to] = (2 * oh + which / 2) * p.out_w + 2 * ow + which % 2;
+}
+
 template <int size, int filters, int strip, class Number>
-__global__ void __launch_bounds__(staged_threads, 2)
-    staged_kernel(Cut p, const Number* x, const Number* weight, const Number* bias, Number* y) {
+__global__ void __launch_bounds__(staged_threads, blocks_together<filters, strip>)
+    staged_kernel(const __grid_constant__ Cut p, const Number* x, const Number* weight, const Number* bias, Number* y,
+                  std::int32_t* indices) {
   constexpr int taps = size * size;
   const Shared<float> shared = dynamic_shared<float>();
   const Shared<float> stages = shared + (p.weights_stay ? p.weight_count() : 0);
@@ -79,12 +122,12 @@ __global__ void __launch_bounds__(staged_threads, 2)
   if (!present) u = 0;
   const int plane = p.in_h * p.in_w, oh = (first_strip + below) * strip;
 
-  const auto first_unit_of = [&](int stage) {
-    return (first_block + stage / p.parts * p.unit_blocks) * p.units_at_once;
-  };
-  const auto start = [&](int stage) {
-    const Shared<float> to = stages + stage % 2 * p.stage_count();
-    const int first_unit = first_unit_of(stage), first = stage % p.parts * p.channels_at_once;
+  const int stage_size = p.stage_count();
+  const auto first_unit_of = [&](int round) { return (first_block + round * p.unit_blocks) * p.units_at_once; };
+  // A stage is a part of the channels in one round. Every second is in the same memory.
+  const auto start = [&](int slot, int round, int part) {
+    const Shared<float> to = stages + slot * stage_size;
+    const int first_unit = first_unit_of(round), first = part * p.channels_at_once;
     const int channels = min(p.others - first, p.channels_at_once);
     const int present = min(p.units_at_once, p.units - first_unit) * channels;
     stage_planes(p.planes, to + p.planes_at(), x, first_unit * p.others + first, present, p.in_h, p.in_w,
@@ -94,29 +137,35 @@ __global__ void __launch_bounds__(staged_threads, 2)
     }
     copy_async_commit();
   };
-  const int count = p.rounds * p.parts;
-  clear(stages, min(count, 2) * p.stage_count());
+  clear(stages, min(p.rounds * p.parts, 2) * stage_size);
   __syncthreads();
   if (p.weights_stay) stage_weights<size, filters>(p, shared, weight, 0, first_set, 0, p.others);
-  start(0);
-  float totals[filters][strip] = {}, sums[filters][strip] = {};
-  for (int stage = 0; stage < count; ++stage) {
-    if (stage + 1 < count) {
-      start(stage + 1);
+  start(0, 0, 0);
+  const Shared<float> totals = stages + (2 * stage_size + static_cast<int>(threadIdx.x));
+  const auto each_total = [&](const auto& use) {
+#pragma unroll
+    for (int k = 0; k < filters * strip; ++k) use(totals + k * static_cast<int>(blockDim.x), k / strip, k % strip);
+  };
+  if (p.has_totals()) each_total([](Shared<float> total, int, int) { total[0] = 0.0f; });
+  float sums[filters][strip] = {};
+  for (int slot = 0, round = 0, part = 0; round < p.rounds; slot ^= 1) {
+    const int next_part = part + 1 == p.parts ? 0 : part + 1, next_round = next_part == 0 ? round + 1 : round;
+    if (next_round < p.rounds) {
+      start(slot ^ 1, next_round, next_part);
       copy_async_wait<1>();
     } else {
       copy_async_wait<0>();
     }
     __syncthreads();
-    const Shared<float> of_stage = stages + stage % 2 * p.stage_count();
+    const Shared<float> of_stage = stages + slot * stage_size;
     const Shared<float> weights =
-        (p.weights_stay ? shared : of_stage) + (p.weight_units == 1 ? 0 : u) * p.weights_a_unit + set * most_filters;
+        (p.weights_stay ? shared : of_stage) + (p.weight_units == 1 ? 0 : u) * p.weights_a_unit + set * p.weights_a_set;
     const Shared<float> images =
         of_stage + p.planes_at() + (u * p.channels_at_once * p.planes.rows + below * strip) * p.planes.pitch + ow;
-    const int first = stage % p.parts * p.channels_at_once, channels = min(p.others - first, p.channels_at_once);
+    const int first = part * p.channels_at_once, channels = min(p.others - first, p.channels_at_once);
     for (int c = 0; c < channels; ++c) {
       const Shared<float> image = images + c * p.planes.rows * p.planes.pitch;
-      const Shared<float> of_channel = weights + c * taps * p.sets_a_block * most_filters;
+      const Shared<float> of_channel = weights + c * taps * most_filters;
 #pragma unroll
       for (int s = 0; s < size; ++s) {
         float column[strip + size - 1];
@@ -125,7 +174,7 @@ __global__ void __launch_bounds__(staged_threads, 2)
 #pragma unroll
         for (int r = 0; r < size; ++r) {
           float tap[most_filters];
-          read_four(of_channel + (r * size + s) * p.sets_a_block * most_filters, tap);
+          read_four(of_channel + (r * size + s) * most_filters, tap);
 #pragma unroll
           for (int f = 0; f < filters; ++f) {
 #pragma unroll
@@ -133,19 +182,25 @@ __global__ void __launch_bounds__(staged_threads, 2)
           }
         }
       }
-      if ((first + c + 1) % channels_together != 0) continue;
-#pragma unroll
-      for (int f = 0; f < filters; ++f) {
-#pragma unroll
-        for (int i = 0; i < strip; ++i) {
-          totals[f][i] += sums[f][i];
-          sums[f][i] = 0.0f;
-        }
-      }
+      if (!p.has_totals() || (first + c + 1) % channels_together != 0) continue;
+      each_total([&](Shared<float> total, int f, int i) {
+        total[0] += sums[f][i];
+        sums[f][i] = 0.0f;
+      });
     }
     __syncthreads();  // this stage's memory is the next but one's
-    if (stage % p.parts != p.parts - 1) continue;
-    const int unit = first_unit_of(stage) + u, group = p.groups == 1 ? 0 : unit % p.groups, n = unit / p.groups;
+    const int unit = first_unit_of(round) + u;
+    round = next_round;
+    part = next_part;
+    if (part != 0) continue;
+    if (p.has_totals()) {
+      each_total([&](Shared<float> total, int f, int i) {
+        sums[f][i] += total[0];
+        total[0] = 0.0f;
+      });
+    }
+    int n = unit;
+    const int group = p.by_groups.take_remainder(n);
 #pragma unroll
     for (int f = 0; f < filters; ++f) {
       const int within = (first_set + set) * filters + f, own = group * p.own_of_group + within;
@@ -155,12 +210,12 @@ __global__ void __launch_bounds__(staged_threads, 2)
       bool repaired = false;
 #pragma unroll
       for (int i = 0; i < strip; ++i) {
-        results[i] = totals[f][i] + sums[f][i];
-        totals[f][i] = sums[f][i] = 0.0f;
+        results[i] = sums[f][i];
+        sums[f][i] = 0.0f;
         repaired |= results[i] != results[i];
       }
-      if (!counts) continue;
-      if (repaired) {
+      if (!counts && !indices) continue;
+      if (counts && repaired) {
         for (int i = 0; i < strip; ++i) {
           if (results[i] == results[i] || oh + i >= p.out_h) continue;
           results[i] =
@@ -170,6 +225,12 @@ __global__ void __launch_bounds__(staged_threads, 2)
 #pragma unroll
       for (int i = 0; i < strip; ++i) results[i] += shift;
       activate_all(results, p.activation);
+      if constexpr (std::is_same_v<Number, Single>) {
+        if (indices) {
+          store_maxima(p, results, {n * p.own + own, oh, ow, counts}, &y->value, indices);
+          continue;
+        }
+      }
       Number* to = y + ((n * p.own + own) * p.out_h + oh) * p.out_w + ow;
 #pragma unroll
       for (int i = 0; i < strip; ++i) {
@@ -182,7 +243,7 @@ __global__ void __launch_bounds__(staged_threads, 2)
 // `strip` results of a thread below each other; `spread`: the sets of filters go to different blocks.
 template <int size, int filters, int strip, class Number>
 void run(const Correlation& p, int sets, bool spread, const Number* x, const Number* weight, const Number* bias,
-         Number* y) {
+         Number* y, std::int32_t* indices) {
   const int groups = p.own / p.own_of_group, strips = divide_up(p.out_h, strip), units = p.images * groups;
   const int bands = divide_up(strips, std::max(1, staged_threads / p.out_w)), strips_a_band = divide_up(strips, bands);
   const int positions = p.out_w * strips_a_band;
@@ -192,7 +253,7 @@ void run(const Correlation& p, int sets, bool spread, const Number* x, const Num
   const int of_weights = size * size * sets_a_block * most_filters, of_plane = rows * pitch;  // for each channel
   // Several units where one would leave the block small, and one after the other where there are more blocks than the
   // GPU works on at once.
-  const int wanted = blocks_together * multiprocessors(), of_others = bands * set_blocks;
+  const int wanted = blocks_together<filters, strip> * multiprocessors(), of_others = bands * set_blocks;
   const int few = std::max(1, units * of_others / wanted);
   const auto fit = [&](int at_once) {  // channels, everything twice
     return staged_floats() / (2 * (at_once * of_plane + (groups == 1 ? 1 : at_once) * of_weights));
@@ -203,6 +264,8 @@ void run(const Correlation& p, int sets, bool spread, const Number* x, const Num
   const int parts = divide_up(p.others, channels_at_once), all = divide_up(units, units_at_once);
   const int rounds = divide_up(all, std::max(1, std::min(all, wanted / of_others)));
   const int unit_blocks = divide_up(all, rounds);
+  int of_set = channels_at_once * size * size * most_filters;
+  if (of_set % 32 == 0) of_set += most_filters;  // so that sets lie in different banks
   const Cut cut{p,
                 groups,
                 units,
@@ -219,27 +282,34 @@ void run(const Correlation& p, int sets, bool spread, const Number* x, const Num
                 Divisor(p.out_w),
                 Divisor(strips_a_band),
                 Divisor(sets_a_block),
+                Divisor(groups),
                 Divisor(sets_a_block * filters),
                 Divisor(channels_at_once),
-                channels_at_once * of_weights,
+                of_set,
+                sets_a_block * of_set,
                 groups == 1 ? 1 : units_at_once,
                 groups == 1 && parts == 1};
-  const int stages = std::min(rounds * parts, 2), numbers = cut.stage_count() * stages;
-  const auto shared = static_cast<std::size_t>(numbers + (cut.weights_stay ? cut.weight_count() : 0)) * sizeof(float);
+  const int threads = divide_up(of_unit * units_at_once, 32) * 32;
+  const int totals = cut.has_totals() ? filters * strip * threads : 0;
+  const int stages = cut.has_totals() ? 2 : std::min(rounds * parts, 2);
+  const auto shared =
+      static_cast<std::size_t>(cut.stage_count() * stages + (cut.weights_stay ? cut.weight_count() : 0) + totals) *
+      sizeof(float);
   launch(staged_kernel<size, filters, strip, Number>, Grid{static_cast<unsigned>(unit_blocks * of_others)},
-         static_cast<unsigned>(divide_up(of_unit * units_at_once, 32) * 32), shared, cut, x, weight, bias, y);
+         static_cast<unsigned>(threads), shared, cut, x, weight, bias, y, indices);
 }
 
 template <int size, class Number>
-void run_for_filters(const Correlation& p, const Number* x, const Number* weight, const Number* bias, Number* y) {
+void run_for_filters(const Correlation& p, const Number* x, const Number* weight, const Number* bias, Number* y,
+                     std::int32_t* indices) {
   const int sets = divide_up(p.own_of_group, most_filters);
   // So few images leave multiprocessors idle: then threads and blocks have less to do each.
   const bool few = p.images * (p.own / p.own_of_group) < multiprocessors();
   const auto go = [&](auto filters) {
     if (few) {
-      run<size, filters(), 2>(p, sets, true, x, weight, bias, y);
+      run<size, filters(), 2>(p, sets, true, x, weight, bias, y, indices);
     } else {
-      run<size, filters(), 4>(p, sets, false, x, weight, bias, y);
+      run<size, filters(), 4>(p, sets, false, x, weight, bias, y, indices);
     }
   };
   switch (divide_up(p.own_of_group, sets)) {
@@ -252,13 +322,13 @@ void run_for_filters(const Correlation& p, const Number* x, const Number* weight
 
 }  // namespace
 
-void correlate_staged(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y) {
+void correlate_staged(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y, std::int32_t* indices) {
   if (p.images == 0) return;
   with_number(x.dtype, [&](auto* null) {
     using Number = std::remove_pointer_t<decltype(null)>;
     const auto go = [&](auto run) {
       run(p, static_cast<const Number*>(x.data), static_cast<const Number*>(weight.data),
-          static_cast<const Number*>(bias.data), static_cast<Number*>(y.data));
+          static_cast<const Number*>(bias.data), static_cast<Number*>(y.data), indices);
     };
     p.kernel_h == 3 ? go(run_for_filters<3, Number>) : go(run_for_filters<5, Number>);
   });

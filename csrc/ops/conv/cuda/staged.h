@@ -83,8 +83,21 @@ inline bool can_be_staged(const Geometry& g) {
          g.dilation_h == 1 && g.dilation_w == 1 && g.out_w <= staged_threads;
 }
 
-// Results of a correlation (forward, or the gradient of the data); it must be such that can_be_staged().
-void correlate_staged(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y);
+// Whether what pooling takes the maximum of lies in two neighbouring threads: windows of 2 × 2 that tile rows of even
+// length.
+inline bool can_pool_staged(const Conv2d& p, const Window2d& pool) {
+  const auto halves = [](const Axis& axis) {
+    return axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.pad_start == 0 &&
+           axis.output == axis.input / 2;
+  };
+  return halves(pool.h) && halves(pool.w) && p.window.w.output % 2 == 0;
+}
+
+// Results of a correlation (forward, or the gradient of the data); it must be such that can_be_staged(). With
+// `indices`, for float32, y holds the maxima of windows such that can_pool_staged(), and indices their places in a
+// plane.
+void correlate_staged(const Correlation& p, Reals x, Reals weight, Reals bias, RealResults y,
+                      std::int32_t* indices = nullptr);
 
 // Whether the gradient of the weights can be computed by conv2d_backward_weight_staged().
 bool can_stage_weights(const Correlation& forward);

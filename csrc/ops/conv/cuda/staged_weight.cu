@@ -23,7 +23,7 @@ struct WeightCut : Correlation {
 // What a thread adds to one tap of its pair, by definition: for where a zero taken for what is outside has met an
 // infinity or NaN.
 template <class Number>
-__device__ DIP_RARE float tap_sum_of_what_meets(WeightCut p, int tap, int split, int first_row, int first_image,
+__device__ DIP_RARE float tap_sum_of_what_meets(const WeightCut& p, int tap, int split, int first_row, int first_image,
                                                 int last_image, const Number* dy, const Number* x) {
   const int r = tap / p.kernel_w, s = tap % p.kernel_w;
   float sum = 0.0f;
@@ -45,7 +45,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(WeightCut p, int tap, int split,
 
 template <int size, class Number>
 __global__ void __launch_bounds__(staged_threads, 2)
-    staged_weight_kernel(WeightCut p, const Number* dy, const Number* x, float* parts) {
+    staged_weight_kernel(const __grid_constant__ WeightCut p, const Number* dy, const Number* x, float* parts) {
   constexpr int taps = size * size;
   const Shared<float> gradients = dynamic_shared<float>(), planes = gradients + p.gradients.count();
   const Shared<float> all_sums = dynamic_shared<float>();  // once the planes are done with
