@@ -43,15 +43,6 @@ struct Phases {
   int count = 0;
   Phase all[most] = {};
 
-  // Chosen so, and not by an index: for that every thread would copy all of them to memory of its own.
-  __device__ Phase at(int i) const {
-    Phase chosen = all[0];
-#pragma unroll
-    for (int k = 1; k < most; ++k) {
-      if (i == k) chosen = all[k];
-    }
-    return chosen;
-  }
   int most_positions() const {
     int most_of_all = 0;
     for (int i = 0; i < count; ++i) most_of_all = std::max(most_of_all, all[i].count);
@@ -62,6 +53,34 @@ struct Phases {
     for (int i = 0; i < count; ++i) most_of_all = std::max(most_of_all, all[i].taps);
     return most_of_all;
   }
+};
+
+// The batches of a product: each of `groups` has all phases.
+struct PhaseBatches {
+  int groups;
+  Phases h, w;
+
+  __host__ __device__ int phases() const { return h.count * w.count; }
+  __host__ __device__ int count() const { return groups * phases(); }
+};
+
+// Along both axes, in the shared memory of the block: its threads ask for it seldom, and have few registers.
+struct PhaseOfBlock {
+  Shared<Phase> axes;
+
+  PhaseOfBlock() = default;
+  // All threads of the block take part.
+  __device__ PhaseOfBlock(const PhaseBatches& batches, int phase) {
+    DIP_SHARED_ARRAY(Phase, phases, 2);
+    if (threadIdx.x == 0) {
+      phases[0] = batches.h.all[phase / batches.w.count];
+      phases[1] = batches.w.all[phase % batches.w.count];
+    }
+    __syncthreads();
+    axes = phases;
+  }
+  __device__ Phase h() const { return axes[0]; }
+  __device__ Phase w() const { return axes[1]; }
 };
 
 // All phases that some tap meets, for as few launches as there are sets.

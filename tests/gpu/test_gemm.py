@@ -106,11 +106,14 @@ def test_linear(n: int, i: int, o: int, way: str) -> None:
         (9, 140, {"stride": 3, "dilation": 2}),
         (18, 20, {"stride": 2, "groups": 2}),
         (3, 9, {}),  # of which a row's neighbours are channels
+        (9, 9, {"stride": (5, 6), "kernel": (6, 7)}),  # more phases than one launch takes
     ],
 )
 def test_conv2d(c: int, k: int, options: dict[str, Any], way: str) -> None:
+    kernel = options.get("kernel", (3, 2))
     geometry = {"padding": ((2, 1), (0, 3)), "rounding": "floor", **options}
-    check_conv2d((2, c, 13, 11), (k, c // options.get("groups", 1), 3, 2), geometry, way)
+    geometry.pop("kernel", None)
+    check_conv2d((2, c, 13, 11), (k, c // options.get("groups", 1), *kernel), geometry, way)
 
 
 def check_conv2d_of_16_bits(x_shape: Any, weight_shape: Any, geometry: dict[str, Any], dtype: str) -> None:
@@ -145,6 +148,7 @@ def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
         (5, 64, (1, 1), 72, (1, 1), 1, {"padding": 1, "stride": 2}),
         (2, 48, (9, 10), 60, (3, 3), 3, {"padding": 1}),
         (2, 2, (9, 10), 3, (3, 3), 1, {"stride": (4, 1)}),
+        (2, 9, (23, 20), 9, (7, 6), 1, {"stride": (6, 5), "padding": 2}),  # more phases than one launch takes
     ],
 )
 def test_conv2d_of_16_bits(
@@ -160,6 +164,7 @@ MAPPED = [
     ((MANY, 64, 9, 10), (128, 64, 3, 3), {"padding": 1}),
     ((MANY, 64, 9, 10), (128, 64, 3, 3), {"stride": 2, "padding": ((0, 1), (2, 0))}),
     ((MANY, 64, 11, 10), (192, 64, 3, 2), {"stride": (3, 1), "dilation": (1, 3)}),
+    ((MANY, 64, 16, 13), (64, 64, 6, 3), {"stride": (5, 2), "padding": 1}),
     ((MANY, 128, 9, 10), (128, 64, 3, 3), {"padding": 2, "dilation": 2, "groups": 2}),
     ((MANY, 64, 5, 7), (1056, 64, 1, 1), {}),
     ((MANY, 72, 7, 6), (136, 72, 3, 3), {}),  # no whole lines: the copy unit does not bring them

@@ -106,6 +106,7 @@ class Shared {
     T* address_;
   };
 
+  Shared() = default;
   Shared(SharedArray* array, T* address) : array_(array), address_(address) {}
   Reference operator[](std::int64_t i) const { return {array_, address_ + i}; }
   Shared operator+(std::int64_t i) const { return {array_, address_ + i}; }
@@ -113,8 +114,8 @@ class Shared {
   T* address() const { return address_; }
 
  private:
-  SharedArray* array_;
-  T* address_;
+  SharedArray* array_ = nullptr;
+  T* address_ = nullptr;
 };
 
 // Copies of one thread, of `bytes` up to 16 each, that arrive when they are waited for, and not before.

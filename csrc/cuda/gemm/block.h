@@ -7,11 +7,19 @@
 
 namespace dip::cuda {
 
+// The batches of a product that are alike but for their place, as groups are.
+struct AlikeBatches {
+  int groups;
+
+  __host__ __device__ int count() const { return groups; }
+};
+
 // As many blocks as cover a problem: (columns, rows, batches × splits of the depth).
 template <class T, class Problem>
 Grid grid_of(const Problem& problem, int batches, const GemmPlan& plan) {
   return {static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
-          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows), static_cast<unsigned>(batches * plan.splits)};
+          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
+          static_cast<unsigned>(batches * plan.splits)};
 }
 
 // Of such a grid.
@@ -30,10 +38,11 @@ struct GemmBlock {
         slices((end - begin + T::depth - 1) / T::depth) {}
 
   // Of a problem whose batch is begun here, for that may change its depth.
-  template <class Problem>
-  __device__ static GemmBlock of(Problem& problem, int batches, int split_depth) {
-    problem.begin(static_cast<int>(blockIdx.z) % batches, static_cast<int>(blockIdx.z) / batches);
-    return {batches, problem.depth, split_depth};
+  template <class Problem, class Batches>
+  __device__ static GemmBlock of(Problem& problem, const Batches& batches, int split_depth) {
+    const int count = batches.count(), batch = static_cast<int>(blockIdx.z) % count;
+    problem.begin(batches, batch, static_cast<int>(blockIdx.z) / count);
+    return {count, problem.depth, split_depth};
   }
 };
 

@@ -126,9 +126,9 @@ __device__ DIP_RARE float sum_of_what_meets(Problem problem, int row, ColumnAt c
 //   float* place(int i, int column_out)              where
 // and says in which direction its matrices are contiguous: a_along_rows (neighbouring i), b_along_depth (neighbouring
 // d); and with has_outside whether elements can lie outside the image.
-template <class Problem, class T>
+template <class Problem, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, 512 / T::threads)
-    gather_gemm_kernel(Problem problem, int batches, int split_depth) {
+    gather_gemm_kernel(Problem problem, const __grid_constant__ Batches batches, int split_depth) {
   const Shared<float> a_tiles = dynamic_shared<float>(), b_tiles = a_tiles + T::stages * T::a_floats;
   const Shared<DepthAt> depths = shared_cast<DepthAt>(b_tiles + T::stages * T::b_floats);
   const Shared<ColumnAt> columns = shared_cast<ColumnAt>(depths + T::stages * T::depth);
@@ -211,16 +211,16 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   });
 }
 
-template <class Problem, class T>
-void launch_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  launch(gather_gemm_kernel<Problem, T>, grid_of<T>(problem, batches, plan), T::threads, std::size_t{T::shared_bytes},
-         problem, batches, plan.split_depth);
+template <class Problem, class T, class Batches>
+void launch_tile(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
+  launch(gather_gemm_kernel<Problem, T, Batches>, grid_of<T>(problem, batches.count(), plan), T::threads,
+         std::size_t{T::shared_bytes}, problem, batches, plan.split_depth);
 }
 
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
-template <class Problem>
-void gather_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
-  if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
+template <class Problem, class Batches>
+void gather_gemm(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
+  if (problem.rows == 0 || problem.columns == 0 || batches.count() == 0) return;
   switch (plan.tile) {
     case GemmTile::large: return launch_tile<Problem, Tile<128, 128>>(problem, batches, plan);
     case GemmTile::wide: return launch_tile<Problem, Tile<32, 128>>(problem, batches, plan);

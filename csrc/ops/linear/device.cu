@@ -25,7 +25,7 @@ struct Product {
   ActivationSpec activation{};
   int height = 1, width = 1;  // no element lies outside
 
-  __device__ void begin(int, int split) { result += split * rows * columns; }
+  __device__ void begin(const AlikeBatches&, int, int split) { result += split * rows * columns; }
   __device__ DepthAt depth_at(int d) const { return {d * a_depth, d * b_depth, 0, 0}; }
   __device__ ColumnAt column_at(int j) const { return {j * b_column, j, 0, 0}; }
   __device__ float finish(int, int j, float sum) const {
@@ -49,7 +49,7 @@ void multiply(P problem, bool may_split) {
       multiprocessors());
   sum_splits(plan, std::int64_t{problem.rows} * problem.columns, problem.result, [&](float* to) {
     problem.result = to;
-    gather_gemm(problem, 1, plan);
+    gather_gemm(problem, AlikeBatches{1}, plan);
   });
 }
 

@@ -32,30 +32,32 @@ struct BackwardData : PlaneProduct<Number> {
   static constexpr bool a_across = !std::is_same_v<Number, Tf32>;
   int filters;         // of a group
   int taps, kernel_w;  // of the whole kernel
-  Phases phases_h, phases_w;
-  Phase phase_h, phase_w;  // this batch's
+  PhaseOfBlock phase;
 
   using PlaneProduct<Number>::PlaneProduct;
 
-  int batches() const { return this->groups * phases_h.count * phases_w.count; }
-  __device__ void begin(int batch, int split) {
-    const int phases = phases_h.count * phases_w.count, phase = batch % phases;
-    PlaneProduct<Number>::begin(batch / phases, split);
-    phase_h = phases_h.at(phase / phases_w.count);
-    phase_w = phases_w.at(phase % phases_w.count);
-    turn_to(this->h, phase_h);
-    turn_to(this->w, phase_w);
-    this->depth = phase_h.taps * phase_w.taps * this->channels;
+  __device__ void begin(const PhaseBatches& batches, int batch, int split) {
+    const int phases = batches.phases();
+    PlaneProduct<Number>::begin({batches.groups}, batch / phases, split);
+    phase = PhaseOfBlock(batches, batch % phases);
+    this->depth = phase.h().taps * phase.w().taps * this->channels;
   }
-  __device__ static void turn_to(ProductAxis& axis, const Phase& phase) {
-    axis.taps = phase.taps;
-    axis.shift = phase.first_window;
-    axis.shift_step = phase.window_step;
-    axis.out_first = phase.first;
+  __device__ static void turn(ProductAxis& axis, const Phase& to) {
+    axis.taps = to.taps;
+    axis.shift = to.first_window;
+    axis.shift_step = to.window_step;
+    axis.out_first = to.first;
+  }
+  // As this block's phase has it.
+  __device__ PlaneProduct<Number> turned() const {
+    PlaneProduct<Number> result = *this;
+    turn(result.h, phase.h());
+    turn(result.w, phase.w());
+    return result;
   }
   __device__ int out_at(int j) const {
     const int q_w = j % this->w.places, q_h = j / this->w.places % this->h.places;
-    return q_h < phase_h.count && q_w < phase_w.count ? PlaneProduct<Number>::out_at(j) : -1;
+    return q_h < phase.h().count && q_w < phase.w().count ? turned().out_at(j) : -1;
   }
 
   static Packed pack(const Conv2d& p, const void* weight) {
@@ -65,12 +67,12 @@ struct BackwardData : PlaneProduct<Number> {
 
   // Of the taps of a phase the one that comes there.
   __device__ int tap_at(int t) const {
-    const int s = phase_w.first_tap + t % phase_w.taps * phase_w.tap_step;
-    const int r = phase_h.first_tap + t / phase_w.taps * phase_h.tap_step;
+    const Phase h = phase.h(), w = phase.w();
+    const int s = w.first_tap + t % w.taps * w.tap_step, r = h.first_tap + t / w.taps * h.tap_step;
     return r * kernel_w + s;
   }
   __device__ Place shift_at(int first) const {
-    Place shift = PlaneProduct<Number>::shift_at(first);
+    Place shift = turned().shift_at(first);
     if (!a_across) shift.a = tap_at(first / this->channels) * this->a_padded + first % this->channels;
     return shift;
   }
@@ -97,6 +99,11 @@ struct BackwardData : PlaneProduct<Number> {
       copy_lines_async(to, map, barrier, k, tap, i, group);
     }
   }
+  template <class T>
+  __device__ void copy_b(Shared<Bits> to, const TensorMap& map, Shared<PhaseBarrier> barrier, int part, int d,
+                         int j) const {
+    turned().template copy_b<T>(to, map, barrier, part, d, j);
+  }
   __device__ void store(int i, int out, float sum) const {
     if (out >= 0) this->result[out + i * this->out_plane] = Number::round(sum);
   }
@@ -119,9 +126,8 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
         problem.filters = int(p.group_filters());
         problem.taps = int(p.taps());
         problem.kernel_w = int(w.kernel);
-        problem.phases_h = along_h;
-        problem.phases_w = along_w;
-        packed_gemm<Number>(problem, problem.batches(), plan<Number>(problem, problem.batches(), false));
+        const PhaseBatches batches{int(p.groups), along_h, along_w};
+        packed_gemm<Number>(problem, batches, plan<Number>(problem, batches.count(), false));
       }
     }
   });

@@ -23,7 +23,7 @@ struct BackwardWeight : PackedOperands {
         folded(int(folded_)),
         elements(int(p.K) * group_channels * kernel_taps) {}
 
-  __device__ void begin(int group, int split) {
+  __device__ void begin(const AlikeBatches&, int group, int split) {
     PackedOperands::begin(group);
     dweight += split * elements + group * rows * group_channels * kernel_taps;
   }
@@ -66,7 +66,7 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
     in_float32(dweight, problem.elements, [&](float* result) {
       sum_splits(cut, problem.elements, result, [&](float* to) {
         problem.dweight = to;
-        packed_gemm<Number>(problem, int(p.groups), cut);
+        packed_gemm<Number>(problem, AlikeBatches{int(p.groups)}, cut);
       });
     });
   });

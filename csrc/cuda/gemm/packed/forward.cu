@@ -16,8 +16,8 @@ struct Forward : PlaneProduct<Number> {
 
   using PlaneProduct<Number>::PlaneProduct;
 
-  __device__ void begin(int group, int split) {
-    PlaneProduct<Number>::begin(group, split);
+  __device__ void begin(const AlikeBatches& groups, int group, int split) {
+    PlaneProduct<Number>::begin(groups, group, split);
     if (bias) bias += group * this->rows;
   }
   __device__ int a_at(int filter) const { return filter * this->depth; }
@@ -62,7 +62,7 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);
     problem.bias = static_cast<const typename Number::Stored*>(bias.data);
     problem.activation = p.activation;
-    packed_gemm<Number>(problem, int(p.groups), plan<Number>(problem, p.groups, false));
+    packed_gemm<Number>(problem, AlikeBatches{int(p.groups)}, plan<Number>(problem, p.groups, false));
   });
 }
 

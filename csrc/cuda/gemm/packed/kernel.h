@@ -14,7 +14,7 @@ namespace dip::cuda {
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
 //   std::int64_t a_part, b_part          the distances of the parts
 //   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns
-//   void begin(int batch, int split)       moves the pointers, and may change the depth
+//   void begin(Batches, int batch, int split)  moves the pointers, and may change the depth
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
 //   Place place_at(int position)  Place shift_at(int first)
 //   bool meets(Place place, int number, int width)  whether a number of that width of a shift is of the image, and not
@@ -22,8 +22,8 @@ namespace dip::cuda {
 //   int out_at(int j)                      what column j adds to the address of a result
 //   void store(int i, int out, float sum)
 // Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
-template <class Problem, class Number, class T>
-__device__ void multiply_packed(Problem problem, int batches, int split_depth) {
+template <class Problem, class Number, class T, class Batches>
+__device__ void multiply_packed(Problem problem, const Batches& batches, int split_depth) {
   using A = typename T::A;
   using B = typename T::B;
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
@@ -130,9 +130,9 @@ __device__ void multiply_packed(Problem problem, int batches, int split_depth) {
 }
 
 // Tiles of warpgroups are compiled for the one architecture that has them.
-template <class Problem, class Number, class T>
+template <class Problem, class Number, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
-    packed_gemm_kernel(Problem problem, int batches, int split_depth) {
+    packed_gemm_kernel(Problem problem, const __grid_constant__ Batches batches, int split_depth) {
   if constexpr (!T::warpgroups || compiled_for_warpgroups) {
     multiply_packed<Problem, Number, T>(problem, batches, split_depth);
   }

@@ -23,43 +23,39 @@
 
 namespace dip::cuda {
 
-template <class T, class Problem, class Number>
-void launch_packed_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  launch(packed_gemm_kernel<Problem, Number, T>, grid_of<T>(problem, batches, plan), T::threads,
+template <class T, class Number, class Problem, class Batches>
+void launch_packed_tile(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
+  launch(packed_gemm_kernel<Problem, Number, T, Batches>, grid_of<T>(problem, batches.count(), plan), T::threads,
          std::size_t{T::shared_bytes}, problem, batches, plan.split_depth);
 }
 
-template <class T, class Problem, class Number>
-void launch_mapped_tile(const Problem& problem, int batches, const GemmPlan& plan) {
-  launch(mapped_gemm_kernel<Problem, Number, T>, grid_of<T>(problem, batches, plan), T::threads,
+template <class T, class Number, class Problem, class Batches>
+void launch_mapped_tile(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
+  launch(mapped_gemm_kernel<Problem, Number, T, Batches>, grid_of<T>(problem, batches.count(), plan), T::threads,
          std::size_t{T::shared_bytes}, problem, problem.template map_a<T>(), problem.template map_b<T>(), batches,
          plan.split_depth);
 }
 
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
-template <class Number, class Problem>
-void packed_gemm(const Problem& problem, int batches, const GemmPlan& plan) {
+template <class Number, class Problem, class Batches>
+void packed_gemm(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
   constexpr bool a = Problem::a_across, b = Problem::b_across;
   constexpr int parts = Number::parts;
   using Large = WarpTile<128, 128, parts, a, b>;
-  if (problem.rows == 0 || problem.columns == 0 || batches == 0) return;
+  if (problem.rows == 0 || problem.columns == 0 || batches.count() == 0) return;
   // Of GPUs for graphics not all have the shared memory that the largest tile takes with three parts.
   const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
   switch (fits ? plan.tile : GemmTile::small) {
-    case GemmTile::large: return launch_packed_tile<Large, Problem, Number>(problem, batches, plan);
-    case GemmTile::wide:
-      return launch_packed_tile<WarpTile<32, 128, parts, a, b>, Problem, Number>(problem, batches, plan);
-    case GemmTile::small:
-      return launch_packed_tile<WarpTile<64, 64, parts, a, b>, Problem, Number>(problem, batches, plan);
+    case GemmTile::large: return launch_packed_tile<Large, Number>(problem, batches, plan);
+    case GemmTile::wide: return launch_packed_tile<WarpTile<32, 128, parts, a, b>, Number>(problem, batches, plan);
+    case GemmTile::small: return launch_packed_tile<WarpTile<64, 64, parts, a, b>, Number>(problem, batches, plan);
     case GemmTile::warpgroups:
-      return launch_packed_tile<WarpgroupTile<128, parts, a, b>, Problem, Number>(problem, batches, plan);
-    case GemmTile::warpgroup:
-      return launch_packed_tile<WarpgroupTile<64, parts, a, b>, Problem, Number>(problem, batches, plan);
-    case GemmTile::mapped:
-      return launch_mapped_tile<MappedTile<128, parts, a, b>, Problem, Number>(problem, batches, plan);
+      return launch_packed_tile<WarpgroupTile<128, parts, a, b>, Number>(problem, batches, plan);
+    case GemmTile::warpgroup: return launch_packed_tile<WarpgroupTile<64, parts, a, b>, Number>(problem, batches, plan);
+    case GemmTile::mapped: return launch_mapped_tile<MappedTile<128, parts, a, b>, Number>(problem, batches, plan);
     case GemmTile::mapped_wide:
       // There are no registers for two sets of as many sums.
-      if constexpr (parts == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Problem, Number>(problem, batches, plan);
+      if constexpr (parts == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Number>(problem, batches, plan);
   }
 }
 

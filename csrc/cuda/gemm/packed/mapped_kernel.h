@@ -11,8 +11,8 @@ namespace dip::cuda {
 //   TensorMap map_a<T>()  map_b<T>()
 //   void copy_a<T>(to, map, barrier, int part, int d, int i)  starts to copy the slice from depth d and row i on
 //   void copy_b<T>(to, map, barrier, int part, int d, int j)  the same from column j
-template <class Problem, class Number, class T>
-__device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const TensorMap& b_map, int batches,
+template <class Problem, class Number, class T, class Batches>
+__device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const TensorMap& b_map, const Batches& batches,
                                 int split_depth) {
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
                               b_slices = a_slices + T::stages * T::a_numbers;
@@ -68,10 +68,11 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   store_tile<Number, T, T::multiplying>(problem, block, tile, outs);
 }
 
-template <class Problem, class Number, class T>
+template <class Problem, class Number, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, 1)
     mapped_gemm_kernel(Problem problem, const __grid_constant__ TensorMap a_map,
-                       const __grid_constant__ TensorMap b_map, int batches, int split_depth) {
+                       const __grid_constant__ TensorMap b_map, const __grid_constant__ Batches batches,
+                       int split_depth) {
   if constexpr (compiled_for_warpgroups) {
     multiply_mapped<Problem, Number, T>(problem, a_map, b_map, batches, split_depth);
   }

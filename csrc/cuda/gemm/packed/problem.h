@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "cuda/gemm/block.h"
 #include "cuda/gemm/packed/packing.h"
 #include "cuda/gemm/plan.h"
 
@@ -41,7 +42,7 @@ struct PlaneProduct : PackedOperands {
         out_image(int(out_channels) * out_plane),
         rows_side_by_side(out_plane == 1) {}
 
-  __device__ void begin(int group, int) {
+  __device__ void begin(const AlikeBatches&, int group, int) {
     PackedOperands::begin(group);
     result += group * rows * out_plane;
   }

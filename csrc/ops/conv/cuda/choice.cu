@@ -37,7 +37,7 @@ struct Forward : Geometry {
     depth = a_row = group_channels * kernel_h * kernel_w;
   }
 
-  __device__ void begin(int group, int) {
+  __device__ void begin(const AlikeBatches&, int group, int) {
     a += group * rows * depth;
     b += group * group_channels * height * width;
     y += group * rows * out_h * out_w;
@@ -66,30 +66,26 @@ struct BackwardData : Geometry {
   const float *a, *b;
   int a_row;
   float* dx;
-  Phases phases_h, phases_w;
-  Phase h, w;                                          // this batch's
-  int images, groups, group_filters, image, in_image;  // elements of an image of dy, of dx
+  PhaseOfBlock phase;
+  int images, group_filters, image, in_image;  // elements of an image of dy, of dx
 
-  BackwardData(const Conv2d& p, const Phases& along_h, const Phases& along_w, const float* dy, const float* weight,
-               float* dx_)
-      : Geometry(p.window), a(weight), b(dy), dx(dx_), phases_h(along_h), phases_w(along_w), h{}, w{} {
+  BackwardData(const Conv2d& p, const PhaseBatches& batches, const float* dy, const float* weight, float* dx_)
+      : Geometry(p.window), a(weight), b(dy), dx(dx_) {
     height = out_h, width = out_w;
     images = int(p.N);
-    groups = int(p.groups);
     group_filters = int(p.group_filters());
     image = int(p.K) * height * width;
     in_image = int(p.C) * in_h * in_w;
     rows = int(p.group_channels());
-    columns = images * along_h.most_positions() * along_w.most_positions();
-    depth = group_filters * along_h.most_taps() * along_w.most_taps();
+    columns = images * batches.h.most_positions() * batches.w.most_positions();
+    depth = group_filters * batches.h.most_taps() * batches.w.most_taps();
     a_row = kernel_h * kernel_w;
   }
 
-  int batches() const { return groups * phases_h.count * phases_w.count; }
-  __device__ void begin(int batch, int) {
-    const int phases = phases_h.count * phases_w.count, phase = batch % phases, group = batch / phases;
-    h = phases_h.at(phase / phases_w.count);
-    w = phases_w.at(phase % phases_w.count);
+  __device__ void begin(const PhaseBatches& batches, int batch, int) {
+    const int phases = batches.phases(), group = batch / phases;
+    phase = PhaseOfBlock(batches, batch % phases);
+    const Phase h = phase.h(), w = phase.w();
     columns = images * h.count * w.count;
     depth = group_filters * h.taps * w.taps;
     a += group * group_filters * rows * kernel_h * kernel_w;
@@ -97,12 +93,14 @@ struct BackwardData : Geometry {
     dx += group * rows * in_h * in_w;
   }
   __device__ DepthAt depth_at(int d) const {
+    const Phase h = phase.h(), w = phase.w();
     const int t_w = d % w.taps, t_h = d / w.taps % h.taps, k = d / w.taps / h.taps;
     const int s = w.first_tap + t_w * w.tap_step, r = h.first_tap + t_h * h.tap_step;
     const int oh = h.first_window + t_h * h.window_step, ow = w.first_window + t_w * w.window_step;
     return {(k * rows * kernel_h + r) * kernel_w + s, (k * height + oh) * width + ow, oh, ow};
   }
   __device__ ColumnAt column_at(int j) const {
+    const Phase h = phase.h(), w = phase.w();
     const int qw = j % w.count, qh = j / w.count % h.count, n = j / w.count / h.count;
     const int out = n * in_image + (h.first + qh * stride_h) * in_w + w.first + qw * stride_w;
     return {n * image + qh * width + qw, out, qh, qw};
@@ -133,7 +131,7 @@ struct BackwardWeight : Geometry {
     elements = int(p.K) * columns;
   }
 
-  __device__ void begin(int group, int split) {
+  __device__ void begin(const AlikeBatches&, int group, int split) {
     a += group * rows * out_h * out_w;
     b += group * group_channels * height * width;
     dweight += split * elements + group * rows * columns;
@@ -207,7 +205,8 @@ void conv2d_forward(const Conv2d& p, Reals x, Reals weight, Reals bias, RealResu
   in_float32(y, p.y_count(), [&](float* result) {
     if (way == Way::direct) return conv2d_forward_direct(p, wide_x, wide_weight, wide_bias, result);
     const Forward problem(p, wide_x, wide_weight, wide_bias, result);
-    gather_gemm(problem, int(p.groups), plan(problem.rows, problem.columns, problem.depth, p.groups, false));
+    gather_gemm(problem, AlikeBatches{int(p.groups)},
+                plan(problem.rows, problem.columns, problem.depth, p.groups, false));
   });
 }
 
@@ -222,9 +221,9 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
     if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
     for (const Phases& along_h : sets_of_phases(p.window.h)) {
       for (const Phases& along_w : sets_of_phases(p.window.w)) {
-        const BackwardData problem(p, along_h, along_w, wide_dy, wide_weight, result);
-        const int batches = problem.batches();
-        gather_gemm(problem, batches, plan(problem.rows, problem.columns, problem.depth, batches, false));
+        const PhaseBatches batches{int(p.groups), along_h, along_w};
+        const BackwardData problem(p, batches, wide_dy, wide_weight, result);
+        gather_gemm(problem, batches, plan(problem.rows, problem.columns, problem.depth, batches.count(), false));
       }
     }
   });
@@ -242,7 +241,7 @@ void conv2d_backward_weight(const Conv2d& p, Reals dy, Reals x, RealResults dwei
     const GemmPlan cut = plan(problem.rows, problem.columns, problem.depth, p.groups, true);
     sum_splits(cut, problem.elements, result, [&](float* to) {
       problem.dweight = to;
-      gather_gemm(problem, int(p.groups), cut);
+      gather_gemm(problem, AlikeBatches{int(p.groups)}, cut);
     });
   });
 }

@@ -152,9 +152,9 @@ struct CellPlan {
 };
 
 struct Cells : Geometry {
-  int filters, count;     // threads of a phase
-  int first_h, first_w;   // cell
-  Divisor columns, rows;  // of cells, rows of a thread's at a time
+  int filters, count, blocks;  // threads and blocks of a phase
+  int first_h, first_w;        // cell
+  Divisor columns, rows;       // of cells, rows of a thread's at a time
 };
 
 constexpr int most_filters_of_cells = 256;  // for one float32 sum
@@ -164,8 +164,14 @@ __global__ void __launch_bounds__(Plan::threads, 3)
     cells_kernel(const __grid_constant__ Cells p, const Number* dy, const Number* weight, Number* dx) {
   constexpr int channels = Plan::channels, stride = Plan::stride, reach = Plan::reach, cells = Plan::cells;
   const Shared<float> stages = dynamic_shared<float>();  // [filter][tap of the phase][channel], twice
-  const int phase = static_cast<int>(blockIdx.x) % stride;
-  const int i = static_cast<int>(blockIdx.x) / stride * Plan::threads + static_cast<int>(threadIdx.x);
+  // Phases with more taps come first, so that the last blocks are short.
+  constexpr int long_phases = Plan::kernel % stride == 0 ? stride : Plan::kernel % stride;
+  const int of_long = static_cast<int>(blockIdx.x) - long_phases * p.blocks;
+  const bool is_long = of_long < 0;
+  const int phases = is_long ? long_phases : stride - long_phases,
+            at = is_long ? static_cast<int>(blockIdx.x) : of_long;
+  const int phase = at % phases + (is_long ? 0 : long_phases);
+  const int i = at / phases * Plan::threads + static_cast<int>(threadIdx.x);
   int n = min(i, p.count - 1);
   const int cell_w = p.first_w + p.columns.take_remainder(n), cell_h = p.first_h + p.rows.take_remainder(n) * cells;
   const int plane = p.out_h * p.out_w;
@@ -273,10 +279,10 @@ void run_cells(const Conv2d& p, const Number* dy, const Number* weight, Number* 
     const int first_h = g.pad_h / Plan::stride, first_w = g.pad_w / Plan::stride;
     const int columns = cells_of(first_w, g.in_w, g.pad_w);
     const int rows = divide_up(cells_of(first_h, g.in_h, g.pad_h), Plan::cells), count = int(p.N) * rows * columns;
-    const Cells cells{g, int(p.K), count, first_h, first_w, Divisor(columns), Divisor(rows)};
-    const int blocks = Plan::stride * divide_up(count, Plan::threads);
-    launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(blocks)}, static_cast<unsigned>(Plan::threads),
-           2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
+    const int blocks = divide_up(count, Plan::threads);
+    const Cells cells{g, int(p.K), count, blocks, first_h, first_w, Divisor(columns), Divisor(rows)};
+    launch(cells_kernel<Plan, Number>, Grid{static_cast<unsigned>(Plan::stride * blocks)},
+           static_cast<unsigned>(Plan::threads), 2 * Plan::stage * sizeof(float), cells, dy, weight, dx);
   };
   switch (g.kernel_h) {
     case 11: return run(CellPlan<11, 4>{});

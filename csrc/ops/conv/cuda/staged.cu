@@ -240,6 +240,17 @@ __global__ void __launch_bounds__(staged_threads, blocks_together<filters, strip
   }
 }
 
+// Numbers from one row of a plane to the next, so that the first one of a strip, `strip` rows below, follows those of
+// the strip before in the banks of shared memory, as it does in the lanes of a warp; where that can be.
+int pitch_of_strips(int out_w, int strip, int size) {
+  constexpr int banks = 32;
+  const int least = out_w + size - 1;
+  for (int pitch = least; pitch < least + banks / 2; ++pitch) {
+    if ((strip * pitch - out_w) % banks == 0) return pitch;
+  }
+  return least;
+}
+
 // `strip` results of a thread below each other; `spread`: the sets of filters go to different blocks.
 template <int size, int filters, int strip, class Number>
 void run(const Correlation& p, int sets, bool spread, const Number* x, const Number* weight, const Number* bias,
@@ -249,7 +260,7 @@ void run(const Correlation& p, int sets, bool spread, const Number* x, const Num
   const int positions = p.out_w * strips_a_band;
   const int set_blocks = divide_up(sets, spread ? 1 : std::max(1, staged_threads / positions));
   const int sets_a_block = divide_up(sets, set_blocks), of_unit = positions * sets_a_block;
-  const int rows = strips_a_band * strip + size - 1, pitch = p.out_w + size - 1;
+  const int rows = strips_a_band * strip + size - 1, pitch = pitch_of_strips(p.out_w, strip, size);
   const int of_weights = size * size * sets_a_block * most_filters, of_plane = rows * pitch;  // for each channel
   // Several units where one would leave the block small, and one after the other where there are more blocks than the
   // GPU works on at once.
@@ -278,7 +289,7 @@ void run(const Correlation& p, int sets, bool spread, const Number* x, const Num
                 bands,
                 channels_at_once,
                 parts,
-                StagedPlanes(units_at_once * channels_at_once, rows, pitch, pitch, p.in_w),
+                StagedPlanes(units_at_once * channels_at_once, rows, p.out_w + size - 1, pitch, p.in_w),
                 Divisor(p.out_w),
                 Divisor(strips_a_band),
                 Divisor(sets_a_block),
@@ -303,8 +314,10 @@ template <int size, class Number>
 void run_for_filters(const Correlation& p, const Number* x, const Number* weight, const Number* bias, Number* y,
                      std::int32_t* indices) {
   const int sets = divide_up(p.own_of_group, most_filters);
-  // So few images leave multiprocessors idle: then threads and blocks have less to do each.
-  const bool few = p.images * (p.own / p.own_of_group) < multiprocessors();
+  // So few threads leave multiprocessors idle: then there are more, and more blocks, that have less to do each.
+  constexpr std::int64_t enough = 512;  // for one
+  const std::int64_t of_unit = std::int64_t{sets} * p.out_w * divide_up(p.out_h, 4);
+  const bool few = p.images * (p.own / p.own_of_group) * of_unit < enough * multiprocessors();
   const auto go = [&](auto filters) {
     if (few) {
       run<size, filters(), 2>(p, sets, true, x, weight, bias, y, indices);
