@@ -117,6 +117,9 @@ DIP_SEEN inline void write_four(float* to, const float* from) {
 inline int min(int a, int b) {
   return a < b ? a : b;
 }
+inline int max(int a, int b) {
+  return a > b ? a : b;
+}
 
 inline unsigned __float_as_uint(float x) {
   unsigned bits;
