@@ -134,10 +134,14 @@ def _line(frames: list[dict[str, Any]]) -> str:
 
 
 class Kernel:
-    """What one kernel did in all its launches; each total is (requests, units, least units, bytes, lanes)."""
+    """What one kernel did in all its launches; each total is (requests, units, least units, bytes, lanes).
 
-    def __init__(self, name: str, launches: int, blocks: int, threads: int) -> None:
+    `read` and `written`: the sectors of global memory that it touched, each counted once.
+    """
+
+    def __init__(self, name: str, launches: int, blocks: int, threads: int, read: int, written: int) -> None:
         self.name, self.launches, self.blocks, self.threads = name, launches, blocks, threads
+        self.read, self.written = read, written
         self.totals: dict[str, list[int]] = defaultdict(lambda: [0] * 5)
         self.lines: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * 5)
         self.events: list[tuple[str, int, int]] = []
@@ -154,9 +158,9 @@ def take(backend: Any, module: Path) -> list[Kernel]:
     kernels, places, events = backend.take_counts()
     frames = symbols(module, {k[0] for k in kernels} | {p[1] - 1 for p in places})
     found = {}
-    for offset, launches, blocks, threads in kernels:
+    for offset, *launched in kernels:
         name = re.sub(r"dip::cuda::|dip::|\(anonymous namespace\)::|^void ", "", frames[offset][-1]["FunctionName"])
-        found[offset] = Kernel(name, launches, blocks, threads)
+        found[offset] = Kernel(name, *launched)
     for kernel, place, memory, *total in places:
         found[kernel].add(MEMORIES[memory], _line(frames[place - 1]), total)
     for kernel, what, times, wavefronts in events:
@@ -179,7 +183,8 @@ def show(kernels: list[Kernel], multiprocessors: int, lines: bool) -> None:
         waves = kernel.blocks / kernel.launches / multiprocessors
         print(f"  {kernel.name[:110]}")
         print(f"    {kernel.launches} x {kernel.blocks // kernel.launches} blocks of {kernel.threads} threads, "
-              f"{waves:.2f} for each of {multiprocessors} multiprocessors")  # fmt: skip
+              f"{waves:.2f} for each of {multiprocessors} multiprocessors; "
+              f"{32 * kernel.read} bytes read and {32 * kernel.written} written, each once")  # fmt: skip
         for memory in MEMORIES:
             if memory in kernel.totals:
                 print(_row(memory, memory, kernel.totals[memory]))

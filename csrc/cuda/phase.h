@@ -64,13 +64,19 @@ struct PhaseBatches {
   __host__ __device__ int count() const { return groups * phases(); }
 };
 
-// Along both axes, in the shared memory of the block: its threads ask for it seldom, and have few registers.
+// Along both axes. Of several they are in the shared memory of the block: its threads ask for them seldom, and have few
+// registers.
 struct PhaseOfBlock {
-  Shared<Phase> axes;
+  bool is_only;
+  Phase only_h, only_w;
+  Shared<Phase> axes{};
 
-  PhaseOfBlock() = default;
+  explicit PhaseOfBlock(const PhaseBatches& batches)
+      : is_only(batches.phases() == 1), only_h(batches.h.all[0]), only_w(batches.w.all[0]) {}
+
   // All threads of the block take part.
-  __device__ PhaseOfBlock(const PhaseBatches& batches, int phase) {
+  __device__ void choose(const PhaseBatches& batches, int phase) {
+    if (is_only) return;
     DIP_SHARED_ARRAY(Phase, phases, 2);
     if (threadIdx.x == 0) {
       phases[0] = batches.h.all[phase / batches.w.count];
@@ -79,8 +85,8 @@ struct PhaseOfBlock {
     __syncthreads();
     axes = phases;
   }
-  __device__ Phase h() const { return axes[0]; }
-  __device__ Phase w() const { return axes[1]; }
+  __device__ Phase h() const { return is_only ? only_h : Phase(axes[0]); }
+  __device__ Phase w() const { return is_only ? only_w : Phase(axes[1]); }
 };
 
 // All phases that some tap meets, for as few launches as there are sets.

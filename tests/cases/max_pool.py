@@ -14,6 +14,7 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "lenet": ((3, 6, 28, 28), 2, 2, 0, 1, "exact"),
     "small": ((3, 16, 10, 10), 2, None, 0, 1, "exact"),
     "overlapping": ((2, 3, 27, 27), 3, 2, 0, 1, "exact"),
+    "overlapping_large": ((1, 2, 113, 113), 3, 2, 0, 1, "exact"),
     "overlapping_padded": ((2, 3, 56, 40), 3, 2, ((1, 0), (0, 1)), 1, "exact"),
     "floor": ((2, 3, 7, 9), 2, 2, 0, 1, "floor"),
     "stride1": ((2, 2, 20, 37), 3, 1, 1, 1, "exact"),

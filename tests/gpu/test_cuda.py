@@ -14,6 +14,7 @@ import dipkernels
 from cases.case import UNIT, normal
 from dipkernels import cuda, ops
 from support.device_ops import DEVICE
+from support.device_ops import backend as device_backend
 
 on_gpu = pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
 
@@ -338,6 +339,30 @@ def test_unpooling_adds_in_the_order_of_the_inputs(inputs: tuple[int, int], size
         ops.max_unpool2d(cuda.to_device(x), cuda.to_device(indices), output_size=size)
         with pytest.raises(IndexError, match=rf"indices\(1, 2, 3, 4\) is {wrong}, outside the plane"):
             cuda.synchronize()
+
+
+@on_gpu
+@pytest.mark.parametrize("shape", [(9, 5), (9, 8), (9,), (9, 2, 3, 2)])
+def test_rows_are_gathered_up_to_the_end_of_the_order(shape: tuple[int, ...]) -> None:
+    """What is asked for beyond it, or beyond the source, is zeros."""
+    first, labels = normal(*shape), np.arange(9)
+    order, position = cuda.to_device(np.array([4, 0, 11, 7, -1, 2])), cuda.to_device(np.array([1]))
+    outs = [cuda.to_device(np.ones((7, *shape[1:]), np.float32)), cuda.to_device(np.ones(7, np.int64))]
+    gather = device_backend().gather_rows
+    gather([cuda.to_device(first), cuda.to_device(labels)], order, position, outs)
+    expected = np.zeros((7, *shape[1:]), np.float32)
+    expected[[0, 2, 4]] = first[[0, 7, 2]]
+    np.testing.assert_array_equal(outs[0].to_host(), expected)
+    np.testing.assert_array_equal(outs[1].to_host(), [0, 0, 7, 0, 2, 0, 0])
+
+
+@on_gpu
+def test_of_wrong_labels_the_first_is_named_whichever_block_finds_it() -> None:
+    labels = np.zeros(300, np.int64)
+    labels[[137, 138, 290]] = 10, 11, -7
+    with pytest.raises(IndexError, match="10.*137|137.*10"):
+        ops.cross_entropy_with_grad(cuda.to_device(normal(300, 10)), cuda.to_device(labels))
+        cuda.synchronize()
 
 
 def test_gpu_arrays_without_a_cuda_backend_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

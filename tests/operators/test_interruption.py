@@ -29,6 +29,7 @@ LONG: dict[str, Callable[[], Any]] = {
     "tanh": lambda: ops.tanh(X),
     "cross_entropy": lambda: ops.cross_entropy(ROWS, np.zeros(len(ROWS), np.int64)),
 }
+not_at_once = pytest.mark.skipif(DEVICE == "cuda", reason="a GPU does at once what takes others seconds")
 on_cpu = pytest.mark.skipif(DEVICE != "cpu", reason="the emulation of a GPU takes seconds for what a CPU does at once")
 
 
@@ -78,6 +79,7 @@ def slow() -> Any:
     return ops.conv2d(X[:, :16], np.ones((64, 16, 3, 3), np.float32), padding=1)
 
 
+@not_at_once
 def test_one_long_call_is_left_in_its_middle(handler: Any) -> None:
     def stop() -> None:
         raise SignalError
@@ -106,6 +108,7 @@ def test_a_handler_that_returns_changes_nothing(handler: Any, restore_threads: N
     np.testing.assert_array_equal(result, expected)
 
 
+@not_at_once
 def test_a_handler_cannot_call_operators_in_the_middle_of_one(handler: Any) -> None:
     handler(lambda: ops.relu(ROWS))
     signal.setitimer(signal.ITIMER_REAL, 0.02 if DEVICE == "cpu" else 0.5)  # when arrays are on the GPU

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <unordered_set>
 
 namespace dip::emulation {
 
@@ -53,6 +54,7 @@ struct Total {
 
 struct Launches {
   std::uint64_t launches = 0, blocks = 0, threads = 0;
+  std::unordered_set<std::uint64_t> sectors_read, sectors_written;
 };
 
 std::map<std::tuple<const void*, const void*, Memory>, Total> totals;
@@ -81,6 +83,8 @@ int lanes_together(const Request& request) {
 
 void count_sectors(const Request& request, Total& total) {
   const int together = lanes_together(request);
+  Launches& launches = launches_of[kernel];
+  auto& different = request.memory == Memory::global_store ? launches.sectors_written : launches.sectors_read;
   std::uint64_t all = 0, asked = 0;
   for (int start = 0; start < lanes; start += together) {
     std::vector<std::uint64_t> sectors, bytes;
@@ -92,6 +96,7 @@ void count_sectors(const Request& request, Total& total) {
       asked += request.bytes;
     }
     all += distinct(sectors);
+    different.insert(sectors.begin(), sectors.end());
     total.bytes += distinct(bytes);
   }
   total.units += all;
@@ -307,7 +312,8 @@ void count_until_barrier(std::size_t first, std::size_t last) {
 Counts take_counts() {
   Counts counts;
   for (const auto& [at, each] : launches_of) {
-    counts.kernels.emplace_back(offset_of(at), each.launches, each.blocks, each.threads);
+    counts.kernels.emplace_back(offset_of(at), each.launches, each.blocks, each.threads, each.sectors_read.size(),
+                                each.sectors_written.size());
   }
   for (const auto& [key, total] : totals) {
     const auto& [of, place, memory] = key;

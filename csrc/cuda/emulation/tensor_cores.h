@@ -66,6 +66,7 @@ inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned*
   const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
   for (int part = 0; part < 4; ++part) all_a[(g + 8 * (part % 2)) * 8 + t + 4 * (part / 2)] = tf32_to_float(a[part]);
   for (int part = 0; part < 2; ++part) all_b[(t + 4 * part) * 8 + g] = tf32_to_float(b[part]);
+  if (lane == 0) emulation::count_event("products 16x8x8 of a warp, TF32", 0);
   emulation::warp_barrier();
   add_product(d, all_a, all_b, 8);
 }
@@ -104,6 +105,7 @@ void multiply_16_bits(float (&d)[4], const unsigned (&a)[4], const unsigned* b, 
     }
     for (int part = 0; part < 2; ++part) all_b[(2 * t + 8 * part + half) * 8 + g] = number(b[part]);
   }
+  if (lane == 0) emulation::count_event("products 16x8x16 of a warp, 16 bits", 0);
   emulation::warp_barrier();
   add_product(d, all_a, all_b, 16);
 }
@@ -142,8 +144,12 @@ void wait_for_products(WarpgroupSums&) {
 // Bits, and what they stand for.
 template <class Bits, float (*widen)(Bits)>
 constexpr emulation::NumberFormat number_format = {sizeof(Bits), [](const char* from) {
-                                                     Bits bits;
-                                                     std::memcpy(&bits, from, sizeof bits);
+                                                     Bits bits{};
+                                                     if constexpr (emulation::counts) {
+                                                       emulation::copy_unseen(&bits, from, sizeof bits);
+                                                     } else {
+                                                       std::memcpy(&bits, from, sizeof bits);
+                                                     }
                                                      return widen(bits);
                                                    }};
 

@@ -67,7 +67,7 @@ void multiply_group(WarpgroupSums& sums, SharedMatrix a, bool a_across, SharedMa
                     NumberFormat format) {
   if (!block->fiber().products_begun) throw std::logic_error("products of a warpgroup were not begun");
   // 64 + 128 lines of 32 bytes.
-  if (block->running % 128 == 0) count_event("products 64x128 of a warpgroup", (64 + 128) * 32 / 128);
+  if (block->running % 128 == 0) count_event("products 64x128x16 of a warpgroup", (64 + 128) * 32 / 128);
   block->fiber().products.back().push_back({&sums, a, b, a_across, b_across, format});
 }
 

@@ -12,12 +12,12 @@ namespace dip::cuda {
 namespace {
 
 // How blocks share planes: one has so many whole ones, or a `chunk` of the elements of one. `stride`: of the windows
-// that the inputs may come from. With `fills_windows` these are 2 × 2, all of a plane is in one, and a chunk has whole
-// ones.
+// that the inputs may come from. With `fills_windows` these are 2 × 2 and all of a plane is in one. With `has_cells`
+// the strides are 2, and so a plane is made of cells of 2 × 2 elements; a chunk is then, too.
 struct Scattering {
   int planes, planes_a_block, chunks, chunk, in, out, in_h, in_w, out_w;
-  bool fills_windows;
-  Divisor by_in, by_in_w, by_out, by_out_w, stride_h, stride_w;
+  bool fills_windows, has_cells;
+  Divisor by_cells_w, by_cells_h, by_in, by_in_w, by_out, by_out_w, stride_h, stride_w;
 
   // Whether all of a block's inputs could lie in the same windows of 2 × 2.
   __device__ bool is_in_window(int i, int index) const {
@@ -75,6 +75,10 @@ struct Reach {
     constexpr int most_inputs = 3;  // of an element, along the axis
     return most - least < most_inputs * static_cast<int>(stride.divisor);
   }
+  // Of a cell of two positions, the inputs before its own that may belong to it, and whether no more than one other
+  // may.
+  __device__ int inputs_before() const { return most >> 1; }
+  __device__ bool suits_cells() const { return (most >> 1) + ((1 - least) >> 1) <= 1; }
   // The inputs whose windows have this position; of `count`.
   __device__ int first_input(const Divisor& stride, int position) const {
     return position > most ? stride.quotient(position - most + static_cast<int>(stride.divisor) - 1) : 0;
@@ -83,6 +87,43 @@ struct Reach {
     return position >= least ? min(stride.quotient(position - least), count - 1) : -1;
   }
 };
+
+// Fills cells of 2 × 2 elements where no more than two inputs along each axis can belong to one, one cell a thread, by
+// the block: its part begins with row `first_row` of the planes, the first of which begins at element `at` of y.
+__device__ inline void fill_cells(const Scattering& p, const Reach& reach_h, const Reach& reach_w, int planes,
+                                  int first_row, int rows, Shared<int> indices, Shared<float> values, RealResults y,
+                                  std::int64_t at) {
+  const int cells_w = static_cast<int>(p.by_cells_w.divisor), cells = planes * ((rows + 1) / 2) * cells_w;
+  for (int i = static_cast<int>(threadIdx.x); i < cells; i += threads_per_block) {
+    int cell_h = i, plane = 0;
+    const int cell_w = p.by_cells_w.take_remainder(cell_h);
+    if (p.chunks == 1) {
+      plane = cell_h;
+      cell_h = p.by_cells_h.take_remainder(plane);
+    }
+    const int h = first_row + 2 * cell_h, w = 2 * cell_w;
+    const int input_h = h / 2 - reach_h.inputs_before(), input_w = w / 2 - reach_w.inputs_before();
+    float sums[2][2] = {};
+#pragma unroll
+    for (int u = 0; u < 4; ++u) {
+      const int ih = input_h + u / 2, iw = input_w + u % 2;
+      const bool there = ih >= 0 && ih < p.in_h && iw >= 0 && iw < p.in_w;
+      const int from = plane * p.in + (there ? ih * p.in_w + iw : 0);
+      const int place = static_cast<int>(indices[from]) - (h * p.out_w + w);
+      const float value = values[from];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        if (there && place == e / 2 * p.out_w + e % 2) sums[e / 2][e % 2] += value;
+      }
+    }
+    const std::int64_t to = at + std::int64_t{plane} * p.out + std::int64_t{h} * p.out_w + w;
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const bool inside = 2 * cell_h + e / 2 < rows && w + e % 2 < p.out_w;
+      if (inside) write(y, to + e / 2 * p.out_w + e % 2, sums[e / 2][e % 2]);
+    }
+  }
+}
 
 // Writes `count` elements of y from `at` on, by the block; with `aligned` fours at once.
 template <class Element>
@@ -148,6 +189,10 @@ __global__ void scatter_kernel(Scattering p, Reals x, const std::int32_t* indice
   if (!p.fills_windows && !by_lists) {
     reach_h = reach_h.of_block();
     reach_w = reach_w.of_block();
+    if (p.has_cells && reach_h.suits_cells() && reach_w.suits_cells()) {
+      const int first_row = p.by_out_w.quotient(begin), rows = p.by_out_w.quotient(size);
+      return fill_cells(p, reach_h, reach_w, planes, first_row, rows, kept, values, y, at - begin);
+    }
     if (reach_h.is_short(p.stride_h) && reach_w.is_short(p.stride_w)) {
       const auto element = [&](int e) {
         int plane = e;
@@ -218,42 +263,33 @@ void scatter_planes(std::int64_t planes, Pair small, Pair large, Reals x, const 
   const std::int64_t in = small[0] * small[1], out = large[0] * large[1];
   check(in <= INT32_MAX, "max_unpool2d: the GPU takes planes of up to 2147483647 inputs, got ", in);
   Fault* fault = watch_for<IndexError>(describe);
-  const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);  // then every chunk is
+  const bool aligned = out % 4 == 0 && moves_fours(y.data, y.dtype);
   if (in <= most_inputs && out <= 8 * most_elements) {
     const std::int64_t pieces = (out + most_elements - 1) / most_elements;
-    const bool fills_windows = 2 * small[0] == large[0] && 2 * small[1] == large[1] && large[1] <= 512 &&
+    const auto stride = [](std::int64_t a, std::int64_t b) {  // that windows of such planes most likely have
+      return Divisor(static_cast<int>(b > 0 && a > b ? (2 * a + b) / (2 * b) : 1));
+    };
+    const Divisor stride_h = stride(large[0], small[0]), stride_w = stride(large[1], small[1]);
+    const bool has_cells = stride_h.divisor == 2 && stride_w.divisor == 2 && large[1] <= 512;
+    const bool fills_windows = has_cells && 2 * small[0] == large[0] && 2 * small[1] == large[1] &&
                                reinterpret_cast<std::uintptr_t>(y.data) % 8 == 0;
-    const std::int64_t chunk =
-        fills_windows ? (small[0] + pieces - 1) / pieces * 2 * large[1] : (out / pieces + 4) / 4 * 4;
+    const std::int64_t cells_h = (large[0] + 1) / 2, cells_w = (large[1] + 1) / 2;
+    const std::int64_t chunk = has_cells ? (cells_h + pieces - 1) / pieces * 2 * large[1] : (out / pieces + 4) / 4 * 4;
     const std::int64_t chunks = (out + chunk - 1) / chunk;
     check(planes * chunks <= INT32_MAX, "max_unpool2d: the GPU takes up to 2147483647 planes, got ", planes);
     // Several small planes a block, but not where blocks are few.
     const std::int64_t fill = std::max<std::int64_t>(1, planes / (4 * multiprocessors()));
     const std::int64_t together =
         chunks > 1 ? 1 : std::max<std::int64_t>(1, std::min(fill, elements_of_planes / chunk));
-    const auto stride = [](std::int64_t a, std::int64_t b) {  // that windows of such planes most likely have
-      return Divisor(static_cast<int>(b > 0 && a > b ? (2 * a + b) / (2 * b) : 1));
-    };
     const auto by = [](std::int64_t n) { return Divisor(static_cast<int>(std::max<std::int64_t>(n, 1))); };
-    const Scattering scattering{int(planes),
-                                int(together),
-                                int(chunks),
-                                int(chunk),
-                                int(in),
-                                int(out),
-                                int(small[0]),
-                                int(small[1]),
-                                int(large[1]),
-                                fills_windows,
-                                by(in),
-                                by(small[1]),
-                                by(chunks > 1 ? chunk : out),
-                                by(large[1]),
-                                stride(large[0], small[0]),
-                                stride(large[1], small[1])};
+    const Scattering scattering{int(planes),   int(together), int(chunks),   int(chunk),
+                                int(in),       int(out),      int(small[0]), int(small[1]),
+                                int(large[1]), fills_windows, has_cells,     by(cells_w),
+                                by(cells_h),   by(in),        by(small[1]),  by(chunks > 1 ? chunk : out),
+                                by(large[1]),  stride_h,      stride_w};
     launch(scatter_kernel, Grid{static_cast<unsigned>((planes + together - 1) / together * chunks)}, threads_per_block,
            static_cast<std::size_t>(together * (std::max(chunk, in) + in)) * sizeof(int), scattering, x, indices, y,
-           aligned, fault);
+           aligned && chunk % 4 == 0, fault);
     return;
   }
   const std::int64_t chunks = (out + linked_chunk - 1) / linked_chunk;

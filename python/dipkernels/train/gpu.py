@@ -129,7 +129,7 @@ class GpuEpochs:
             x.set(np.ascontiguousarray(batch[0]))
             t.set(np.ascontiguousarray(on_gpu(batch[1])))
         if size in self._graphs:
-            self._graphs[size].replay()
+            self.step_again(size)
             return
         # The first one is not captured: it makes the optimizer's state and loads the kernels.
         self._learn(size, batch is None)
@@ -158,6 +158,13 @@ class GpuEpochs:
         self._backend.finish_step(
             value, counts, logits, labels, len(x), self._totals, self._position, self.optimizer.device_step
         )
+
+    def step_again(self, size: int) -> None:
+        """Replays the captured step of so many examples, at the place in the order where the last one stopped.
+
+        KeyError where none was captured.
+        """
+        self._graphs[size].replay()
 
     def close(self) -> None:
         """Moves weights and optimizer state back to the host."""

@@ -34,13 +34,15 @@ struct BackwardData : PlaneProduct<Number> {
   int taps, kernel_w;  // of the whole kernel
   PhaseOfBlock phase;
 
-  using PlaneProduct<Number>::PlaneProduct;
+  template <class... Arguments>
+  explicit BackwardData(const PhaseBatches& batches, const Arguments&... arguments)
+      : PlaneProduct<Number>(arguments...), phase(batches) {}
 
   __device__ void begin(const PhaseBatches& batches, int batch, int split) {
     const int phases = batches.phases();
     PlaneProduct<Number>::begin({batches.groups}, batch / phases, split);
-    phase = PhaseOfBlock(batches, batch % phases);
-    this->depth = phase.h().taps * phase.w().taps * this->channels;
+    phase.choose(batches, batch % phases);
+    if (!phase.is_only) this->depth = phase.h().taps * phase.w().taps * this->channels;
   }
   __device__ static void turn(ProductAxis& axis, const Phase& to) {
     axis.taps = to.taps;
@@ -51,11 +53,13 @@ struct BackwardData : PlaneProduct<Number> {
   // As this block's phase has it.
   __device__ PlaneProduct<Number> turned() const {
     PlaneProduct<Number> result = *this;
+    if (phase.is_only) return result;
     turn(result.h, phase.h());
     turn(result.w, phase.w());
     return result;
   }
   __device__ int out_at(int j) const {
+    if (phase.is_only) return PlaneProduct<Number>::out_at(j);
     const int q_w = j % this->w.places, q_h = j / this->w.places % this->h.places;
     return q_h < phase.h().count && q_w < phase.w().count ? turned().out_at(j) : -1;
   }
@@ -121,12 +125,12 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
       for (const Phases& along_w : sets_of_phases(w)) {
         const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
                               backward_axis(w, along_w)};
-        BackwardData<Number> problem(view, p.N, weights, images, int(p.group_channels()), h.input, w.input, p.C,
-                                     dx.data);
+        const PhaseBatches batches{int(p.groups), along_h, along_w};
+        BackwardData<Number> problem(batches, view, p.N, weights, images, int(p.group_channels()), h.input, w.input,
+                                     p.C, dx.data);
         problem.filters = int(p.group_filters());
         problem.taps = int(p.taps());
         problem.kernel_w = int(w.kernel);
-        const PhaseBatches batches{int(p.groups), along_h, along_w};
         packed_gemm<Number>(problem, batches, plan<Number>(problem, batches.count(), false));
       }
     }

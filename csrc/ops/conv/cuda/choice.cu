@@ -70,7 +70,7 @@ struct BackwardData : Geometry {
   int images, group_filters, image, in_image;  // elements of an image of dy, of dx
 
   BackwardData(const Conv2d& p, const PhaseBatches& batches, const float* dy, const float* weight, float* dx_)
-      : Geometry(p.window), a(weight), b(dy), dx(dx_) {
+      : Geometry(p.window), a(weight), b(dy), dx(dx_), phase(batches) {
     height = out_h, width = out_w;
     images = int(p.N);
     group_filters = int(p.group_filters());
@@ -84,7 +84,7 @@ struct BackwardData : Geometry {
 
   __device__ void begin(const PhaseBatches& batches, int batch, int) {
     const int phases = batches.phases(), group = batch / phases;
-    phase = PhaseOfBlock(batches, batch % phases);
+    phase.choose(batches, batch % phases);
     const Phase h = phase.h(), w = phase.w();
     columns = images * h.count * w.count;
     depth = group_filters * h.taps * w.taps;
