@@ -7,6 +7,7 @@
 #include "core/axis.h"
 #include "core/phases.h"
 #include "cuda/device.h"
+#include "cuda/gemm/block.h"
 
 namespace dip::cuda {
 
@@ -64,30 +65,49 @@ struct PhaseBatches {
   __host__ __device__ int count() const { return groups * phases(); }
 };
 
-// Along both axes. Of several they are in the shared memory of the block: its threads ask for them seldom, and have few
-// registers.
+// Along both axes, in the shared memory of the block: its threads ask for it seldom, and have few registers.
 struct PhaseOfBlock {
-  bool is_only;
-  Phase only_h, only_w;
+  using Batches = PhaseBatches;
+  static constexpr bool is_only = false;
   Shared<Phase> axes{};
 
-  explicit PhaseOfBlock(const PhaseBatches& batches)
-      : is_only(batches.phases() == 1), only_h(batches.h.all[0]), only_w(batches.w.all[0]) {}
+  explicit PhaseOfBlock(const PhaseBatches&) {}
 
-  // All threads of the block take part.
-  __device__ void choose(const PhaseBatches& batches, int phase) {
-    if (is_only) return;
+  // Returns the batch's group. All threads of the block take part.
+  __device__ int choose(const PhaseBatches& batches, int batch) {
     DIP_SHARED_ARRAY(Phase, phases, 2);
+    const int phase = batch % batches.phases();
     if (threadIdx.x == 0) {
       phases[0] = batches.h.all[phase / batches.w.count];
       phases[1] = batches.w.all[phase % batches.w.count];
     }
     __syncthreads();
     axes = phases;
+    return batch / batches.phases();
   }
-  __device__ Phase h() const { return is_only ? only_h : Phase(axes[0]); }
-  __device__ Phase w() const { return is_only ? only_w : Phase(axes[1]); }
+  __device__ Phase h() const { return axes[0]; }
+  __device__ Phase w() const { return axes[1]; }
 };
+
+// The same where there is one, as without a stride.
+struct OnlyPhase {
+  using Batches = AlikeBatches;
+  static constexpr bool is_only = true;
+  Phase of_h, of_w;
+
+  explicit OnlyPhase(const PhaseBatches& batches) : of_h(batches.h.all[0]), of_w(batches.w.all[0]) {}
+
+  __device__ int choose(const AlikeBatches&, int group) { return group; }
+  __device__ Phase h() const { return of_h; }
+  __device__ Phase w() const { return of_w; }
+};
+
+// Calls run with the kind of phase that these batches need, and with them.
+template <class Run>
+void with_phases(const PhaseBatches& batches, const Run& run) {
+  if (batches.phases() == 1) return run(OnlyPhase(batches), AlikeBatches{batches.groups});
+  run(PhaseOfBlock(batches), batches);
+}
 
 // All phases that some tap meets, for as few launches as there are sets.
 inline std::vector<Phases> sets_of_phases(const Axis& axis) {

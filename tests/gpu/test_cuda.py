@@ -360,8 +360,8 @@ def test_rows_are_gathered_up_to_the_end_of_the_order(shape: tuple[int, ...]) ->
 def test_of_wrong_labels_the_first_is_named_whichever_block_finds_it() -> None:
     labels = np.zeros(300, np.int64)
     labels[[137, 138, 290]] = 10, 11, -7
-    with pytest.raises(IndexError, match="10.*137|137.*10"):
-        ops.cross_entropy_with_grad(cuda.to_device(normal(300, 10)), cuda.to_device(labels))
+    ops.cross_entropy_with_grad(cuda.to_device(normal(300, 10)), cuda.to_device(labels))
+    with pytest.raises(IndexError, match=r"137"):
         cuda.synchronize()
 
 

@@ -27,22 +27,21 @@ ProductAxis backward_axis(const Axis& axis, const Phases& phases) {
 
 // Weights are packed as for the forward pass, and lie across the depth. Those of TF32 are turned around while they are
 // packed: to a row of every channel, of which a phase takes some taps.
-template <class Number>
+template <class Number, class PhaseKind>
 struct BackwardData : PlaneProduct<Number> {
   static constexpr bool a_across = !std::is_same_v<Number, Tf32>;
-  int filters;         // of a group
-  int taps, kernel_w;  // of the whole kernel
-  PhaseOfBlock phase;
+  static constexpr bool has_few_tiles = !PhaseKind::is_only;  // kernels take long to compile
+  int filters;                                                // of a group
+  int taps, kernel_w;                                         // of the whole kernel
+  PhaseKind phase;
 
   template <class... Arguments>
-  explicit BackwardData(const PhaseBatches& batches, const Arguments&... arguments)
-      : PlaneProduct<Number>(arguments...), phase(batches) {}
+  explicit BackwardData(const PhaseKind& phase_, const Arguments&... arguments)
+      : PlaneProduct<Number>(arguments...), phase(phase_) {}
 
-  __device__ void begin(const PhaseBatches& batches, int batch, int split) {
-    const int phases = batches.phases();
-    PlaneProduct<Number>::begin({batches.groups}, batch / phases, split);
-    phase.choose(batches, batch % phases);
-    if (!phase.is_only) this->depth = phase.h().taps * phase.w().taps * this->channels;
+  __device__ void begin(const typename PhaseKind::Batches& batches, int batch, int split) {
+    PlaneProduct<Number>::begin({}, phase.choose(batches, batch), split);
+    if (!PhaseKind::is_only) this->depth = phase.h().taps * phase.w().taps * this->channels;
   }
   __device__ static void turn(ProductAxis& axis, const Phase& to) {
     axis.taps = to.taps;
@@ -53,20 +52,15 @@ struct BackwardData : PlaneProduct<Number> {
   // As this block's phase has it.
   __device__ PlaneProduct<Number> turned() const {
     PlaneProduct<Number> result = *this;
-    if (phase.is_only) return result;
+    if (PhaseKind::is_only) return result;
     turn(result.h, phase.h());
     turn(result.w, phase.w());
     return result;
   }
   __device__ int out_at(int j) const {
-    if (phase.is_only) return PlaneProduct<Number>::out_at(j);
+    if (PhaseKind::is_only) return PlaneProduct<Number>::out_at(j);
     const int q_w = j % this->w.places, q_h = j / this->w.places % this->h.places;
     return q_h < phase.h().count && q_w < phase.w().count ? turned().out_at(j) : -1;
-  }
-
-  static Packed pack(const Conv2d& p, const void* weight) {
-    if (a_across) return pack_weights<Number>(p, weight, 1);
-    return pack_images<Number>(1, p.groups, p.group_filters(), p.group_channels() * p.taps(), weight);
   }
 
   // Of the taps of a phase the one that comes there.
@@ -109,9 +103,15 @@ struct BackwardData : PlaneProduct<Number> {
     turned().template copy_b<T>(to, map, barrier, part, d, j);
   }
   __device__ void store(int i, int out, float sum) const {
-    if (out >= 0) this->result[out + i * this->out_plane] = Number::round(sum);
+    if (PhaseKind::is_only || out >= 0) this->result[out + i * this->out_plane] = Number::round(sum);
   }
 };
+
+template <class Number>
+Packed pack_weights_across(const Conv2d& p, const void* weight) {
+  if (!std::is_same_v<Number, Tf32>) return pack_weights<Number>(p, weight, 1);
+  return pack_images<Number>(1, p.groups, p.group_filters(), p.group_channels() * p.taps(), weight);
+}
 
 }  // namespace
 
@@ -119,19 +119,20 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
   const Axis &h = p.window.h, &w = p.window.w;
   with_number(p, dy.dtype, [&](auto number) {
     using Number = decltype(number);
-    const Packed images = pack_dy<Number>(p, dy.data), weights = BackwardData<Number>::pack(p, weight.data);
+    const Packed images = pack_dy<Number>(p, dy.data), weights = pack_weights_across<Number>(p, weight.data);
     if (!meets_all(h) || !meets_all(w)) fill_zero(dx.data, p.x_count() * sizeof(typename Number::Stored));
     for (const Phases& along_h : sets_of_phases(h)) {
       for (const Phases& along_w : sets_of_phases(w)) {
         const PackedView view{int(h.output), int(w.output), int(images.padded), backward_axis(h, along_h),
                               backward_axis(w, along_w)};
-        const PhaseBatches batches{int(p.groups), along_h, along_w};
-        BackwardData<Number> problem(batches, view, p.N, weights, images, int(p.group_channels()), h.input, w.input,
-                                     p.C, dx.data);
-        problem.filters = int(p.group_filters());
-        problem.taps = int(p.taps());
-        problem.kernel_w = int(w.kernel);
-        packed_gemm<Number>(problem, batches, plan<Number>(problem, batches.count(), false));
+        with_phases({int(p.groups), along_h, along_w}, [&](auto phase, const auto& batches) {
+          BackwardData<Number, decltype(phase)> problem(phase, view, p.N, weights, images, int(p.group_channels()),
+                                                        h.input, w.input, p.C, dx.data);
+          problem.filters = int(p.group_filters());
+          problem.taps = int(p.taps());
+          problem.kernel_w = int(w.kernel);
+          packed_gemm<Number>(problem, batches, plan<Number>(problem, batches.count(), false));
+        });
       }
     }
   });

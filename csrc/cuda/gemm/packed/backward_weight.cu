@@ -9,7 +9,7 @@ namespace {
 
 // Filters × (taps and channels), summed over images and positions.
 struct BackwardWeight : PackedOperands {
-  static constexpr bool a_across = true, b_across = true;
+  static constexpr bool a_across = true, b_across = true, has_few_tiles = false;
   int kernel_taps, group_channels, folded, elements;
   float* dweight;  // of each split, one after the other
   bool rows_side_by_side = false;

@@ -11,6 +11,7 @@ namespace dip::cuda {
 
 // A Problem has
 //   static constexpr bool a_across, b_across  whether octets lie across the depth
+//   static constexpr bool has_few_tiles  whether only some tiles are compiled for it
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
 //   std::int64_t a_part, b_part          the distances of the parts
 //   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns

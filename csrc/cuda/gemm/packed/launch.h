@@ -36,26 +36,39 @@ void launch_mapped_tile(const Problem& problem, const Batches& batches, const Ge
          plan.split_depth);
 }
 
+// The tile that is taken for the one that is planned.
+template <class Number, class Problem>
+GemmTile tile_taken(const Problem& problem, GemmTile planned) {
+  using Large = WarpTile<128, 128, Number::parts, Problem::a_across, Problem::b_across>;
+  const bool by_warpgroups = planned == GemmTile::warpgroups || planned == GemmTile::warpgroup;
+  if (Problem::has_few_tiles && (by_warpgroups || planned == GemmTile::mapped_wide)) {
+    return problem.can_map(Number::parts)                  ? GemmTile::mapped
+           : Large::shared_bytes <= shared_bytes_a_block() ? GemmTile::large
+                                                           : GemmTile::small;
+  }
+  // Of GPUs for graphics not all have the shared memory that the largest tile takes with three parts.
+  return planned == GemmTile::large && Large::shared_bytes > shared_bytes_a_block() ? GemmTile::small : planned;
+}
+
 // Computes all batches of a problem. With several splits each writes its part of the sums where problem.begin put it.
 template <class Number, class Problem, class Batches>
 void packed_gemm(const Problem& problem, const Batches& batches, const GemmPlan& plan) {
   constexpr bool a = Problem::a_across, b = Problem::b_across;
   constexpr int parts = Number::parts;
-  using Large = WarpTile<128, 128, parts, a, b>;
   if (problem.rows == 0 || problem.columns == 0 || batches.count() == 0) return;
-  // Of GPUs for graphics not all have the shared memory that the largest tile takes with three parts.
-  const bool fits = plan.tile != GemmTile::large || Large::shared_bytes <= shared_bytes_a_block();
-  switch (fits ? plan.tile : GemmTile::small) {
-    case GemmTile::large: return launch_packed_tile<Large, Number>(problem, batches, plan);
-    case GemmTile::wide: return launch_packed_tile<WarpTile<32, 128, parts, a, b>, Number>(problem, batches, plan);
-    case GemmTile::small: return launch_packed_tile<WarpTile<64, 64, parts, a, b>, Number>(problem, batches, plan);
-    case GemmTile::warpgroups:
-      return launch_packed_tile<WarpgroupTile<128, parts, a, b>, Number>(problem, batches, plan);
-    case GemmTile::warpgroup: return launch_packed_tile<WarpgroupTile<64, parts, a, b>, Number>(problem, batches, plan);
-    case GemmTile::mapped: return launch_mapped_tile<MappedTile<128, parts, a, b>, Number>(problem, batches, plan);
-    case GemmTile::mapped_wide:
-      // There are no registers for two sets of as many sums.
-      if constexpr (parts == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Number>(problem, batches, plan);
+  const auto packed = [&](auto tile) { launch_packed_tile<decltype(tile), Number>(problem, batches, plan); };
+  const GemmTile tile = tile_taken<Number>(problem, plan.tile);
+  if (tile == GemmTile::large) return packed(WarpTile<128, 128, parts, a, b>{});
+  if (tile == GemmTile::wide) return packed(WarpTile<32, 128, parts, a, b>{});
+  if (tile == GemmTile::small) return packed(WarpTile<64, 64, parts, a, b>{});
+  if (tile == GemmTile::mapped) {
+    return launch_mapped_tile<MappedTile<128, parts, a, b>, Number>(problem, batches, plan);
+  }
+  if constexpr (!Problem::has_few_tiles) {
+    if (tile == GemmTile::warpgroups) return packed(WarpgroupTile<128, parts, a, b>{});
+    if (tile == GemmTile::warpgroup) return packed(WarpgroupTile<64, parts, a, b>{});
+    // Of more parts there are no registers for two sets of as many sums.
+    if constexpr (parts == 1) launch_mapped_tile<MappedTile<256, 1, a, b>, Number>(problem, batches, plan);
   }
 }
 

@@ -26,7 +26,7 @@ void with_number(const Conv2d& p, DType dtype, const Run& run) {
 // What the forward pass and the gradient of the data share: planes of results × positions.
 template <class Number>
 struct PlaneProduct : PackedOperands {
-  static constexpr bool b_across = false;
+  static constexpr bool b_across = false, has_few_tiles = false;
   using Stored = typename Number::Stored;
   Stored* result;
   int out_width, out_plane, out_image;

@@ -60,13 +60,14 @@ struct Forward : Geometry {
 };
 
 // dx: channels × positions of a phase, summed over filters and the phase's taps. The phases are batches.
+template <class PhaseKind>
 struct BackwardData : Geometry {
   static constexpr bool a_along_rows = false, b_along_depth = false, has_outside = true;
   int rows, columns, depth, height, width;  // of columns and depth the most of all phases, then this one's
   const float *a, *b;
   int a_row;
   float* dx;
-  PhaseOfBlock phase;
+  PhaseKind phase;
   int images, group_filters, image, in_image;  // elements of an image of dy, of dx
 
   BackwardData(const Conv2d& p, const PhaseBatches& batches, const float* dy, const float* weight, float* dx_)
@@ -82,9 +83,8 @@ struct BackwardData : Geometry {
     a_row = kernel_h * kernel_w;
   }
 
-  __device__ void begin(const PhaseBatches& batches, int batch, int) {
-    const int phases = batches.phases(), group = batch / phases;
-    phase.choose(batches, batch % phases);
+  __device__ void begin(const typename PhaseKind::Batches& batches, int batch, int) {
+    const int group = phase.choose(batches, batch);
     const Phase h = phase.h(), w = phase.w();
     columns = images * h.count * w.count;
     depth = group_filters * h.taps * w.taps;
@@ -221,9 +221,11 @@ void conv2d_backward_data(const Conv2d& p, Reals dy, Reals weight, RealResults d
     if (!meets_all(p.window.h) || !meets_all(p.window.w)) fill_zero(result, p.x_count() * sizeof(float));
     for (const Phases& along_h : sets_of_phases(p.window.h)) {
       for (const Phases& along_w : sets_of_phases(p.window.w)) {
-        const PhaseBatches batches{int(p.groups), along_h, along_w};
-        const BackwardData problem(p, batches, wide_dy, wide_weight, result);
-        gather_gemm(problem, batches, plan(problem.rows, problem.columns, problem.depth, batches.count(), false));
+        const PhaseBatches phases{int(p.groups), along_h, along_w};
+        with_phases(phases, [&](auto phase, const auto& batches) {
+          const BackwardData<decltype(phase)> problem(p, phases, wide_dy, wide_weight, result);
+          gather_gemm(problem, batches, plan(problem.rows, problem.columns, problem.depth, batches.count(), false));
+        });
       }
     }
   });
