@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from rich.progress import track
 
 from bench import counters
 
@@ -33,14 +34,22 @@ MULTIPROCESSORS = 132
 class Rates(NamedTuple):
     """Of an H200: what a launch takes, and what each multiprocessor does in a microsecond."""
 
-    launch: float = 1.5  # microseconds
-    memory: float = 25000.0  # bytes
-    sectors: float = 4000.0
-    wavefronts: float = 1400.0
-    multiply_adds: float = 1.2e5
-    products: float = 1.5e6  # multiply-adds of 16 bits on tensor cores
-    latency: float = 0.05  # microseconds a request of a warp waits, of several under way
-    warps: float = 12.0  # of a multiprocessor, for half of the rates of memory, sectors, wavefronts and multiply-adds
+    launch: float = 1.865  # microseconds
+    memory: float = 2.374e+04  # bytes
+    sectors: float = 4098
+    wavefronts: float = 1428
+    multiply_adds: float = 7.859e+04
+    warp_products: float = 5.739e+05  # multiply-adds of 16 bits on tensor cores, by single warps
+    group_products: float = 1.223e+06  # and by warpgroups
+    latency: float = 0.0142  # microseconds a request of a warp waits, of several under way
+    warps: float = 0.5895  # of a multiprocessor, for half of the rates of memory, sectors, wavefronts and multiply-adds
+
+
+# What the hardware cannot exceed, at 1.98 GHz.
+CEILINGS = Rates(
+    launch=4, memory=36400, sectors=7920, wavefronts=1980, multiply_adds=253000, warp_products=2.03e6,
+    group_products=2.03e6, latency=1, warps=32,
+)  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -135,16 +144,21 @@ class Counted(NamedTuple):
     sectors: float
     wavefronts: float
     multiply_adds: float
-    products: float
+    warp_products: float
+    group_products: float
     requests_of_a_warp: float
     warps: float  # of a multiprocessor, up to what one has at a time
 
 
 def _products(events: list[tuple[str, int, int]]) -> tuple[float, float]:
-    """Multiply-adds on tensor cores as of 16 bits, and the wavefronts of shared memory that are read for them."""
-    of_one = {"16x8x16": 16 * 8 * 16, "16x8x8": 2 * 16 * 8 * 8, "64x128x16": 64 * 128 * 16}
-    total = sum(times * size for what, times, _ in events for name, size in of_one.items() if f" {name} " in what)
-    return float(total), float(sum(wavefronts for *_, wavefronts in events))
+    """Multiply-adds on tensor cores, as of 16 bits, by warps and by warpgroups."""
+    sizes = {"16x8x16": 16 * 8 * 16, "16x8x8": 2 * 16 * 8 * 8, "64x128x16": 64 * 128 * 16}
+    warps = groups = 0.0
+    for what, times, _ in events:
+        size = next((size for name, size in sizes.items() if f" {name} " in what), 0)
+        groups += times * size if "warpgroup" in what else 0
+        warps += 0 if "warpgroup" in what else times * size
+    return warps, groups
 
 
 def count(case: Case, backend: Any, module: Path) -> list[Counted]:
@@ -155,11 +169,11 @@ def count(case: Case, backend: Any, module: Path) -> list[Counted]:
     case.run()
     kernels = counters.take(backend, module)
     multiplies = max(kernels, key=lambda each: sum(total[0] for total in each.totals.values()))
-    on_tensor_cores = any(_products(kernel.events)[0] for kernel in kernels)
+    on_tensor_cores = any(sum(_products(kernel.events)) for kernel in kernels)
     found = []
     for kernel in kernels:
         totals = kernel.totals
-        products, wavefronts = _products(kernel.events)
+        warp_products, group_products = _products(kernel.events)
         requests = sum(total[0] for total in totals.values())
         warps = kernel.blocks * max(1, kernel.threads // 32)
         # Weights are packed for all images: they have no share.
@@ -170,10 +184,12 @@ def count(case: Case, backend: Any, module: Path) -> list[Counted]:
                 kernel.launches,
                 kernel.blocks / kernel.launches,
                 32.0 * (kernel.read + kernel.written),
-                sum(totals[m][1] for m in totals if m.startswith("global")),
-                wavefronts + sum(totals[m][1] for m in totals if m.startswith("shared")),
+                sum(totals[m][1] for m in totals if m.startswith("global"))
+                + sum(4 * wavefronts for what, _, wavefronts in kernel.events if what.startswith("boxes")),
+                sum(totals[m][1] for m in totals if m.startswith("shared")),
                 case.work if kernel is multiplies and not on_tensor_cores else 0.0,
-                products,
+                warp_products,
+                group_products,
                 requests / warps,
                 min(32.0, warps / kernel.launches / own),
             )
@@ -191,7 +207,8 @@ def microseconds(kernel: Counted, rates: Rates) -> tuple[float, str]:
         "sectors": kernel.sectors * busiest / (rates.sectors * reached),
         "shared memory": kernel.wavefronts * busiest / (rates.wavefronts * reached),
         "multiply-adds": kernel.multiply_adds * busiest / (rates.multiply_adds * reached),
-        "tensor cores": kernel.products * busiest / rates.products,
+        "tensor cores": kernel.warp_products * busiest / rates.warp_products
+        + kernel.group_products * busiest / rates.group_products,
         "latency": kernel.requests_of_a_warp * rates.latency * kernel.launches,
     }
     longest = max(parts, key=lambda part: parts[part])
@@ -210,17 +227,22 @@ def _error(rows: list[tuple[list[Counted], float]], rates: Rates) -> float:
     return math.exp(sum(abs(math.log(predict(kernels, rates)[0] / measured)) for kernels, measured in rows) / len(rows))
 
 
-def fit(rows: list[tuple[list[Counted], float]], start: Rates, steps: int = 6000) -> Rates:
-    """Rates nearby that are off by less, found by small random changes."""
-    chance, best, least = random.Random(0), start, _error(rows, start)
-    for _ in range(steps):
-        tried = list(best)
-        for number in chance.sample(range(len(tried)), chance.choice((1, 2))):
-            tried[number] *= math.exp(chance.gauss(0, chance.choice((0.05, 0.5))))
-        rates = Rates(*tried)
-        if (error := _error(rows, rates)) < least:
-            best, least = rates, error
-    return best
+def fit(rows: list[tuple[list[Counted], float]], start: Rates, steps: int = 3000, starts: int = 6) -> Rates:
+    """Rates that are off by less, found by small random changes of those that there are and of others around them."""
+    chance, found = random.Random(0), []
+    for number in track(range(starts), "fitting", transient=True):
+        around = [rate * math.exp(chance.gauss(0, 0.4 if number else 0)) for rate in start]
+        best = Rates(*(min(rate, most) for rate, most in zip(around, CEILINGS, strict=True)))
+        least = _error(rows, best)
+        for _ in range(steps):
+            tried = list(best)
+            for changed in chance.sample(range(len(tried)), chance.choice((1, 2, 3))):
+                tried[changed] *= math.exp(chance.gauss(0, chance.choice((0.03, 0.3))))
+            rates = Rates(*(min(rate, most) for rate, most in zip(tried, CEILINGS, strict=True)))
+            if (error := _error(rows, rates)) < least:
+                best, least = rates, error
+        found.append((least, best))
+    return min(found)[1]
 
 
 def main() -> None:

@@ -239,7 +239,7 @@ void begin_delivery(Shared<std::uint16_t> to, std::vector<char> bytes, Shared<Ph
     throw std::logic_error("an access outside a shared array");
   }
   std::memset(to.address(), 0xff, bytes.size());
-  count_event("boxes by the copy unit", 0);
+  count_event("boxes by the copy unit", bytes.size() / 128);
   block->deliveries.push_back({to.address(), std::move(bytes), barrier.address()});
 }
 
