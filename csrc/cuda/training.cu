@@ -42,7 +42,7 @@ __device__ void gather_array(const Gathered& array, const std::int64_t* order, s
 }
 
 // A row of the grid's blocks for each array.
-__global__ void gather_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
+__global__ void gather_rows_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
                               const std::int64_t* position, std::int64_t rows) {
   // Chosen so, and not by an index: for that every thread would copy all of them to memory of its own.
   Gathered own = gathering.arrays[0];
@@ -58,7 +58,7 @@ __global__ void gather_kernel(Gathering gathering, const std::int64_t* order, st
 }
 
 template <int threads>
-__global__ void finish_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
+__global__ void finish_step_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
                               const float* logits, const std::int64_t* labels, double* totals, std::int64_t* position,
                               std::int64_t* update) {
   double count = 0.0;
@@ -85,7 +85,7 @@ __global__ void finish_kernel(const double* loss, const float* counts, std::int6
   *update += 1;
 }
 
-__global__ void add_kernel(std::int64_t count, const float* a, const float* b, float* y) {
+__global__ void add_arrays_kernel(std::int64_t count, const float* a, const float* b, float* y) {
   stream_elements(count, [=](std::int64_t i) { return a[i] + b[i]; }, [=](std::int64_t i, float sum) { y[i] = sum; });
 }
 
@@ -102,7 +102,7 @@ void gather_rows(const GatheredRows* arrays, int count, const std::int64_t* orde
   }
   const std::int64_t blocks =
       std::min((most + threads_per_block - 1) / threads_per_block, std::int64_t{8} * multiprocessors());
-  launch(gather_kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(count)},
+  launch(gather_rows_kernel, Grid{static_cast<unsigned>(blocks), static_cast<unsigned>(count)},
          static_cast<unsigned>(threads_per_block), std::size_t{0}, gathering, order, order_count, position, rows);
 }
 
@@ -110,12 +110,12 @@ void finish_step(const double* loss, const float* counts, std::int64_t rows, std
                  const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update) {
   constexpr int many = 1024;
   const bool is_small = rows <= threads_per_block;
-  launch(is_small ? finish_kernel<threads_per_block> : finish_kernel<many>, 1u, is_small ? threads_per_block : many,
+  launch(is_small ? finish_step_kernel<threads_per_block> : finish_step_kernel<many>, 1u, is_small ? threads_per_block : many,
          loss, counts, rows, classes, logits, labels, totals, position, update);
 }
 
 void add(std::int64_t count, const float* a, const float* b, float* y) {
-  launch_stream(add_kernel, count, count, a, b, y);
+  launch_stream(add_arrays_kernel, count, count, a, b, y);
 }
 
 }  // namespace dip::cuda

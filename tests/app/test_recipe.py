@@ -56,7 +56,7 @@ FILES = {
         #include "ops/negate/negate.h"
 
         namespace dip {
-        namespace {
+        namespace negate_functions {
 
         py::object run(py::object x_, py::object out) {
           const Arguments args("negate");
@@ -67,9 +67,10 @@ FILES = {
           return y.object();
         }
 
-        }  // namespace
+        }  // namespace negate_functions
 
         void bind_negate(py::module_& m) {
+          using namespace negate_functions;
           m.def("negate", run, py::arg("x"), py::arg("out"));
         }
 

@@ -3,7 +3,7 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void add_kernel(const float* parts, int splits, std::int64_t count, float* result) {
+__global__ void add_splits_kernel(const float* parts, int splits, std::int64_t count, float* result) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     float sum = parts[i];
     for (int split = 1; split < splits; ++split) sum += parts[split * count + i];
@@ -14,7 +14,7 @@ __global__ void add_kernel(const float* parts, int splits, std::int64_t count, f
 }  // namespace
 
 void add_splits(const float* parts, int splits, std::int64_t count, float* result) {
-  launch_elements(add_kernel, count, parts, splits, count, result);
+  launch_elements(add_splits_kernel, count, parts, splits, count, result);
 }
 
 }  // namespace dip::cuda

@@ -6,7 +6,7 @@
 #include "ops/activation/activation.h"
 
 namespace dip {
-namespace {
+namespace activation_functions {
 
 py::object forward(py::object x_, const std::string& name, py::object alpha, py::object out) {
   const Arguments args(name.c_str());
@@ -83,9 +83,10 @@ py::object maxout_backward(py::object dy_, py::object indices_, py::object piece
   return dx.object();
 }
 
-}  // namespace
+}  // namespace activation_functions
 
 void bind_activation(py::module_& m) {
+  using namespace activation_functions;
   using py::arg;
   m.def("activation", forward, arg("x"), arg("name"), arg("alpha"), arg("out"));
   m.def("activation_backward", backward, arg("dy"), arg("y"), arg("name"), arg("alpha"), arg("out"));

@@ -7,7 +7,7 @@ namespace dip::cuda {
 namespace {
 
 // `fours` times four elements at once; then, or instead, one by one those up to `count`.
-__global__ void forward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals x, RealResults y) {
+__global__ void activation_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals x, RealResults y) {
   const auto f = [=](float value) { return activate(value, a.kind, a.alpha); };
   stream_elements(
       fours, [=](std::int64_t i) { return read_four(x, i); },
@@ -19,7 +19,7 @@ __global__ void forward_kernel(ActivationSpec a, std::int64_t fours, std::int64_
       [=](std::int64_t i, float value) { write(y, i, f(value)); });
 }
 
-__global__ void backward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals dy, Reals y,
+__global__ void activation_backward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals dy, Reals y,
                                 RealResults dx) {
   struct Fours {
     Four dy, y;
@@ -74,13 +74,13 @@ __global__ void maxout_backward_kernel(std::int64_t count, std::int64_t pieces, 
 
 void activation_forward(ActivationSpec activation, std::int64_t count, Reals x, RealResults y) {
   const std::int64_t fours = moves_fours(x.data, x.dtype) && moves_fours(y.data, y.dtype) ? count / 4 : 0;
-  launch_stream(forward_kernel, fours ? fours : count, activation, fours, count, x, y);
+  launch_stream(activation_kernel, fours ? fours : count, activation, fours, count, x, y);
 }
 
 void activation_backward(ActivationSpec activation, std::int64_t count, Reals dy, Reals y, RealResults dx) {
   const bool aligned = moves_fours(dy.data, dy.dtype) && moves_fours(y.data, y.dtype) && moves_fours(dx.data, dx.dtype);
   const std::int64_t fours = aligned ? count / 4 : 0;
-  launch_stream(backward_kernel, fours ? fours : count, activation, fours, count, dy, y, dx);
+  launch_stream(activation_backward_kernel, fours ? fours : count, activation, fours, count, dy, y, dx);
 }
 
 void maxout_forward(std::int64_t channels, std::int64_t pieces, std::int64_t inner, Reals x, RealResults y,

@@ -7,7 +7,7 @@
 #include "ops/batch_norm/batch_norm.h"
 
 namespace dip {
-namespace {
+namespace batch_norm_functions {
 
 double proper(const Arguments& args, py::handle value, const char* name, double most) {
   const double number = args.real(value, name);
@@ -120,9 +120,10 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
   return py::make_tuple(dx.object(), dweight.object(), dbias.object());
 }
 
-}  // namespace
+}  // namespace batch_norm_functions
 
 void bind_batch_norm(py::module_& m) {
+  using namespace batch_norm_functions;
   using py::arg;
   m.def("batch_norm", with_given_stats, arg("x"), arg("mean"), arg("var"), arg("weight"), arg("bias"), arg("eps"),
         arg("activation"), arg("alpha"), arg("out"));

@@ -4,7 +4,7 @@
 #include "ops/boxes/boxes.h"
 
 namespace dip {
-namespace {
+namespace boxes_functions {
 
 BoxFormat make_format(const Arguments& args, py::handle object, const char* name) {
   const std::string text = args.text(object, name);
@@ -38,9 +38,10 @@ py::object iou(bool generalized, py::object boxes1, py::object boxes2, py::objec
   return y.object();
 }
 
-}  // namespace
+}  // namespace boxes_functions
 
 void bind_boxes(py::module_& m) {
+  using namespace boxes_functions;
   using py::arg;
   m.def("box_convert", convert, arg("boxes"), arg("in_fmt"), arg("out_fmt"), arg("out"));
   m.def("box_iou", iou, arg("generalized"), arg("boxes1"), arg("boxes2"), arg("out"));

@@ -9,7 +9,7 @@ __device__ Corners corners_at(Reals boxes, std::int64_t i) {
   return {read(boxes, 4 * i), read(boxes, 4 * i + 1), read(boxes, 4 * i + 2), read(boxes, 4 * i + 3)};
 }
 
-__global__ void convert_kernel(BoxFormat in, BoxFormat out, std::int64_t count, Reals boxes, RealResults y) {
+__global__ void convert_boxes_kernel(BoxFormat in, BoxFormat out, std::int64_t count, Reals boxes, RealResults y) {
   for (std::int64_t i = first_element(); i < 2 * count; i += element_step()) {
     const std::int64_t at = i / 2 * 4 + i % 2;
     float a = read(boxes, at), b = read(boxes, at + 2);
@@ -28,7 +28,7 @@ __global__ void iou_kernel(bool generalized, std::int64_t M, std::int64_t count,
 }  // namespace
 
 void box_convert(BoxFormat in, BoxFormat out, std::int64_t count, Reals boxes, RealResults y) {
-  launch_elements(convert_kernel, 2 * count, in, out, count, boxes, y);
+  launch_elements(convert_boxes_kernel, 2 * count, in, out, count, boxes, y);
 }
 
 void box_iou(bool generalized, std::int64_t N, std::int64_t M, Reals a, Reals b, RealResults y) {

@@ -6,7 +6,7 @@
 #include "ops/concatenate/concatenate.h"
 
 namespace dip {
-namespace {
+namespace concatenate_functions {
 
 std::int64_t inner_of(const Shape& shape) {
   std::int64_t inner = 1;
@@ -86,9 +86,10 @@ py::typing::Tuple<py::object, py::ellipsis> backward(py::object dy_, const std::
   return results;
 }
 
-}  // namespace
+}  // namespace concatenate_functions
 
 void bind_concatenate(py::module_& m) {
+  using namespace concatenate_functions;
   using py::arg;
   m.def("concatenate", concatenate, arg("inputs"), arg("out"));
   m.def("concatenate_backward", backward, arg("dy"), arg("channels"));

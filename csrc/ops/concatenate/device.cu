@@ -8,7 +8,7 @@ namespace {
 
 // Steps and starts are counted in pieces of so many numbers, which are moved at once.
 template <int piece>
-__global__ void copy_kernel(RowCopy p, IndexDivisor by_length, Reals from, RealResults to) {
+__global__ void concatenate_kernel(RowCopy p, IndexDivisor by_length, Reals from, RealResults to) {
   struct Taken {
     Four numbers;
     std::int64_t to;
@@ -44,7 +44,7 @@ void copy_rows(const RowCopy& p, Reals from, RealResults to) {
   const std::int64_t piece = whole ? 4 : 1, count = p.rows * p.length / piece;
   const RowCopy pieces{
       p.rows, p.length / piece, p.from_step / piece, p.to_step / piece, p.from_start / piece, p.to_start / piece};
-  launch_stream(whole ? copy_kernel<4> : copy_kernel<1>, count, pieces, IndexDivisor(pieces.length, count), from, to);
+  launch_stream(whole ? concatenate_kernel<4> : concatenate_kernel<1>, count, pieces, IndexDivisor(pieces.length, count), from, to);
 }
 
 }  // namespace dip::cuda

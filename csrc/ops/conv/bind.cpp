@@ -34,7 +34,7 @@ ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weig
   return call;
 }
 
-namespace {
+namespace conv_functions {
 
 py::object forward(py::object x_, py::object weight_, py::object bias_, Pair stride, Padding padding, Pair dilation,
                    py::object groups, const std::string& activation, py::object alpha, py::object rounding,
@@ -113,9 +113,10 @@ std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, Pai
   return backend::conv2d_choice(op, call.p);
 }
 
-}  // namespace
+}  // namespace conv_functions
 
 void bind_conv(py::module_& m) {
+  using namespace conv_functions;
   using py::arg;
   m.def("conv2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"), arg("dilation"),
         arg("groups"), arg("activation"), arg("alpha"), arg("rounding"), arg("precision"), arg("out"));

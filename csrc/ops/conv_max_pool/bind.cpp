@@ -6,7 +6,7 @@
 #include "ops/unpool/check_indices.h"
 
 namespace dip {
-namespace {
+namespace conv_max_pool_functions {
 
 struct Call {
   ConvCall conv;
@@ -66,9 +66,10 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
   return py::make_tuple(input_gradient ? dx.object() : py::none(), dweight.object(), dbias.object());
 }
 
-}  // namespace
+}  // namespace conv_max_pool_functions
 
 void bind_conv_max_pool(py::module_& m) {
+  using namespace conv_max_pool_functions;
   using py::arg;
   m.def("conv2d_max_pool2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"),
         arg("dilation"), arg("groups"), arg("activation"), arg("alpha"), arg("pool_size"), arg("rounding"),

@@ -7,7 +7,7 @@
 #include "ops/conv_transpose/conv_transpose.h"
 
 namespace dip {
-namespace {
+namespace conv_transpose_functions {
 
 // (I − 1)·S − P_start − P_end + D·(F − 1) + output_padding + 1 along one axis.
 std::int64_t transposed_size(const Arguments& args, const char* axis, std::int64_t input, std::int64_t kernel,
@@ -131,9 +131,10 @@ py::object backward_bias(py::object dy_, py::object out) {
   return dbias.object();
 }
 
-}  // namespace
+}  // namespace conv_transpose_functions
 
 void bind_conv_transpose(py::module_& m) {
+  using namespace conv_transpose_functions;
   using py::arg;
   m.def("conv_transpose2d", forward, arg("x"), arg("weight"), arg("bias"), arg("stride"), arg("padding"),
         arg("output_padding"), arg("groups"), arg("dilation"), arg("activation"), arg("alpha"), arg("precision"),

@@ -8,7 +8,7 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void finish_kernel(std::int64_t count, std::int64_t plane, std::int64_t channels, const float* bias,
+__global__ void finish_transposed_kernel(std::int64_t count, std::int64_t plane, std::int64_t channels, const float* bias,
                               ActivationSpec activation, float* y) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const float biased = bias ? y[i] + bias[i / plane % channels] : y[i];
@@ -24,7 +24,7 @@ void conv_transpose2d(const Conv2d& p, Reals x, Reals weight, Reals bias, RealRe
   const std::int64_t count = p.x_count(), plane = p.window.h.input * p.window.w.input;
   in_float32(y, count, [&](float* result) {
     conv2d_backward_data(p, wide_x.data(), wide_weight.data(), result);
-    launch_elements(finish_kernel, count, count, plane, p.C, wide_bias.data(), p.activation, result);
+    launch_elements(finish_transposed_kernel, count, count, plane, p.C, wide_bias.data(), p.activation, result);
   });
 }
 

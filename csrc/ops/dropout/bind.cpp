@@ -7,7 +7,7 @@
 #include "bind/families.h"
 
 namespace dip {
-namespace {
+namespace dropout_functions {
 
 py::object run(const std::string& op, const std::string& name, py::object x_, py::object p_, py::object seed,
                py::object offset, py::object device_offset_, py::object out) {
@@ -26,9 +26,10 @@ py::object run(const std::string& op, const std::string& name, py::object x_, py
   return y.object();
 }
 
-}  // namespace
+}  // namespace dropout_functions
 
 void bind_dropout(py::module_& m) {
+  using namespace dropout_functions;
   using py::arg;
   m.def("dropout", run, arg("op"), arg("name"), arg("x"), arg("p"), arg("seed"), arg("offset"), arg("device_offset"),
         arg("out"));

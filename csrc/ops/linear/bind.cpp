@@ -5,7 +5,7 @@
 #include "ops/linear/linear.h"
 
 namespace dip {
-namespace {
+namespace linear_functions {
 
 py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, py::object alpha,
                    py::object precision, py::object out) {
@@ -58,9 +58,10 @@ py::object backward_bias(py::object dy_, py::object out) {
   return dbias.object();
 }
 
-}  // namespace
+}  // namespace linear_functions
 
 void bind_linear(py::module_& m) {
+  using namespace linear_functions;
   using py::arg;
   m.def("linear", forward, arg("x"), arg("weight"), arg("bias"), arg("activation"), arg("alpha"), arg("precision"),
         arg("out"));

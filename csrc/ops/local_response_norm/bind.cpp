@@ -6,7 +6,7 @@
 #include "ops/local_response_norm/local_response_norm.h"
 
 namespace dip {
-namespace {
+namespace local_response_norm_functions {
 
 struct Options {
   py::object size, alpha, beta, k;
@@ -57,9 +57,10 @@ py::object backward(py::object dy_, py::object x_, py::object size, py::object a
   return dx.object();
 }
 
-}  // namespace
+}  // namespace local_response_norm_functions
 
 void bind_local_response_norm(py::module_& m) {
+  using namespace local_response_norm_functions;
   using py::arg;
   m.def("local_response_norm", forward, arg("x"), arg("size"), arg("alpha"), arg("beta"), arg("k"), arg("out"));
   m.def("local_response_norm_backward", backward, arg("dy"), arg("x"), arg("size"), arg("alpha"), arg("beta"), arg("k"),

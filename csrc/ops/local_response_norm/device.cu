@@ -29,7 +29,7 @@ __device__ std::int64_t channel_of(const LocalResponseNorm& p, std::int64_t i) {
   return i / p.inner % p.C;
 }
 
-__global__ void forward_kernel(LocalResponseNorm p, std::int64_t count, Reals x, RealResults y) {
+__global__ void local_response_kernel(LocalResponseNorm p, std::int64_t count, Reals x, RealResults y) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t c = channel_of(p, i);
     write(y, i, read(x, i) * powf(sum_of_window(p, x, i - c * p.inner, c), -p.beta));
@@ -37,7 +37,7 @@ __global__ void forward_kernel(LocalResponseNorm p, std::int64_t count, Reals x,
 }
 
 // ratio = dy·x·s^(−β − 1)
-__global__ void ratio_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x, float* ratio) {
+__global__ void local_response_ratio_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x, float* ratio) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t c = channel_of(p, i);
     const float s = sum_of_window(p, x, i - c * p.inner, c);
@@ -45,7 +45,7 @@ __global__ void ratio_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, 
   }
 }
 
-__global__ void backward_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x, const float* ratio,
+__global__ void local_response_backward_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x, const float* ratio,
                                 RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t c = channel_of(p, i), at = i - c * p.inner;
@@ -60,14 +60,14 @@ __global__ void backward_kernel(LocalResponseNorm p, std::int64_t count, Reals d
 
 void local_response_norm(const LocalResponseNorm& p, Reals x, RealResults y) {
   const std::int64_t count = p.N * p.C * p.inner;
-  launch_elements(forward_kernel, count, p, count, x, y);
+  launch_elements(local_response_kernel, count, p, count, x, y);
 }
 
 void local_response_norm_backward(const LocalResponseNorm& p, Reals dy, Reals x, RealResults dx) {
   const std::int64_t count = p.N * p.C * p.inner;
   const DeviceScratch<float> ratio(count);
-  launch_elements(ratio_kernel, count, p, count, dy, x, ratio.data());
-  launch_elements(backward_kernel, count, p, count, dy, x, static_cast<const float*>(ratio.data()), dx);
+  launch_elements(local_response_ratio_kernel, count, p, count, dy, x, ratio.data());
+  launch_elements(local_response_backward_kernel, count, p, count, dy, x, static_cast<const float*>(ratio.data()), dx);
 }
 
 }  // namespace dip::cuda

@@ -10,7 +10,7 @@
 #include "ops/losses/reduction.h"
 
 namespace dip {
-namespace {
+namespace losses_functions {
 
 double denominator_of(Reduction reduction, std::int64_t count) {
   return reduction == Reduction::mean ? static_cast<double>(count) : 1.0;
@@ -133,9 +133,10 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
                         want_gradient ? gradient.object() : py::none());
 }
 
-}  // namespace
+}  // namespace losses_functions
 
 void bind_losses(py::module_& m) {
+  using namespace losses_functions;
   using py::arg;
   m.def("elementwise_loss", elementwise, arg("op"), arg("kind"), arg("x"), arg("target"), arg("beta"), arg("factor"),
         arg("reduction"), arg("want_gradient"), arg("out"));

@@ -6,7 +6,7 @@
 #include "ops/unpool/check_indices.h"
 
 namespace dip {
-namespace {
+namespace max_pool_functions {
 
 // Every window must meet the input, or it has no maximum. Only windows that begin in the padding can miss it, or, when
 // dilated, straddle it.
@@ -37,9 +37,10 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
   return py::make_tuple(y.object(), indices.object());
 }
 
-}  // namespace
+}  // namespace max_pool_functions
 
 void bind_max_pool(py::module_& m) {
+  using namespace max_pool_functions;
   using py::arg;
   m.def("max_pool2d", forward, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
         arg("rounding"), arg("out"));

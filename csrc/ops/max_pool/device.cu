@@ -9,7 +9,7 @@ namespace {
 // Windows of `size` × `size` taps are read as a whole before the first comparison; those of any other size, 0, tap by
 // tap.
 template <class Index, int size>
-__global__ void forward_kernel(WindowOf<Index> p, Index count, Reals x, RealResults y, std::int32_t* indices) {
+__global__ void max_pool_kernel(WindowOf<Index> p, Index count, Reals x, RealResults y, std::int32_t* indices) {
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index ow = i % p.w.output, oh = i / p.w.output % p.h.output;
     const Index plane = i / p.w.output / p.h.output * p.h.input * p.w.input;
@@ -59,7 +59,7 @@ void max_pool2d_forward(const Window2d& window, std::int64_t planes, Reals x, Re
   with_index(fits_32_bits(window, planes * window.h.input * window.w.input + count), [&](auto index) {
     using Index = decltype(index);
     launch_elements(
-        kernel_of_size(window, forward_kernel<Index, 2>, forward_kernel<Index, 3>, forward_kernel<Index, 0>), count,
+        kernel_of_size(window, max_pool_kernel<Index, 2>, max_pool_kernel<Index, 3>, max_pool_kernel<Index, 0>), count,
         WindowOf<Index>(window), static_cast<Index>(count), x, y, indices);
   });
 }

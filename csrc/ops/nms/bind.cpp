@@ -4,7 +4,7 @@
 #include "ops/nms/nms.h"
 
 namespace dip {
-namespace {
+namespace nms_functions {
 
 py::typing::Tuple<py::object, py::int_> run(const std::string& op, py::object boxes_, py::object scores_,
                                             py::object classes_, py::object threshold_) {
@@ -26,9 +26,10 @@ py::typing::Tuple<py::object, py::int_> run(const std::string& op, py::object bo
   return py::make_tuple(kept.object(), found);
 }
 
-}  // namespace
+}  // namespace nms_functions
 
 void bind_nms(py::module_& m) {
+  using namespace nms_functions;
   using py::arg;
   m.def("nms", run, arg("op"), arg("boxes"), arg("scores"), arg("classes"), arg("iou_threshold"));
 }

@@ -9,7 +9,7 @@
 #include "ops/optimizers/optimizers.h"
 
 namespace dip {
-namespace {
+namespace optimizers_functions {
 
 using Arrays = py::typing::List<py::object>;
 
@@ -178,9 +178,10 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   backend::optimizer_step(update, tensors.data(), slopes.data(), static_cast<std::int64_t>(tensors.size()));
 }
 
-}  // namespace
+}  // namespace optimizers_functions
 
 void bind_optimizers(py::module_& m) {
+  using namespace optimizers_functions;
   using py::arg;
   m.def("optimizer_step", step, arg("rule"), arg("weights"), arg("gradients"), arg("states1"), arg("states2"),
         arg("states3"), arg("lr"), arg("weight_decay"), arg("decay1"), arg("decay2"), arg("eps"), arg("clip_norm"),

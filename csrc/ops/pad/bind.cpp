@@ -5,7 +5,7 @@
 #include "ops/pad/pad.h"
 
 namespace dip {
-namespace {
+namespace pad_functions {
 
 // Backward the padding is cropped off again, and what was cropped off is zero.
 py::object pad(bool backward, py::object x_, const Padding& padding, py::object value, py::object out) {
@@ -37,9 +37,10 @@ py::object pad(bool backward, py::object x_, const Padding& padding, py::object 
   return y.object();
 }
 
-}  // namespace
+}  // namespace pad_functions
 
 void bind_pad(py::module_& m) {
+  using namespace pad_functions;
   using py::arg;
   m.def("pad2d", pad, arg("backward"), arg("x"), arg("padding"), arg("value"), arg("out"));
 }

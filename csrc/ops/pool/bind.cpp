@@ -5,7 +5,7 @@
 #include "ops/pool/pool.h"
 
 namespace dip {
-namespace {
+namespace pool_functions {
 
 Pool2d make_pool(const Arguments& args, const std::string& kind, const Shape& x, Pair kernel_size, Pair stride,
                  const Padding& padding, py::handle count_include_pad, py::handle rounding) {
@@ -64,9 +64,10 @@ py::object backward(py::object dy_, Shape x_shape, py::object x_, py::object y_,
   return dx.object();
 }
 
-}  // namespace
+}  // namespace pool_functions
 
 void bind_pool(py::module_& m) {
+  using namespace pool_functions;
   using py::arg;
   m.def("pool2d", forward, arg("x"), arg("kind"), arg("kernel_size"), arg("stride"), arg("padding"),
         arg("count_include_pad"), arg("rounding"), arg("out"));

@@ -44,7 +44,7 @@ __device__ float divisor(const Pool<Index>& p, Index oh, Index ow) {
 
 // Windows of `size` × `size` taps are read as a whole before the first sum; those of any other size, 0, tap by tap.
 template <class Index, int size>
-__global__ void forward_kernel(Pool<Index> p, Index count, Reals x, RealResults y) {
+__global__ void avg_pool_kernel(Pool<Index> p, Index count, Reals x, RealResults y) {
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index ow = i % w.output, oh = i / w.output % h.output;
@@ -76,7 +76,7 @@ __global__ void forward_kernel(Pool<Index> p, Index count, Reals x, RealResults 
 }
 
 template <class Index>
-__global__ void backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, Reals y, RealResults dx) {
+__global__ void avg_pool_backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, Reals y, RealResults dx) {
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
     const Index iw = i % w.input, ih = i / w.input % h.input, plane = i / w.input / h.input;
@@ -114,7 +114,7 @@ void pool2d_forward(const Pool2d& p, std::int64_t planes, Reals x, RealResults y
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);
     launch_elements(
-        kernel_of_size(p.window, forward_kernel<Index, 2>, forward_kernel<Index, 3>, forward_kernel<Index, 0>), count,
+        kernel_of_size(p.window, avg_pool_kernel<Index, 2>, avg_pool_kernel<Index, 3>, avg_pool_kernel<Index, 0>), count,
         Pool<Index>(p), static_cast<Index>(count), x, y);
   });
 }
@@ -123,7 +123,7 @@ void pool2d_backward(const Pool2d& p, std::int64_t planes, Reals dy, Reals x, Re
   const std::int64_t count = planes * p.window.h.input * p.window.w.input;
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);
-    launch_elements(backward_kernel<Index>, count, Pool<Index>(p), static_cast<Index>(count), dy, x, y, dx);
+    launch_elements(avg_pool_backward_kernel<Index>, count, Pool<Index>(p), static_cast<Index>(count), dy, x, y, dx);
   });
 }
 

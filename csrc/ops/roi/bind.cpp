@@ -9,7 +9,7 @@
 #include "ops/unpool/check_indices.h"
 
 namespace dip {
-namespace {
+namespace roi_functions {
 
 // What all four take besides their arrays; `shape` is that of the maps, and `name` the argument it comes from.
 Roi make_roi(const Arguments& args, const char* name, const Shape& shape, Pair output_size, py::handle scale) {
@@ -127,9 +127,10 @@ py::object align_backward(py::object dy_, py::object boxes, py::object batch, co
   return dx.object();
 }
 
-}  // namespace
+}  // namespace roi_functions
 
 void bind_roi(py::module_& m) {
+  using namespace roi_functions;
   using py::arg;
   m.def("roi_pool", pool, arg("x"), arg("boxes"), arg("batch"), arg("output_size"), arg("spatial_scale"), arg("out"));
   m.def("roi_pool_backward", pool_backward, arg("dy"), arg("boxes"), arg("batch"), arg("indices"), arg("input_size"),

@@ -25,7 +25,7 @@ struct Box {
       : x1(read(boxes, 4 * k)), y1(read(boxes, 4 * k + 1)), x2(read(boxes, 4 * k + 2)), y2(read(boxes, 4 * k + 3)) {}
 };
 
-__global__ void pool_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images, RealResults y,
+__global__ void roi_pool_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images, RealResults y,
                             std::int32_t* indices) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const Place place(p, i);
@@ -56,7 +56,7 @@ __device__ bool reaches(const Roi& p, double start, double end, std::int64_t at)
   return place >= (from < to ? from : to) - 2.0 && place <= (from < to ? to : from) + 2.0;
 }
 
-__global__ void pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
+__global__ void roi_pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
                                      const std::int32_t* indices, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t at = i % (p.H * p.W), c = i / (p.H * p.W) % p.C, n = i / (p.H * p.W) / p.C;
@@ -78,7 +78,7 @@ __global__ void pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals 
   }
 }
 
-__global__ void align_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images,
+__global__ void roi_align_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images,
                              RealResults y) {
   const float share = 1.0f / static_cast<float>(p.samples * p.samples);
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -117,7 +117,7 @@ __device__ float weight_in_bin(const Roi& p, double start, double end, std::int6
 // A thread has one element of several channels: what boxes take from it is the same.
 constexpr int channels_a_thread = 8;
 
-__global__ void align_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
+__global__ void roi_align_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
                                       RealResults dx) {
   const std::int64_t groups = (p.C + channels_a_thread - 1) / channels_a_thread;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -160,21 +160,21 @@ std::int64_t elements(const Roi& p) {
 }  // namespace
 
 void roi_pool(const Roi& p, Reals x, Reals boxes, const std::int64_t* images, RealResults y, std::int32_t* indices) {
-  launch_elements(pool_kernel, results(p), p, results(p), x, boxes, images, y, indices);
+  launch_elements(roi_pool_kernel, results(p), p, results(p), x, boxes, images, y, indices);
 }
 
 void roi_pool_backward(const Roi& p, Reals dy, Reals boxes, const std::int64_t* images, const std::int32_t* indices,
                        RealResults dx) {
-  launch_elements(pool_backward_kernel, elements(p), p, elements(p), dy, boxes, images, indices, dx);
+  launch_elements(roi_pool_backward_kernel, elements(p), p, elements(p), dy, boxes, images, indices, dx);
 }
 
 void roi_align(const Roi& p, Reals x, Reals boxes, const std::int64_t* images, RealResults y) {
-  launch_elements(align_kernel, results(p), p, results(p), x, boxes, images, y);
+  launch_elements(roi_align_kernel, results(p), p, results(p), x, boxes, images, y);
 }
 
 void roi_align_backward(const Roi& p, Reals dy, Reals boxes, const std::int64_t* images, RealResults dx) {
   const std::int64_t count = p.N * ((p.C + channels_a_thread - 1) / channels_a_thread) * p.H * p.W;
-  launch_elements(align_backward_kernel, count, p, count, dy, boxes, images, dx);
+  launch_elements(roi_align_backward_kernel, count, p, count, dy, boxes, images, dx);
 }
 
 }  // namespace dip::cuda

@@ -4,7 +4,7 @@
 #include "ops/softmax/softmax.h"
 
 namespace dip {
-namespace {
+namespace softmax_functions {
 
 Softmax make_softmax(const Arguments& args, const Shape& shape, py::handle dim_, bool logarithm) {
   std::int64_t dim = args.integer(dim_, "dim");
@@ -41,9 +41,10 @@ py::object backward(py::object dy_, py::object y_, py::object dim, bool logarith
   return dx.object();
 }
 
-}  // namespace
+}  // namespace softmax_functions
 
 void bind_softmax(py::module_& m) {
+  using namespace softmax_functions;
   using py::arg;
   m.def("softmax", forward, arg("x"), arg("dim"), arg("logarithm"), arg("out"));
   m.def("softmax_backward", backward, arg("dy"), arg("y"), arg("dim"), arg("logarithm"), arg("out"));

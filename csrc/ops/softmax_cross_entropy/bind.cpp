@@ -8,7 +8,7 @@
 #include "ops/softmax_cross_entropy/softmax_cross_entropy.h"
 
 namespace dip {
-namespace {
+namespace softmax_cross_entropy_functions {
 
 py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object logits_, py::object target_,
                                               py::object weight_, py::object ignore_index_, py::object reduction_,
@@ -83,9 +83,10 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
                         want_gradient ? gradient.object() : py::none());
 }
 
-}  // namespace
+}  // namespace softmax_cross_entropy_functions
 
 void bind_softmax_cross_entropy(py::module_& m) {
+  using namespace softmax_cross_entropy_functions;
   using py::arg;
   m.def("softmax_cross_entropy", run, arg("op"), arg("logits"), arg("target"), arg("weight"), arg("ignore_index"),
         arg("reduction"), arg("label_smoothing"), arg("gamma"), arg("want_gradient"), arg("out"));

@@ -21,6 +21,19 @@ __device__ float scale_of(double divisor) {
   return divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);
 }
 
+// Cross-entropy turned into focal loss, and what the gradient is multiplied by.
+struct FocalLoss {
+  float value, factor;
+};
+
+__device__ DIP_RARE FocalLoss focal_loss(float value, float weighted, float gamma) {
+  const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p
+  if (!(rest > 0.0)) return {rest == 0.0 ? 0.0f : value, 0.0f};
+  const double power = pow(rest, static_cast<double>(gamma)), probability = 1.0 - rest;
+  const double slope = probability > 0.0 ? gamma * probability * power / rest * log_p : 0.0;
+  return {weighted * static_cast<float>(-power * log_p), static_cast<float>(power - slope)};
+}
+
 // The losses of this thread's positions, or of its warp's, and their gradients times `scale`. Returns the sum of the
 // losses that this thread has written.
 template <class Plan>
@@ -52,16 +65,9 @@ __device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Real
     const float weighted_z = Lanes::sum(products.total());
     float value = weighted * logf(sum) - weighted_z, factor = scale;
     if (p.gamma > 0.0f && weighted > 0.0f) {
-      const double log_p = -static_cast<double>(value / weighted), rest = -expm1(log_p);  // rest = 1 − p
-      if (rest > 0.0) {
-        const double power = pow(rest, static_cast<double>(p.gamma)), probability = 1.0 - rest;
-        const double slope = probability > 0.0 ? p.gamma * probability * power / rest * log_p : 0.0;
-        value = weighted * static_cast<float>(-power * log_p);
-        factor *= static_cast<float>(power - slope);
-      } else {
-        value = rest == 0.0 ? 0.0f : value;
-        factor = 0.0f;
-      }
+      const FocalLoss focal = focal_loss(value, weighted, p.gamma);
+      value = focal.value;
+      factor *= focal.factor;
     }
     if (Lanes::first() == 0) {
       losses[i] = value;

@@ -28,7 +28,7 @@ backend::Describe describe_index(const Arguments& args, const Shape& shape, Pair
   };
 }
 
-namespace {
+namespace unpool_functions {
 
 void check_plane(const Arguments& args, Pair size) {
   check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
@@ -143,9 +143,10 @@ py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::obje
   return y.object();
 }
 
-}  // namespace
+}  // namespace unpool_functions
 
 void bind_unpool(py::module_& m) {
+  using namespace unpool_functions;
   using py::arg;
   m.def("max_unpool2d", max_unpool, arg("y"), arg("indices"), arg("size"), arg("out"));
   m.def("max_pool2d_backward", max_pool_backward, arg("dy"), arg("indices"), arg("input_size"), arg("out"));

@@ -5,7 +5,7 @@
 #include "ops/upsample_bilinear/upsample_bilinear.h"
 
 namespace dip {
-namespace {
+namespace upsample_bilinear_functions {
 
 // From planes of x's size to planes of `size`, or backward from planes of dy's size to planes of `size`.
 py::object interpolate(bool backward, py::object x_, Pair size, py::object align_corners, py::object out) {
@@ -31,9 +31,10 @@ py::object interpolate(bool backward, py::object x_, Pair size, py::object align
   return y.object();
 }
 
-}  // namespace
+}  // namespace upsample_bilinear_functions
 
 void bind_upsample_bilinear(py::module_& m) {
+  using namespace upsample_bilinear_functions;
   using py::arg;
   m.def("upsample_bilinear2d", interpolate, arg("backward"), arg("x"), arg("size"), arg("align_corners"), arg("out"));
 }

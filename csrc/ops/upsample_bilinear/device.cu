@@ -26,7 +26,7 @@ struct Places {
         by_rows(rows, count) {}
 };
 
-__global__ void forward_kernel(Bilinear p, Places places, Reals x, RealResults y) {
+__global__ void bilinear_kernel(Bilinear p, Places places, Reals x, RealResults y) {
   for (std::int64_t i = first_element(); i < places.count; i += element_step()) {
     std::int64_t group = i;
     const std::int64_t column = places.by_columns.take_remainder(group), row = places.by_rows.take_remainder(group);
@@ -55,7 +55,7 @@ __device__ float share(std::int64_t i, std::int64_t o, std::int64_t small, std::
   return weight;
 }
 
-__global__ void backward_kernel(Bilinear p, Places places, Reals dy, RealResults dx) {
+__global__ void bilinear_backward_kernel(Bilinear p, Places places, Reals dy, RealResults dx) {
   for (std::int64_t i = first_element(); i < places.count; i += element_step()) {
     std::int64_t group = i;
     const std::int64_t w = places.by_columns.take_remainder(group), h = places.by_rows.take_remainder(group);
@@ -90,12 +90,12 @@ __global__ void backward_kernel(Bilinear p, Places places, Reals dy, RealResults
 
 void upsample_bilinear2d(const Bilinear& p, std::int64_t planes, Reals x, RealResults y) {
   const Places places(planes, p.large_height, p.large_width);
-  launch_elements(forward_kernel, places.count, p, places, x, y);
+  launch_elements(bilinear_kernel, places.count, p, places, x, y);
 }
 
 void upsample_bilinear2d_backward(const Bilinear& p, std::int64_t planes, Reals dy, RealResults dx) {
   const Places places(planes, p.height, p.width);
-  launch_elements(backward_kernel, places.count, p, places, dy, dx);
+  launch_elements(bilinear_backward_kernel, places.count, p, places, dy, dx);
 }
 
 }  // namespace dip::cuda

@@ -5,7 +5,7 @@
 #include "ops/warp/warp.h"
 
 namespace dip {
-namespace {
+namespace warp_functions {
 
 Interpolation make_interpolation(const Arguments& args, py::handle object) {
   const std::string text = args.text(object, "interpolation");
@@ -77,9 +77,10 @@ py::object affine_flow_backward(py::object dflow_, py::object out) {
   return dmatrices.object();
 }
 
-}  // namespace
+}  // namespace warp_functions
 
 void bind_warp(py::module_& m) {
+  using namespace warp_functions;
   using py::arg;
   m.def("warp", forward, arg("x"), arg("flow"), arg("interpolation"), arg("out"));
   m.def("warp_backward", backward, arg("dy"), arg("x"), arg("flow"), arg("interpolation"));

@@ -157,6 +157,15 @@ __device__ void each_in_order(int head, const int* next, const Body& body) {
   }
 }
 
+// Chosen so, and not by an index: for that weights would have to lie in memory.
+template <int taps>
+__device__ float weight_of(const Taps& axis, int tap) {
+  float weight = axis.weight[0];
+#pragma unroll
+  for (int k = 1; k < taps; ++k) weight = tap == k ? axis.weight[k] : weight;
+  return weight;
+}
+
 template <int taps>
 __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* heads, const int* next,
                             RealResults dx) {
@@ -166,14 +175,14 @@ __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* 
     const std::int64_t element = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const int column = static_cast<int>(element % p.W), row = static_cast<int>(element / p.W);
     LongSum sums[channels_a_thread];
-#pragma unroll
+#pragma unroll 1  // what a tap has to do is long, and the same for all
     for (int r = 0; r < taps; ++r) {
-#pragma unroll
+#pragma unroll 1
       for (int c = 0; c < taps; ++c) {
         const std::int64_t cell = cells.number(row - r, column - c);
         const auto add = [&](std::int64_t result) {
           const Place place = place_at(p, flow, n, result);
-          const float weight = place.rows.weight[r] * place.columns.weight[c];
+          const float weight = weight_of<taps>(place.rows, r) * weight_of<taps>(place.columns, c);
           each_channel(p, n, group, [&](int k, std::int64_t plane) {
             sums[k].add_product(weight, read(dy, plane * p.places() + result));
           });

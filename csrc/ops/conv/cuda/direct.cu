@@ -6,7 +6,7 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void forward_kernel(Conv2d p, std::int64_t count, const float* x, const float* weight, const float* bias,
+__global__ void direct_forward_kernel(Conv2d p, std::int64_t count, const float* x, const float* weight, const float* bias,
                                float* y) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
@@ -30,7 +30,7 @@ __global__ void forward_kernel(Conv2d p, std::int64_t count, const float* x, con
   }
 }
 
-__global__ void backward_data_kernel(Conv2d p, std::int64_t count, const float* dy, const float* weight, float* dx) {
+__global__ void direct_backward_data_kernel(Conv2d p, std::int64_t count, const float* dy, const float* weight, float* dx) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -55,7 +55,7 @@ __global__ void backward_data_kernel(Conv2d p, std::int64_t count, const float* 
   }
 }
 
-__global__ void backward_weight_kernel(Conv2d p, std::int64_t count, const float* dy, const float* x, float* dweight) {
+__global__ void direct_backward_weight_kernel(Conv2d p, std::int64_t count, const float* dy, const float* x, float* dweight) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -82,17 +82,17 @@ __global__ void backward_weight_kernel(Conv2d p, std::int64_t count, const float
 
 void conv2d_forward_direct(const Conv2d& p, const float* x, const float* weight, const float* bias, float* y) {
   const std::int64_t count = p.y_count();
-  launch_elements(forward_kernel, count, p, count, x, weight, bias, y);
+  launch_elements(direct_forward_kernel, count, p, count, x, weight, bias, y);
 }
 
 void conv2d_backward_data_direct(const Conv2d& p, const float* dy, const float* weight, float* dx) {
   const std::int64_t count = p.x_count();
-  launch_elements(backward_data_kernel, count, p, count, dy, weight, dx);
+  launch_elements(direct_backward_data_kernel, count, p, count, dy, weight, dx);
 }
 
 void conv2d_backward_weight_direct(const Conv2d& p, const float* dy, const float* x, float* dweight) {
   const std::int64_t count = p.weight_count();
-  launch_elements(backward_weight_kernel, count, p, count, dy, x, dweight);
+  launch_elements(direct_backward_weight_kernel, count, p, count, dy, x, dweight);
 }
 
 }  // namespace dip::cuda
