@@ -43,7 +43,7 @@ __device__ void gather_array(const Gathered& array, const std::int64_t* order, s
 
 // A row of the grid's blocks for each array.
 __global__ void gather_rows_kernel(Gathering gathering, const std::int64_t* order, std::int64_t order_count,
-                              const std::int64_t* position, std::int64_t rows) {
+                                   const std::int64_t* position, std::int64_t rows) {
   // Chosen so, and not by an index: for that every thread would copy all of them to memory of its own.
   Gathered own = gathering.arrays[0];
 #pragma unroll
@@ -59,8 +59,8 @@ __global__ void gather_rows_kernel(Gathering gathering, const std::int64_t* orde
 
 template <int threads>
 __global__ void finish_step_kernel(const double* loss, const float* counts, std::int64_t rows, std::int64_t classes,
-                              const float* logits, const std::int64_t* labels, double* totals, std::int64_t* position,
-                              std::int64_t* update) {
+                                   const float* logits, const std::int64_t* labels, double* totals,
+                                   std::int64_t* position, std::int64_t* update) {
   double count = 0.0;
   for (std::int64_t row = threadIdx.x; counts && row < rows; row += threads) count += counts[row];
   double right = 0.0;
@@ -110,8 +110,8 @@ void finish_step(const double* loss, const float* counts, std::int64_t rows, std
                  const std::int64_t* labels, double* totals, std::int64_t* position, std::int64_t* update) {
   constexpr int many = 1024;
   const bool is_small = rows <= threads_per_block;
-  launch(is_small ? finish_step_kernel<threads_per_block> : finish_step_kernel<many>, 1u, is_small ? threads_per_block : many,
-         loss, counts, rows, classes, logits, labels, totals, position, update);
+  launch(is_small ? finish_step_kernel<threads_per_block> : finish_step_kernel<many>, 1u,
+         is_small ? threads_per_block : many, loss, counts, rows, classes, logits, labels, totals, position, update);
 }
 
 void add(std::int64_t count, const float* a, const float* b, float* y) {

@@ -49,8 +49,9 @@ inline void count_until_barrier(std::size_t, std::size_t) {}
 #endif
 
 // Since the last call. Addresses are offsets in the module, for a symbolizer: of each kernel (offset, launches, blocks,
-// threads a block, different sectors of global memory read, written); of each of its places that use memory (kernel, place, memory, requests, sectors or wavefronts, how
-// few these could be, bytes used, lanes); of each event (kernel, what, times, wavefronts).
+// threads a block, different sectors of global memory read, written); of each of its places that use memory (kernel,
+// place, memory, requests, sectors or wavefronts, how few these could be, bytes used, lanes); of each event (kernel,
+// what, times, wavefronts).
 struct Counts {
   std::vector<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>>
       kernels;

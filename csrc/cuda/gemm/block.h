@@ -18,8 +18,7 @@ struct AlikeBatches {
 template <class T, class Problem>
 Grid grid_of(const Problem& problem, int batches, const GemmPlan& plan) {
   return {static_cast<unsigned>((problem.columns + T::columns - 1) / T::columns),
-          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows),
-          static_cast<unsigned>(batches * plan.splits)};
+          static_cast<unsigned>((problem.rows + T::rows - 1) / T::rows), static_cast<unsigned>(batches * plan.splits)};
 }
 
 // Of such a grid.

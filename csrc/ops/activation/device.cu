@@ -20,7 +20,7 @@ __global__ void activation_kernel(ActivationSpec a, std::int64_t fours, std::int
 }
 
 __global__ void activation_backward_kernel(ActivationSpec a, std::int64_t fours, std::int64_t count, Reals dy, Reals y,
-                                RealResults dx) {
+                                           RealResults dx) {
   struct Fours {
     Four dy, y;
   };

@@ -44,7 +44,8 @@ void copy_rows(const RowCopy& p, Reals from, RealResults to) {
   const std::int64_t piece = whole ? 4 : 1, count = p.rows * p.length / piece;
   const RowCopy pieces{
       p.rows, p.length / piece, p.from_step / piece, p.to_step / piece, p.from_start / piece, p.to_start / piece};
-  launch_stream(whole ? concatenate_kernel<4> : concatenate_kernel<1>, count, pieces, IndexDivisor(pieces.length, count), from, to);
+  launch_stream(whole ? concatenate_kernel<4> : concatenate_kernel<1>, count, pieces,
+                IndexDivisor(pieces.length, count), from, to);
 }
 
 }  // namespace dip::cuda

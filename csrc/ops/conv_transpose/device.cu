@@ -8,8 +8,8 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void finish_transposed_kernel(std::int64_t count, std::int64_t plane, std::int64_t channels, const float* bias,
-                              ActivationSpec activation, float* y) {
+__global__ void finish_transposed_kernel(std::int64_t count, std::int64_t plane, std::int64_t channels,
+                                         const float* bias, ActivationSpec activation, float* y) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const float biased = bias ? y[i] + bias[i / plane % channels] : y[i];
     y[i] = activate(biased, activation.kind, activation.alpha);

@@ -45,8 +45,8 @@ __global__ void local_response_ratio_kernel(LocalResponseNorm p, std::int64_t co
   }
 }
 
-__global__ void local_response_backward_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x, const float* ratio,
-                                RealResults dx) {
+__global__ void local_response_backward_kernel(LocalResponseNorm p, std::int64_t count, Reals dy, Reals x,
+                                               const float* ratio, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t c = channel_of(p, i), at = i - c * p.inner;
     LongSum sum;

@@ -114,8 +114,8 @@ void pool2d_forward(const Pool2d& p, std::int64_t planes, Reals x, RealResults y
   with_index(fits_32_bits(p, planes), [&](auto index) {
     using Index = decltype(index);
     launch_elements(
-        kernel_of_size(p.window, avg_pool_kernel<Index, 2>, avg_pool_kernel<Index, 3>, avg_pool_kernel<Index, 0>), count,
-        Pool<Index>(p), static_cast<Index>(count), x, y);
+        kernel_of_size(p.window, avg_pool_kernel<Index, 2>, avg_pool_kernel<Index, 3>, avg_pool_kernel<Index, 0>),
+        count, Pool<Index>(p), static_cast<Index>(count), x, y);
   });
 }
 

@@ -25,8 +25,8 @@ struct Box {
       : x1(read(boxes, 4 * k)), y1(read(boxes, 4 * k + 1)), x2(read(boxes, 4 * k + 2)), y2(read(boxes, 4 * k + 3)) {}
 };
 
-__global__ void roi_pool_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images, RealResults y,
-                            std::int32_t* indices) {
+__global__ void roi_pool_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images,
+                                RealResults y, std::int32_t* indices) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const Place place(p, i);
     const Box box(boxes, place.k);
@@ -57,7 +57,7 @@ __device__ bool reaches(const Roi& p, double start, double end, std::int64_t at)
 }
 
 __global__ void roi_pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
-                                     const std::int32_t* indices, RealResults dx) {
+                                         const std::int32_t* indices, RealResults dx) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t at = i % (p.H * p.W), c = i / (p.H * p.W) % p.C, n = i / (p.H * p.W) / p.C;
     LongSum sum;
@@ -79,7 +79,7 @@ __global__ void roi_pool_backward_kernel(Roi p, std::int64_t count, Reals dy, Re
 }
 
 __global__ void roi_align_kernel(Roi p, std::int64_t count, Reals x, Reals boxes, const std::int64_t* images,
-                             RealResults y) {
+                                 RealResults y) {
   const float share = 1.0f / static_cast<float>(p.samples * p.samples);
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const Place place(p, i);
@@ -118,7 +118,7 @@ __device__ float weight_in_bin(const Roi& p, double start, double end, std::int6
 constexpr int channels_a_thread = 8;
 
 __global__ void roi_align_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
-                                      RealResults dx) {
+                                          RealResults dx) {
   const std::int64_t groups = (p.C + channels_a_thread - 1) / channels_a_thread;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t w = i % p.W, h = i / p.W % p.H, first = i / p.W / p.H % groups * channels_a_thread;

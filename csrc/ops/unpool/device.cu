@@ -9,7 +9,7 @@ namespace dip::cuda {
 namespace {
 
 __global__ void gather_planes_kernel(std::int64_t count, std::int64_t in, std::int64_t out, Reals dy,
-                              const std::int32_t* indices, RealResults dx, Fault* fault) {
+                                     const std::int32_t* indices, RealResults dx, Fault* fault) {
   std::int64_t wrong = -1;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t index = indices[i];
@@ -80,7 +80,8 @@ std::int64_t large_count(const Nails& p, std::int64_t planes) {
 void gather_planes(std::int64_t planes, std::int64_t in, std::int64_t out, Reals dy, const std::int32_t* indices,
                    RealResults dx, const Describe& describe) {
   if (planes * in == 0) return;
-  launch_elements(gather_planes_kernel, planes * in, planes * in, in, out, dy, indices, dx, watch_for<IndexError>(describe));
+  launch_elements(gather_planes_kernel, planes * in, planes * in, in, out, dy, indices, dx,
+                  watch_for<IndexError>(describe));
 }
 
 void upsample_nearest2d(const Nearest& p, std::int64_t planes, Reals x, RealResults y) {

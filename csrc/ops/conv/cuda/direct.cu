@@ -6,8 +6,8 @@
 namespace dip::cuda {
 namespace {
 
-__global__ void direct_forward_kernel(Conv2d p, std::int64_t count, const float* x, const float* weight, const float* bias,
-                               float* y) {
+__global__ void direct_forward_kernel(Conv2d p, std::int64_t count, const float* x, const float* weight,
+                                      const float* bias, float* y) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -30,7 +30,8 @@ __global__ void direct_forward_kernel(Conv2d p, std::int64_t count, const float*
   }
 }
 
-__global__ void direct_backward_data_kernel(Conv2d p, std::int64_t count, const float* dy, const float* weight, float* dx) {
+__global__ void direct_backward_data_kernel(Conv2d p, std::int64_t count, const float* dy, const float* weight,
+                                            float* dx) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
@@ -55,7 +56,8 @@ __global__ void direct_backward_data_kernel(Conv2d p, std::int64_t count, const 
   }
 }
 
-__global__ void direct_backward_weight_kernel(Conv2d p, std::int64_t count, const float* dy, const float* x, float* dweight) {
+__global__ void direct_backward_weight_kernel(Conv2d p, std::int64_t count, const float* dy, const float* x,
+                                              float* dweight) {
   const Axis h = p.window.h, w = p.window.w;
   const std::int64_t channels = p.C / p.groups, filters = p.K / p.groups;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
