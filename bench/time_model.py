@@ -35,12 +35,12 @@ class Rates(NamedTuple):
     """Of an H200: what a launch takes, and what each multiprocessor does in a microsecond."""
 
     launch: float = 1.865  # microseconds
-    memory: float = 2.374e+04  # bytes
+    memory: float = 2.374e04  # bytes
     sectors: float = 4098
     wavefronts: float = 1428
-    multiply_adds: float = 7.859e+04
-    warp_products: float = 5.739e+05  # multiply-adds of 16 bits on tensor cores, by single warps
-    group_products: float = 1.223e+06  # and by warpgroups
+    multiply_adds: float = 7.859e04
+    warp_products: float = 5.739e05  # multiply-adds of 16 bits on tensor cores, by single warps
+    group_products: float = 1.223e06  # and by warpgroups
     latency: float = 0.0142  # microseconds a request of a warp waits, of several under way
     warps: float = 0.5895  # of a multiprocessor, for half of the rates of memory, sectors, wavefronts and multiply-adds
 
