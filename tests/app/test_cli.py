@@ -138,7 +138,8 @@ def test_the_installed_program() -> None:
     for command in (["dipkernels"], [sys.executable, "-m", "dipkernels"]):
         program = [str(Path(sys.executable).parent / command[0])] if command == ["dipkernels"] else command
         done = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == __version__
+        assert done.stdout.startswith(f"dipkernels {__version__}: CPU by ")
+        assert done.stdout.count("\n") == 1
 
 
 def test_every_run_has_its_own_folder(
@@ -289,6 +290,43 @@ def test_predict_reads_a_folder_of_pictures(trained: Path, tmp_path: Path, capsy
     assert first.endswith("a.png")
     assert first[0].isdigit()
     assert second == "-  blank.PNG: there is no digit: the picture is of one shade"
+
+
+def test_predict_shows_what_the_network_saw_and_says_when_it_is_unsure(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    test, weights = data.digits().test, ["--weights", str(trained)]
+    Image.fromarray((255 - test.x[0, 0] * 255).astype(np.uint8)).save(tmp_path / "digit.png")
+    out = tmp_path / "seen" / "digit.png"
+    assert main(["predict", str(tmp_path / "digit.png"), *weights, "--show", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"{out}: what it saw\n")
+    with Image.open(out) as picture:
+        assert picture.width > 400
+    assert main(["predict", str(tmp_path), *weights, "--show"]) == 2
+    assert "--show draws one picture" in capsys.readouterr().err
+    unsure = 0
+    for i in range(6):
+        noise = np.full((48, 48), 255, np.uint8)
+        noise[8:40, 8:40] = rng.integers(0, 255, (32, 32))
+        Image.fromarray(noise).save(tmp_path / f"noise{i}.png")
+        assert main(["predict", str(tmp_path / f"noise{i}.png"), *weights]) == 0
+        said = capsys.readouterr().out
+        assert ("unsure" in said) == (float(said.split()[1].rstrip("%")) < 60)
+        unsure += "unsure" in said
+    assert unsure
+
+
+def test_export(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="asks onnx")
+    out = tmp_path / "new" / "digits.onnx"
+    assert main(["export", "--weights", str(trained), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{out}: ")
+    assert "in   input (N, 1, 32, 32)\nout  fc3 (N, 10)\n" in said
+    assert out.stat().st_size > 200_000
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])

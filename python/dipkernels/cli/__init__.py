@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from dipkernels import __version__
-from dipkernels.cli import demo, evaluation, lecture, prediction, training
+from dipkernels.cli import demo, evaluation, export, lecture, prediction, training
 from dipkernels.cli.presets import PRESETS
 from dipkernels.runtime import info
 
@@ -27,6 +27,15 @@ def _summary(arguments: argparse.Namespace) -> None:
     print(summary(preset.build(0, preset.shape, preset.classes)))
 
 
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        found = info()
+        cuda = found["cuda backend"].partition(":")[0]
+        python = ".".join(map(str, sys.version_info[:3]))
+        print(f"dipkernels {__version__}: CPU by {found['instruction set']}, CUDA {cuda}, Python {python}")
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for all that the user can mend."""
@@ -35,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dipkernels", description="Convolutional networks on hand-written kernels.")
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--version", action=_Version, nargs=0, help="the version, and what it runs on")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = commands.add_parser("info", help="backends, instruction sets, threads, CUDA state")
@@ -51,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("predict", help="what a network sees in an image")
     prediction.add_arguments(command)
+
+    command = commands.add_parser("export", help="trained weights as an ONNX file, for other programs")
+    export.add_arguments(command)
 
     command = commands.add_parser("demo", help="a web page: draw a digit, see every layer")
     demo.add_arguments(command)

@@ -15,11 +15,16 @@ from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.folders import SUFFIXES
 from dipkernels.data.pictures import digit_of, extent_of, read_picture
 from dipkernels.nn.graph import Graph
+from dipkernels.ops.backend import FloatArray
 from dipkernels.train import evaluate, predict
 from dipkernels.train.losses import Loss
 
 if TYPE_CHECKING:
     from dipkernels.train import History
+
+
+_SURE = 0.6
+"""A probability below which a guess is said to be unsure."""
 
 
 class Digits(Task):
@@ -76,23 +81,37 @@ class Digits(Task):
         return f"loss {result.loss:.4f}, accuracy {result.accuracy:.2%}"
 
     def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
-        (shape,) = model.inputs.values()
-        size = shape[1], shape[2]
-        extent = float(metadata.get("extent", 0.7 * min(size)))
         if not image.is_dir():
-            probabilities = ops.softmax(model.forward(digit_of(read_picture(image), size, extent)), 1)[0]
+            probabilities = _seen(model, metadata, image)[1]
             for guess in np.argsort(-probabilities, kind="stable")[:3]:
                 length = round(40 * float(probabilities[guess]))
                 print(f"{guess}  {probabilities[guess]:7.2%}  {bar() * length}".rstrip())
+            if probabilities.max() < _SURE:
+                print(f"It is unsure: no digit has {_SURE:.0%}.")
             return
         pictures = sorted(p for p in image.iterdir() if p.suffix.lower() in SUFFIXES)
         if not pictures:
             raise FileNotFoundError(f"there are no pictures ({', '.join(SUFFIXES)}) in {image}")
         for path in pictures:
             try:
-                probabilities = ops.softmax(model.forward(digit_of(read_picture(path), size, extent)), 1)[0]
+                probabilities = _seen(model, metadata, path)[1]
             except ValueError as error:
                 print(f"-  {path.name}: {error}")
                 continue
             first, second = np.argsort(-probabilities, kind="stable")[:2]
-            print(f"{first} {probabilities[first]:7.2%}, {second} {probabilities[second]:7.2%}  {path.name}")
+            unsure = ", unsure" if probabilities.max() < _SURE else ""
+            print(f"{first} {probabilities[first]:7.2%}, {second} {probabilities[second]:7.2%}  {path.name}{unsure}")
+
+    def show(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
+        if image.is_dir():
+            raise ValueError(f"--show draws one picture, and {image} is a folder")
+        save_pictures(out.parent, {out.name: viz.prediction(*_seen(model, metadata, image))})
+        print(f"{out}: what it saw")
+
+
+def _seen(model: Graph, metadata: dict[str, str], path: Path) -> tuple[FloatArray, FloatArray]:
+    """What the network gets of a picture, (C, H, W), and the probabilities it gives the classes."""
+    (shape,) = model.inputs.values()
+    size = shape[1], shape[2]
+    digit = digit_of(read_picture(path), size, float(metadata.get("extent", 0.7 * min(size))))
+    return digit[0], ops.softmax(model.forward(digit), 1)[0]

@@ -16,7 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("image", type=Path, help=what)
     add_weights_argument(parser)
-    parser.add_argument("--out", type=Path, help="the annotated picture, where there is one; default IMAGE-MODEL.png")
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="also write what a network of digits got to see of the picture, and the probability of every class",
+    )
+    parser.add_argument("--out", type=Path, help="the picture that is written; default IMAGE-MODEL.png")
     parser.set_defaults(run=run)
 
 
@@ -25,3 +30,5 @@ def run(arguments: argparse.Namespace) -> None:
     model, _, task, metadata = load_model(arguments.weights)
     out = arguments.out or Path(f"{arguments.image.stem}-{metadata['model']}.png")
     task.predict(model, metadata, arguments.image, out)
+    if arguments.show:
+        task.show(model, metadata, arguments.image, out)

@@ -72,6 +72,9 @@ class Task(ABC):
     def predict(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:
         """Prints what the model sees in an image, and for photographs leaves a picture of it in `out`."""
 
+    def show(self, model: Graph, metadata: dict[str, str], image: Path, out: Path) -> None:  # noqa: B027 - seldom more
+        """Leaves a picture of what the model got of an image and made of it in `out`, where `predict` does not."""
+
 
 class PhotographTask(Task):
     """A task on photographs, or on scenes, with classes that have names; data and weights say which, and how large the

@@ -12,6 +12,7 @@ from dipkernels.nn.layer import Layer
 from dipkernels.nn.linear import Linear
 from dipkernels.nn.local_response_norm import LocalResponseNorm
 from dipkernels.nn.merge import Add, Concatenate
+from dipkernels.nn.onnx_export import export_onnx
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, AdaDelta, AdaGrad, Adam, Optimizer
 from dipkernels.nn.pooling import AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
 from dipkernels.nn.reshape import Flatten, Pad2d
@@ -52,6 +53,7 @@ __all__ = [
     "SumPool2d",
     "UpsampleBilinear2d",
     "UpsampleNearest2d",
+    "export_onnx",
     "fold_batch_norm",
     "load_state",
     "read_metadata",

@@ -1,7 +1,7 @@
 """Pictures of training and of what a network learned. Each function returns a matplotlib Figure."""
 
 from dipkernels.viz.boxes import detections, draw_boxes, photograph, precision_recall
-from dipkernels.viz.classification import confusion_matrix, worst_mistakes
+from dipkernels.viz.classification import confusion_matrix, prediction, worst_mistakes
 from dipkernels.viz.comparisons import instances, overlaid, side_by_side, tracks
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
@@ -20,6 +20,7 @@ __all__ = [
     "overlay",
     "photograph",
     "precision_recall",
+    "prediction",
     "segmentation",
     "side_by_side",
     "tracks",

@@ -51,6 +51,26 @@ def _square(x: int, y: int, colour: str) -> Any:
     return Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, zorder=1)
 
 
+def prediction(image: FloatArray, probabilities: FloatArray) -> Figure:
+    """What the network got and what it made of it: the image beside the probability of every class.
+
+    image : float32 (C, H, W); probabilities : float32 (classes,)
+    """
+    figure = figure_class()(figsize=(6.4, 3.0), layout="constrained")
+    seen, bars = figure.subplots(1, 2, width_ratios=(1, 1.2))
+    pixels = np.moveaxis(image, 0, -1)
+    seen.imshow(pixels.squeeze() if pixels.shape[-1] == 1 else pixels, cmap="gray_r")
+    seen.set_title(f"what it sees: {image.shape[1]} × {image.shape[2]}", fontsize=9)
+    seen.set_axis_off()
+    classes, first = np.arange(len(probabilities)), int(probabilities.argmax())
+    bars.barh(classes, probabilities, color=["#3a6ea5" if c == first else "#b8c4d0" for c in classes])
+    bars.set(yticks=classes, xlim=(0, 1), xlabel="probability")
+    bars.invert_yaxis()
+    bars.set_title(f"{first}: {probabilities[first]:.1%}", fontsize=9)
+    bars.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 def worst_mistakes(
     x: FloatArray, t: npt.NDArray[Any], probabilities: FloatArray, *, rows: int = 3, columns: int = 6
 ) -> Figure:
