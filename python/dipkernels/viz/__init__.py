@@ -6,6 +6,7 @@ from dipkernels.viz.comparisons import instances, overlaid, side_by_side, tracks
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
+from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
 
 __all__ = [
     "confusion_matrix",
@@ -13,14 +14,17 @@ __all__ = [
     "detections",
     "draw_boxes",
     "first_layer_filters",
+    "gradient_map",
     "instances",
     "iou_bars",
     "loss_curves",
+    "occlusion_map",
     "overlaid",
     "overlay",
     "photograph",
     "precision_recall",
     "prediction",
+    "saliency",
     "segmentation",
     "side_by_side",
     "tracks",
