@@ -38,6 +38,18 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    def _repr_png_(self) -> bytes | None:
+        """In a notebook: a sheet of the first images, where these are some and matplotlib is there."""
+        if self.x.ndim != 4 or not len(self):
+            return None
+        try:
+            from dipkernels import viz
+            from dipkernels.viz.figure import png_of
+
+            return png_of(viz.samples(self.x, self.t))
+        except ImportError:
+            return None
+
     def subset(self, indices: Any) -> Dataset:
         """The examples with these indices, copied."""
         return Dataset(self.x[indices], self.t[indices])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -222,6 +223,15 @@ class Graph:
         from dipkernels.nn.summary import summary
 
         print(summary(self))
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the table of `nn.summary`."""
+        from dipkernels.nn.summary import summary_rows
+
+        heads, *rows = ([html.escape(cell) for cell in row] for row in summary_rows(self))
+        lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in heads)}</tr>"]
+        lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+        return f"<table>{''.join(lines)}</table>"
 
     def value(self, name: str) -> FloatArray:
         """What node or input `name` held in the last `forward`.

@@ -22,15 +22,10 @@ def receptive_fields(model: Graph) -> dict[str, tuple[int, int] | None]:
     return fields
 
 
-def summary(model: Graph) -> str:
-    """Name, layer, output shape (C × H × W), parameters and receptive field of every node, and the total.
-
-    >>> from dipkernels import models
-    >>> summary(models.lenet5()).splitlines()[-1].split()
-    ['total', '63,802']
-    """
+def summary_rows(model: Graph) -> list[tuple[str, ...]]:
+    """The cells of `summary`, the heads of the columns first."""
     fields = receptive_fields(model)
-    rows = [("layer", "kind", "output", "parameters", "sees")]
+    rows: list[tuple[str, ...]] = [("layer", "kind", "output", "parameters", "sees")]
     rows += [(name, "input", " × ".join(map(str, shape)), "", "") for name, shape in model.inputs.items()]
     for name in model.order:
         layer, field = model.layers[name], fields[name]
@@ -40,6 +35,17 @@ def summary(model: Graph) -> str:
         weights = f"of {model.twins[name]}" if name in model.twins else f"{count:,}" if count else ""
         rows.append((name, type(layer).__name__, shape, weights, sees))
     rows.append(("total", "", "", f"{model.parameter_count:,}", ""))
+    return rows
+
+
+def summary(model: Graph) -> str:
+    """Name, layer, output shape (C × H × W), parameters and receptive field of every node, and the total.
+
+    >>> from dipkernels import models
+    >>> summary(models.lenet5()).splitlines()[-1].split()
+    ['total', '63,802']
+    """
+    rows = summary_rows(model)
     name_width, kind_width, shape_width, count_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [
         f"{name:{name_width}}  {kind:{kind_width}}  {shape:{shape_width}}  {count:>{count_width}}  {sees}".rstrip()

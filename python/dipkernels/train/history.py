@@ -47,6 +47,18 @@ class History:
         """Writes JSON, whole or not at all. OSError where it cannot."""
         write_text(path, to_json(self.to_dict()) + "\n")
 
+    def _repr_png_(self) -> bytes | None:
+        """In a notebook: the curves, where there are epochs and matplotlib."""
+        if not self.epochs:
+            return None
+        try:
+            from dipkernels import viz
+            from dipkernels.viz.figure import png_of
+
+            return png_of(viz.loss_curves(self))
+        except ImportError:
+            return None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values."""
         return asdict(self)

@@ -2,7 +2,7 @@
 
 from dipkernels.viz.boxes import detections, draw_boxes, photograph, precision_recall
 from dipkernels.viz.classification import confusion_matrix, prediction, worst_mistakes
-from dipkernels.viz.comparisons import instances, overlaid, side_by_side, tracks
+from dipkernels.viz.comparisons import instances, overlaid, samples, side_by_side, tracks
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
@@ -25,6 +25,7 @@ __all__ = [
     "precision_recall",
     "prediction",
     "saliency",
+    "samples",
     "segmentation",
     "side_by_side",
     "tracks",

@@ -43,6 +43,20 @@ def side_by_side(images: Mapping[str, FloatArray], notes: Mapping[str, Sequence[
     return figure
 
 
+def samples(x: FloatArray, t: npt.NDArray[Any] | None = None, *, rows: int = 2, columns: int = 8) -> Figure:
+    """The first images (N, C, H, W) of a data set as a sheet, each with its class where `t` has such, (N,)."""
+    figure = figure_class()(figsize=(1.1 * columns, 1.3 * rows), layout="constrained")
+    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
+        axes.set_axis_off()
+        if i >= len(x):
+            continue
+        image = np.moveaxis(x[i, :3] if x.shape[1] >= 3 else x[i, :1], 0, -1)
+        axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else np.clip(image, 0, 1), cmap="gray_r")
+        if t is not None and t.ndim == 1 and t.dtype.kind in "iu":
+            axes.set_title(str(t[i]), fontsize=8)
+    return figure
+
+
 def overlaid(first: FloatArray, second: FloatArray) -> FloatArray:
     """Two images (N, 1, H, W) in one (N, 3, H, W): where they differ, the first is red and the second cyan."""
     return np.concatenate([first, second, second], 1)

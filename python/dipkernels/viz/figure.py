@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@functools.cache
 def figure_class() -> type[Figure]:
-    """matplotlib's Figure; ImportError, with the remedy, without matplotlib."""
+    """matplotlib's Figure, which besides shows itself in a notebook, and in a script by `show()`.
+
+    ImportError, with the remedy, without matplotlib.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('drawing needs matplotlib; pip install "dipkernels[train]"') from error
-    return Figure
+
+    class Picture(Figure):
+        def show(self, warn: bool = True) -> None:
+            """Opens the picture in the program that shows PNG files here; RuntimeError where there is none."""
+            from PIL import Image, ImageShow
+
+            if not ImageShow.show(Image.open(io.BytesIO(png_of(self)))):
+                raise RuntimeError('show: no program here shows pictures; figure.savefig("picture.png") keeps it')
+
+        def _repr_png_(self) -> bytes:
+            return png_of(self)
+
+    return Picture
+
+
+def png_of(figure: Figure) -> bytes:
+    """The picture as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
