@@ -15,7 +15,7 @@ from dipkernels import data
 from dipkernels.cli import main
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import Networks
-from dipkernels.demo.playground import POINTS, playground
+from dipkernels.demo.playground import playground
 
 testclient = pytest.importorskip("starlette.testclient", reason='needs pip install "dipkernels[demo]" and httpx')
 
@@ -277,7 +277,7 @@ PLAY = {"points": "xor", "activation": "tanh", "depth": 1, "width": 8, "epochs":
         "rate": 0.1, "seed": 0}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("name", data.TOYS)
 def test_the_playground_learns(name: str) -> None:
     answer = playground({**PLAY, "points": name, "depth": 2, "width": 16, "epochs": 400})
     assert answer["train_accuracy"] > 0.95

@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from dipkernels import __version__
-from dipkernels.cli import demo, evaluation, export, lecture, prediction, training
+from dipkernels.cli import demo, evaluation, export, lecture, notebooks, prediction, training
 from dipkernels.cli.presets import PRESETS
 from dipkernels.runtime import info
 
@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("lecture", help="every worked example of the lecture, as one HTML report")
     lecture.add_arguments(command)
+
+    command = commands.add_parser("notebooks", help="five short notebooks, from the perceptron to a layer of your own")
+    notebooks.add_arguments(command)
 
     command = commands.add_parser("summary", help="output shapes, parameters and receptive fields of a model")
     command.add_argument("model", choices=PRESETS, metavar="MODEL", help=", ".join(PRESETS))

@@ -13,6 +13,7 @@ from dipkernels.data.mnist import mnist
 from dipkernels.data.noise import NoiseAugmentation, noisy
 from dipkernels.data.registration import PairAugmentation, moved_pairs
 from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
+from dipkernels.data.toys import TOYS, toy_points
 from dipkernels.data.voc import VocData, voc
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "NO_OBJECT",
     "SCENE_CLASSES",
     "SCENE_OBJECTS",
+    "TOYS",
     "AffineAugmentation",
     "BoxAugmentation",
     "Dataset",
@@ -50,6 +52,7 @@ __all__ = [
     "resample",
     "scenes",
     "split",
+    "toy_points",
     "voc",
     "windows",
 ]

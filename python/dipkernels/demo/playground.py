@@ -7,10 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dipkernels import nn, ops, train
-from dipkernels.data import Dataset
+from dipkernels.data import TOYS, toy_points
 from dipkernels.demo.layers import packed
 from dipkernels.demo.lessons import number, whole
 
@@ -18,52 +17,19 @@ _HALF, _GRID, _FRAMES = 1.5, 41, 30
 _ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 
-def _blobs(rng: np.random.Generator, side: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.where(side[:, None] == 0, [-0.6, -0.4], [0.6, 0.4]) + 0.25 * rng.standard_normal((len(side), 2))
-
-
-def _rings(rng: np.random.Generator, side: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    angle, radius = rng.uniform(0, 2 * np.pi, len(side)), np.where(side == 0, 0.4, 1.0)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-
-
-def _spirals(rng: np.random.Generator, side: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    along = np.sqrt(rng.uniform(0.02, 1, len(side)))
-    angle = 3 * np.pi * along + np.pi * side
-    return 1.2 * np.stack([along * np.cos(angle), along * np.sin(angle)], 1)
-
-
-def _xor(rng: np.random.Generator, side: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    right = rng.integers(0, 2, len(side))
-    signs = np.stack([2 * right - 1, 2 * (right ^ side) - 1], 1)
-    return signs * rng.uniform(0.15, 1.1, (len(side), 2))
-
-
-POINTS = {"blobs": _blobs, "rings": _rings, "spirals": _spirals, "xor": _xor}
-"""How the points of two classes lie."""
-
-
-def points(name: str, count: int, noise: float, seed: int) -> Dataset:
-    """`count` points (count, 2) of two classes, each moved by noise."""
-    rng = np.random.default_rng(seed)
-    side = np.arange(count) % 2
-    places = POINTS[name](rng, side) + noise * rng.standard_normal((count, 2))
-    return Dataset(places.astype(np.float32), side)
-
-
 def playground(given: Mapping[str, Any]) -> dict[str, Any]:
     """Trains, and returns the points, the plane at several epochs, and the losses: {"train", "validation", "frames",
     "curves", "best"}. ValueError for settings that are none.
     """
     name, activation = given.get("points"), given.get("activation")
-    if name not in POINTS:
-        raise ValueError(f"points must be one of {', '.join(POINTS)}, got {name!r:.40}")
+    if name not in TOYS:
+        raise ValueError(f"points must be one of {', '.join(TOYS)}, got {name!r:.40}")
     if activation not in _ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r:.40}")
     depth, width = whole(given, "depth", 0, 3), whole(given, "width", 1, 32)
     epochs, count, seed = whole(given, "epochs", 1, 400), whole(given, "count", 4, 400), whole(given, "seed", 0, 999)
     rate, noise = number(given, "rate", 1e-4, 1), number(given, "noise", 0, 1)
-    examples, checked = points(name, count, noise, seed), points(name, 200, noise, seed + 1000)
+    examples, checked = toy_points(name, count, noise, seed), toy_points(name, 200, noise, seed + 1000)
     sizes = [2, *[width] * depth, 2]
     layers = [nn.Linear(a, b, activation=activation if i < depth else None)
               for i, (a, b) in enumerate(pairwise(sizes))]  # fmt: skip

@@ -21,9 +21,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dipkernels.data import TOYS
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import NAMES, Networks
-from dipkernels.demo.playground import POINTS, playground
+from dipkernels.demo.playground import playground
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
           "svg": "image/svg+xml"}  # fmt: skip
@@ -84,7 +85,7 @@ def application(networks: Networks, hosts: list[str]) -> Starlette:
             for each in networks.all.values()
         ]  # fmt: skip
         settings = {"functions": {name: title for name, (title, _) in lessons.FUNCTIONS.items()},
-                    "points": list(POINTS)}  # fmt: skip
+                    "points": list(TOYS)}  # fmt: skip
         return JSONResponse({"networks": found, "side": layers.SIDE, "data": networks.data, **settings},
                             headers=_HEADERS)  # fmt: skip
 

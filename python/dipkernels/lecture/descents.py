@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dipkernels import models, nn, ops, train
-from dipkernels.data import Dataset, digits
-from dipkernels.demo.playground import points
+from dipkernels.data import Dataset, digits, toy_points
 from dipkernels.lecture.example import Chapter, Example, Number
 from dipkernels.viz.figure import figure_class
 
@@ -117,7 +116,7 @@ def losses() -> Example:
 
 def overfitting() -> Example:
     """Few noisy points and many weights."""
-    few, others = points("rings", 24, 0.25, 0), points("rings", 400, 0.25, 1)
+    few, others = toy_points("rings", 24, 0.25, 0), toy_points("rings", 400, 0.25, 1)
     layers = [nn.Linear(2, 40, activation="tanh"), nn.Linear(40, 40, activation="tanh"), nn.Linear(40, 2)]
     model = nn.Sequential((2,), *layers, seed=0)
     history = train.fit(model, few, others, optimizer=nn.Adam(0.01), epochs=300, batch_size="epoch", progress=False)

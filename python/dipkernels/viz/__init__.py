@@ -6,10 +6,12 @@ from dipkernels.viz.comparisons import instances, overlaid, samples, side_by_sid
 from dipkernels.viz.curves import descent_path, loss_curves
 from dipkernels.viz.filters import first_layer_filters
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
+from dipkernels.viz.planes import decision_plane
 from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
 
 __all__ = [
     "confusion_matrix",
+    "decision_plane",
     "descent_path",
     "detections",
     "draw_boxes",

@@ -1,14 +1,19 @@
-"""What a notebook shows of models, data sets, histories and pictures, and what a script does."""
+"""The notebooks run, and what one shows of models, data sets, histories and pictures."""
 
 from __future__ import annotations
 
 import io
+import json
+import runpy
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dipkernels import data, models, nn, train, viz
+from dipkernels.cli import main
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -56,3 +61,31 @@ def test_a_picture_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageShow, "show", lambda picture: False)
     with pytest.raises(RuntimeError, match="no program here shows pictures"):
         figure.show()
+
+
+FOLDER = files("dipkernels") / "notebooks"
+NOTEBOOKS = sorted(each.name for each in FOLDER.iterdir() if each.name.endswith(".py"))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the script that it is; what it says of itself, it asserts."""
+    with np.errstate(all="raise"):
+        runpy.run_path(str(FOLDER / name))
+    assert capsys.readouterr().out
+
+
+def test_the_command_writes_notebooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("jupytext", reason="asks jupytext")
+    folder = tmp_path / "new"
+    assert main(["notebooks", "--out", str(folder), "--no-open"]) == 0
+    assert len(NOTEBOOKS) == len(capsys.readouterr().out.splitlines()) == 5
+    for name in NOTEBOOKS:
+        cells = json.loads((folder / name).with_suffix(".ipynb").read_text())["cells"]
+        assert {"code", "markdown"} == {cell["cell_type"] for cell in cells}
+        assert len(cells) > 6
+    mine = folder / "3_lenet5.ipynb"
+    mine.write_text("my own")
+    assert main(["notebooks", "--out", str(folder), "--no-open"]) == 0
+    assert f"{mine} is there and stays as it is" in capsys.readouterr().out
+    assert mine.read_text() == "my own"
