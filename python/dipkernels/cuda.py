@@ -82,9 +82,16 @@ def backend(what: str) -> ModuleType:
     return _backend
 
 
+class _MissingError(RuntimeError, AttributeError):
+    """Says why there is no `DeviceArray`, and to `hasattr` that there is none."""
+
+
 def __getattr__(name: str) -> Any:
     if name == "DeviceArray":
-        return backend("DeviceArray").DeviceArray
+        try:
+            return backend("DeviceArray").DeviceArray
+        except RuntimeError as error:
+            raise _MissingError(str(error)) from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
