@@ -3,8 +3,9 @@
 from dipkernels.viz.boxes import detections, draw_boxes, photograph, precision_recall
 from dipkernels.viz.classification import confusion_matrix, prediction, worst_mistakes
 from dipkernels.viz.comparisons import instances, overlaid, samples, side_by_side, tracks
-from dipkernels.viz.curves import descent_path, loss_curves
+from dipkernels.viz.curves import descent_path, learning_rates, loss_curves
 from dipkernels.viz.filters import first_layer_filters
+from dipkernels.viz.maps import feature_maps
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
 from dipkernels.viz.planes import decision_plane
 from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
@@ -15,10 +16,12 @@ __all__ = [
     "descent_path",
     "detections",
     "draw_boxes",
+    "feature_maps",
     "first_layer_filters",
     "gradient_map",
     "instances",
     "iou_bars",
+    "learning_rates",
     "loss_curves",
     "occlusion_map",
     "overlaid",

@@ -74,7 +74,8 @@ def prediction(image: FloatArray, probabilities: FloatArray) -> Figure:
 def worst_mistakes(
     x: FloatArray, t: npt.NDArray[Any], probabilities: FloatArray, *, rows: int = 3, columns: int = 6
 ) -> Figure:
-    """The images whose own class was given the least probability, with first and second guess; mistakes in red.
+    """The images whose own class was given the least probability, and what they were taken for; mistakes in red. Where
+    the own class is the first guess, the second stands below it.
 
     x : float32 (N, C, H, W); t : classes (N,); probabilities : float32 (N, classes)
     """
@@ -93,6 +94,11 @@ def worst_mistakes(
         first, second = np.argsort(-probabilities[i], kind="stable")[:2]
         image = np.moveaxis(x[i], 0, -1)
         axes.imshow(image.squeeze() if image.shape[-1] == 1 else image, cmap="gray_r")
-        guesses = f"{first} {probabilities[i, first]:.0%}, {second} {probabilities[i, second]:.0%}"
-        axes.set_title(f"is {t[i]}\n{guesses}", fontsize=8, color="black" if first == t[i] else "crimson")
+        other = second if first == t[i] else first
+        said = "then" if first == t[i] else "taken for"
+        axes.set_title(
+            f"{t[i]} ({probabilities[i, t[i]]:.0%})\n{said} {other} ({probabilities[i, other]:.0%})",
+            fontsize=8,
+            color="black" if first == t[i] else "crimson",
+        )
     return figure

@@ -52,6 +52,21 @@ def loss_curves(history: History) -> Figure:
     return figure
 
 
+def learning_rates(history: History) -> Figure:
+    """The learning rate of every epoch, as its schedule had it."""
+    from matplotlib.ticker import MaxNLocator
+
+    if not history.epochs:
+        raise ValueError("learning_rates: history has no epochs to draw; train.fit returns one that has")
+    figure = figure_class()(figsize=(5, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([e.number for e in history.epochs], [e.lr for e in history.epochs], marker="o", markersize=3)
+    axes.set(title="learning rate", xlabel="epoch", ylim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def descent_path(descent: Descent, f: Callable[[Any], Any], margin: float = 0.5) -> Figure:
     """The path of a two-dimensional gradient descent over the level lines of f. ValueError for other dimensions."""
     if descent.path.ndim != 2 or descent.path.shape[1] != 2:
