@@ -49,6 +49,14 @@ def test_a_decision_plane_is_the_model_on_it() -> None:
         viz.decision_plane(nn.Sequential((2,), nn.Linear(2, 3)), points)
 
 
+def test_a_confusion_matrix_says_how_much_of_every_class_was_recognised() -> None:
+    figure = viz.confusion_matrix(np.array([0, 0, 0, 1, 2, 2]), np.array([0, 0, 1, 2, 2, 2]), 4)
+    (axes,) = figure.axes
+    (rates,) = axes.child_axes
+    assert [label.get_text() for label in rates.get_yticklabels()] == ["67%", "0%", "100%", "none there"]
+    assert axes.get_title() == "66.67% of 6 right"
+
+
 def test_mistakes_say_what_they_were_taken_for() -> None:
     x, t = normal(2, 1, 4, 4), np.array([3, 1])
     probabilities = np.float32([[0.1, 0, 0.2, 0.1, 0.6], [0.3, 0.5, 0.2, 0, 0]])
