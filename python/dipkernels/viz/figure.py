@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@functools.cache
 def figure_class() -> type[Figure]:
     """matplotlib's Figure, which besides shows itself in a notebook, and in a script by `show()`.
 
@@ -20,8 +19,12 @@ def figure_class() -> type[Figure]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError('drawing needs matplotlib; pip install "dipkernels[train]"') from error
+    return _that_shows_itself(Figure)
 
-    class Picture(Figure):
+
+@functools.cache
+def _that_shows_itself(base: type[Figure]) -> type[Figure]:
+    class Picture(base):  # type: ignore[misc, valid-type]
         def show(self, warn: bool = True) -> None:
             """Opens the picture in the program that shows PNG files here; RuntimeError where there is none."""
             from PIL import Image, ImageShow
