@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import metrics
-from dipkernels.viz.figure import figure_class
+from dipkernels.viz.figure import figure_class, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,8 +63,7 @@ def prediction(image: FloatArray, probabilities: FloatArray) -> Figure:
     """
     figure = figure_class()(figsize=(6.4, 3.0), layout="constrained")
     seen, bars = figure.subplots(1, 2, width_ratios=(1, 1.2))
-    pixels = np.moveaxis(image, 0, -1)
-    seen.imshow(pixels.squeeze() if pixels.shape[-1] == 1 else pixels, cmap="gray_r")
+    seen.imshow(pixels_of(image), cmap="gray_r")
     seen.set_title(f"what it sees: {image.shape[1]} × {image.shape[2]}", fontsize=9)
     seen.set_axis_off()
     classes, first = np.arange(len(probabilities)), int(probabilities.argmax())
@@ -97,8 +96,7 @@ def worst_mistakes(
             continue
         i = chosen[place]
         first, second = np.argsort(-probabilities[i], kind="stable")[:2]
-        image = np.moveaxis(x[i], 0, -1)
-        axes.imshow(image.squeeze() if image.shape[-1] == 1 else image, cmap="gray_r")
+        axes.imshow(pixels_of(x[i]), cmap="gray_r")
         other = second if first == t[i] else first
         said = "then" if first == t[i] else "taken for"
         axes.set_title(

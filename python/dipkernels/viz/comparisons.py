@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.viz.boxes import draw_boxes
-from dipkernels.viz.figure import figure_class
+from dipkernels.viz.figure import figure_class, pixels_of
 from dipkernels.viz.masks import class_colours
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def samples(x: FloatArray, t: npt.NDArray[Any] | None = None, *, rows: int = 2, 
         axes.set_axis_off()
         if i >= len(x):
             continue
-        image = np.moveaxis(x[i, :3] if x.shape[1] >= 3 else x[i, :1], 0, -1)
-        axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else np.clip(image, 0, 1), cmap="gray_r")
+        axes.imshow(pixels_of(x[i, :3] if x.shape[1] >= 3 else x[i, :1]), cmap="gray_r")
         if t is not None and t.ndim == 1 and t.dtype.kind in "iu":
             axes.set_title(str(t[i]), fontsize=8)
     return figure

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,3 +46,8 @@ def png_of(figure: Figure) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
+
+
+def pixels_of(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An image (C, H, W) as `imshow` takes it: (H, W) of one channel; (H, W, C) of colours, kept to 0 to 1."""
+    return image[0] if len(image) == 1 else np.clip(np.moveaxis(image, 0, -1), 0, 1)

@@ -11,7 +11,7 @@ from dipkernels import ops
 from dipkernels.arguments import integer
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.backend import FloatArray
-from dipkernels.viz.figure import figure_class
+from dipkernels.viz.figure import figure_class, pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,8 +102,7 @@ def saliency(model: Graph, image: FloatArray, target: int | None = None) -> Figu
     chosen = _target("saliency", probabilities, target)
     figure = figure_class()(figsize=(8.4, 3.0), layout="constrained")
     seen, *maps = figure.subplots(1, 3)
-    pixels = np.moveaxis(image, 0, -1)
-    seen.imshow(pixels.squeeze() if pixels.shape[-1] == 1 else np.clip(pixels, 0, 1), cmap="gray_r")
+    seen.imshow(pixels_of(image), cmap="gray_r")
     seen.set_title(f"{chosen}: {probabilities[chosen]:.1%}", fontsize=9)
     lost = occlusion_map(model, image, chosen)
     limit = float(np.abs(lost).max()) or 1.0
