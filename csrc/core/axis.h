@@ -14,4 +14,15 @@ struct Window2d {
   Axis h, w;
 };
 
+// A window over clips: d is the time, or depth. One over images has a single frame and a single tap along it.
+struct Window3d : Window2d {
+  Axis d{1, 1, 1, 0, 0, 1, 1};
+
+  Window3d() = default;
+  Window3d(const Window2d& plane) : Window2d(plane) {}
+
+  std::int64_t input() const { return d.input * h.input * w.input; }  // elements of a channel
+  std::int64_t output() const { return d.output * h.output * w.output; }
+};
+
 }  // namespace dip

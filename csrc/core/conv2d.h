@@ -22,6 +22,16 @@ struct Conv2d {
   std::int64_t weight_count() const { return K * group_channels() * taps(); }
 };
 
+// The same over clips: x (N, C, D, H, W) ⋆ weight (K, C/groups, F_d, F_h, F_w) → y (N, K, O_d, O_h, O_w).
+struct Conv3d {
+  Conv2d frame;  // of one frame with the taps of one frame; its N counts clips
+  Axis d;        // along the time, or depth
+
+  std::int64_t x_count() const { return frame.x_count() * d.input; }
+  std::int64_t y_count() const { return frame.y_count() * d.output; }
+  std::int64_t weight_count() const { return frame.weight_count() * d.kernel; }
+};
+
 // Whether 32-bit offsets reach every element, and every position outside the image.
 bool fits_32_bits(const Conv2d& p);
 

@@ -58,4 +58,14 @@ Window2d make_window(const char* op, Pair input, Pair kernel, Pair stride, const
   return window;
 }
 
+Window3d make_window(const char* op, Triple input, Triple kernel, Triple stride, const Padding3d& padding,
+                     Triple dilation, const std::string& rounding) {
+  Axis d{input[0], kernel[0], stride[0], padding[0][0], padding[0][1], dilation[0], 0};
+  d.output = output_size(op, "depth", d, rounding);
+  Window3d window = make_window(op, Pair{input[1], input[2]}, Pair{kernel[1], kernel[2]}, Pair{stride[1], stride[2]},
+                                Padding{padding[1], padding[2]}, Pair{dilation[1], dilation[2]}, rounding);
+  window.d = d;
+  return window;
+}
+
 }  // namespace dip

@@ -72,7 +72,7 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _sum_bound(op: str, terms: int, extra: Any = 0.0) -> Any:
+def sum_bound(op: str, terms: int, extra: Any = 0.0) -> Any:
     def bound(expected: Any, a: Any, b: Any, *rest: Any, **kwargs: Any) -> Any:
         rest = tuple(None if isinstance(r, np.ndarray) else r for r in rest)
         kwargs = {key: value for key, value in kwargs.items() if key not in ("bias", "activation")}
@@ -92,20 +92,20 @@ def _cases() -> list[Case]:
         dy = normal(*y_shape, seed=3)
         depth = int(np.prod(w_shape[1:]))
         cases += [
-            Case("conv2d", label, (x, weight), geometry, (_sum_bound("conv2d", depth),)),
+            Case("conv2d", label, (x, weight), geometry, (sum_bound("conv2d", depth),)),
             Case(
                 "conv2d_backward_data",
                 label,
                 (dy, weight, x_shape),
                 geometry,
-                (_sum_bound("conv2d_backward_data", depth // w_shape[1] * w_shape[0] // groups),),
+                (sum_bound("conv2d_backward_data", depth // w_shape[1] * w_shape[0] // groups),),
             ),
             Case(
                 "conv2d_backward_weight",
                 label,
                 (dy, x, w_shape),
                 geometry,
-                (_sum_bound("conv2d_backward_weight", int(np.prod(y_shape)) // w_shape[0]),),
+                (sum_bound("conv2d_backward_weight", int(np.prod(y_shape)) // w_shape[0]),),
             ),
             # Accumulated in float64: one rounding at the end.
             Case(
@@ -125,7 +125,7 @@ def _cases() -> list[Case]:
                         f"{label}-{name}",
                         (x, weight),
                         {**geometry, "bias": bias, "activation": activation},
-                        (_sum_bound("conv2d", depth, np.abs(bias)[:, None, None]),),
+                        (sum_bound("conv2d", depth, np.abs(bias)[:, None, None]),),
                     )
                 )
     return cases

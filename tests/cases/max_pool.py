@@ -34,7 +34,7 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def _special(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def special(shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Ties, infinities and NaN in the same array."""
     x = np.random.default_rng(5).integers(-2, 3, shape).astype(np.float32)
     flat = x.ravel()
@@ -48,7 +48,7 @@ for label, (shape, kernel_size, stride, padding, dilation, rounding) in GEOMETRI
     arguments["rounding"] = rounding
     for kind, x in {
         "normal": normal(*shape),
-        "special": _special(shape),
+        "special": special(shape),
         "lowest": np.full(shape, -np.inf, "f4"),
     }.items():
         CASES.append(Case("max_pool2d_with_indices", f"{label}-{kind}", (x,), arguments, (exact, exact)))

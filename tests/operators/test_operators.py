@@ -22,6 +22,7 @@ every_case = pytest.mark.parametrize("case", ALL, ids=str)
 def test_every_operator_has_cases() -> None:
     composed = {
         "conv2d_backward",
+        "conv3d_backward",
         "conv_transpose2d_backward",
         "linear_backward",
         "output_size",

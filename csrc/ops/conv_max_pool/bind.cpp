@@ -19,7 +19,7 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, const
   const Shape& shape = call.conv.y_shape;
   call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1},
                           args.text(options.rounding, "rounding"));
-  check_plane_size(args, shape[2], shape[3]);
+  check_channel_size(args, {shape[2], shape[3]});
   call.y_shape = {shape[0], shape[1], call.pool.h.output, call.pool.w.output};
   return call;
 }
@@ -60,7 +60,7 @@ py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, p
   Result dx, dweight = args.output(py::none(), "dweight", weight.shape());
   Result dbias = args.output(py::none(), "dbias", {p.K});
   if (input_gradient) dx = args.output(py::none(), "dx", x.shape());
-  const Pair size = {call.pool.h.input, call.pool.w.input};
+  const Shape size = {call.pool.h.input, call.pool.w.input};
   compute(backend::conv2d_max_pool2d_backward, p, call.pool, dy, indices, x, weight, dx, dweight, dbias,
           describe_index(args, call.y_shape, size));
   return py::make_tuple(input_gradient ? dx.object() : py::none(), dweight.object(), dbias.object());

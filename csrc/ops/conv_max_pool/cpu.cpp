@@ -149,7 +149,7 @@ void conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, Reals x, R
   static thread_local Scratch scratch;
   float* large = scratch.floats(p.y_count());
   run(plan, x, weight, bias, large);
-  max_pool2d_forward(pool, p.N * p.K, large, y, indices);
+  max_pool_forward(pool, p.N * p.K, large, y, indices);
 }
 
 void conv2d_max_pool2d_backward(const Conv2d& p, const Window2d& pool, Reals dy, const std::int32_t* indices, Reals x,

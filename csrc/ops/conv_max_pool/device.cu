@@ -21,7 +21,7 @@ void conv2d_max_pool2d_forward(const Conv2d& p, const Window2d& pool, Reals x, R
     }
     const DeviceScratch<float> large(p.y_count());
     conv2d_forward(p, wide_x.data(), wide_weight.data(), wide_bias.data(), large.data());
-    max_pool2d_forward(pool, p.N * p.K, large.data(), pooled, indices);
+    max_pool_forward(pool, p.N * p.K, large.data(), pooled, indices);
   });
 }
 

@@ -1,4 +1,5 @@
-// max_pool2d: arguments are checked here, once, for every backend. Its gradient is the scatter of ops/unpool.
+// max_pool2d and max_pool3d: arguments are checked here, once, for every backend. Its gradient is the scatter of
+// ops/unpool.
 #include "bind/arguments.h"
 #include "bind/families.h"
 #include "core/geometry.h"
@@ -21,20 +22,35 @@ void check_windows(const Arguments& args, const Axis& axis) {
         ") leaves a window with no element of the input; it must be smaller than the window (", span, ")");
 }
 
-py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_size, Pair stride, Padding padding,
-                                                  Pair dilation, py::object rounding, py::object out) {
-  const Arguments args("max_pool2d");
-  Array x = args.input(x_, "x", "NCHW");
-  const Window2d window = make_window(args.op(), {x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation,
-                                      args.text(rounding, "rounding"));
-  for (const Axis& axis : {window.h, window.w}) check_windows(args, axis);
-  check_plane_size(args, x.extent(2), x.extent(3));
-  const Shape shape = {x.extent(0), x.extent(1), window.h.output, window.w.output};
+using Results = py::typing::Tuple<py::object, py::object>;
+
+// `shape` is y's.
+Results pool(const Arguments& args, Array& x, const Window3d& window, const Shape& shape, py::handle out) {
+  for (const Axis& axis : {window.d, window.h, window.w}) check_windows(args, axis);
+  check_channel_size(args, Shape(x.shape().begin() + 2, x.shape().end()));
   Result y = args.output(out, "out", shape);
   Indices indices = args.new_indices(shape);
   args.check_apart(y, x, "x");
-  if (y.count() > 0) compute(backend::max_pool2d_forward, window, shape[0] * shape[1], x, y, indices);
+  if (y.count() > 0) compute(backend::max_pool_forward, window, shape[0] * shape[1], x, y, indices);
   return py::make_tuple(y.object(), indices.object());
+}
+
+Results max_pool2d(py::object x_, Pair kernel_size, Pair stride, Padding padding, Pair dilation, py::object rounding,
+                   py::object out) {
+  const Arguments args("max_pool2d");
+  Array x = args.input(x_, "x", "NCHW");
+  const Window2d window = make_window(args.op(), Pair{x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation,
+                                      args.text(rounding, "rounding"));
+  return pool(args, x, window, {x.extent(0), x.extent(1), window.h.output, window.w.output}, out);
+}
+
+Results max_pool3d(py::object x_, Triple kernel_size, Triple stride, Padding3d padding, Triple dilation,
+                   py::object rounding, py::object out) {
+  const Arguments args("max_pool3d");
+  Array x = args.input(x_, "x", "NCDHW");
+  const Window3d window = make_window(args.op(), Triple{x.extent(2), x.extent(3), x.extent(4)}, kernel_size, stride,
+                                      padding, dilation, args.text(rounding, "rounding"));
+  return pool(args, x, window, {x.extent(0), x.extent(1), window.d.output, window.h.output, window.w.output}, out);
 }
 
 }  // namespace max_pool_functions
@@ -42,7 +58,9 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, Pair kernel_siz
 void bind_max_pool(py::module_& m) {
   using namespace max_pool_functions;
   using py::arg;
-  m.def("max_pool2d", forward, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+  m.def("max_pool2d", max_pool2d, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+        arg("rounding"), arg("out"));
+  m.def("max_pool3d", max_pool3d, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
         arg("rounding"), arg("out"));
 }
 

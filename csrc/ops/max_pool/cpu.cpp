@@ -4,10 +4,10 @@
 
 namespace dip::cpu {
 
-void max_pool2d_forward(const Window2d& window, std::int64_t planes, const float* x, float* y, std::int32_t* indices) {
-  const std::int64_t in = window.h.input * window.w.input, out = window.h.output * window.w.output;
-  parallel_planes(planes, in, [&](std::int64_t i) {
-    max_pool_kernels().plane(window, x + i * in, y + i * out, indices + i * out);
+void max_pool_forward(const Window3d& window, std::int64_t channels, const float* x, float* y, std::int32_t* indices) {
+  const std::int64_t in = window.input(), out = window.output();
+  parallel_planes(channels, in, [&](std::int64_t i) {
+    max_pool_kernels().volume(window, x + i * in, y + i * out, indices + i * out);
   });
 }
 

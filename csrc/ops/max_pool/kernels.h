@@ -7,7 +7,7 @@
 namespace dip::cpu {
 
 struct MaxPoolKernels {
-  void (*plane)(const Window2d& window, const float* x, float* y, std::int32_t* indices);
+  void (*volume)(const Window3d& window, const float* x, float* y, std::int32_t* indices);
 };
 
 }  // namespace dip::cpu

@@ -1,5 +1,6 @@
-// Max pooling of a backend: y (planes, O_h, O_w), and for each window the flat index h·W + w of its maximum in the
-// plane. NaN propagates; the first maximum (or the first NaN) wins a tie; padding never wins.
+// Max pooling of a backend: y (channels, O_d, O_h, O_w), and for each window the flat index (d·H + h)·W + w of its
+// maximum in the channel, of which images have one frame. NaN propagates; the first maximum (or the first NaN) wins a
+// tie; padding never wins.
 #pragma once
 
 #include "core/axis.h"
@@ -7,6 +8,6 @@
 
 namespace dip::DIP_BACKEND {
 
-void max_pool2d_forward(const Window2d& window, std::int64_t planes, Reals x, RealResults y, std::int32_t* indices);
+void max_pool_forward(const Window3d& window, std::int64_t channels, Reals x, RealResults y, std::int32_t* indices);
 
 }  // namespace dip::DIP_BACKEND

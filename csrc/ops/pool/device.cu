@@ -8,93 +8,119 @@
 namespace dip::cuda {
 namespace {
 
-template <class Index>
-struct Pool {
-  WindowOf<Index> window;
+// A pooling, as kernels take it.
+template <class Window_>
+struct PoolOf {
+  using Window = Window_;
+  using Index = typename Window::Index;
+  Window window;
   Pooling kind;
   bool divides_by_all;
   // Where the places end that count: with the input, or with the padding behind it; and where they begin.
-  Index end_h, end_w;
+  Index end_d, end_h, end_w;
   bool count_include_pad;
 
-  explicit Pool(const Pool2d& p)
-      : window(p.window),
+  PoolOf(const Pool& p, const Window& window_)
+      : window(window_),
         kind(p.kind),
         divides_by_all(p.divides_by_all),
-        end_h(static_cast<Index>(p.window.h.input + (p.count_include_pad ? p.window.h.pad_end : 0))),
-        end_w(static_cast<Index>(p.window.w.input + (p.count_include_pad ? p.window.w.pad_end : 0))),
+        end_d(end_of(p, p.window.d)),
+        end_h(end_of(p, p.window.h)),
+        end_w(end_of(p, p.window.w)),
         count_include_pad(p.count_include_pad) {}
+
+  static Index end_of(const Pool& p, const Axis& axis) {
+    return static_cast<Index>(axis.input + (p.count_include_pad ? axis.pad_end : 0));
+  }
+
+  // How many places of a window count.
+  __device__ Index counted(const AxisOf<Index>& axis, Index output, Index limit) const {
+    const Index start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
+    return (end < limit ? end : limit) - (start > 0 || count_include_pad ? start : 0);
+  }
+
+  // What one window's sum is divided by.
+  __device__ float divisor(Index od, Index oh, Index ow) const {
+    if (kind != Pooling::average) return 1.0f;
+    if (divides_by_all) return static_cast<float>(window.frame_taps() * window.h.kernel * window.w.kernel);
+    const Index in_frame = counted(window.h, oh, end_h) * counted(window.w, ow, end_w);
+    if constexpr (Window::is_3d) return static_cast<float>(counted(window.d, od, end_d) * in_frame);
+    return static_cast<float>(in_frame);
+  }
 };
 
-// How many places of a window count.
-template <class Index>
-__device__ Index counted(const AxisOf<Index>& axis, Index output, Index limit, bool padding_too) {
-  const Index start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
-  return (end < limit ? end : limit) - (start > 0 || padding_too ? start : 0);
-}
-
-// What one window's sum is divided by.
-template <class Index>
-__device__ float divisor(const Pool<Index>& p, Index oh, Index ow) {
-  if (p.kind != Pooling::average) return 1.0f;
-  if (p.divides_by_all) return static_cast<float>(p.window.h.kernel * p.window.w.kernel);
-  return static_cast<float>(counted(p.window.h, oh, p.end_h, p.count_include_pad) *
-                            counted(p.window.w, ow, p.end_w, p.count_include_pad));
-}
-
 // Windows of `size` × `size` taps are read as a whole before the first sum; those of any other size, 0, tap by tap.
-template <class Index, int size>
-__global__ void avg_pool_kernel(Pool<Index> p, Index count, Reals x, RealResults y) {
+template <class Window, int size>
+__global__ void pool_kernel(PoolOf<Window> p, typename Window::Index count, Reals x, RealResults y) {
+  using Index = typename Window::Index;
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
-    const Index ow = i % w.output, oh = i / w.output % h.output;
-    const Index plane = i / w.output / h.output * h.input * w.input;
-    const auto read = [&](Index r, Index s) {
-      const Index ih = oh * h.stride + r * h.dilation - h.pad_start, iw = ow * w.stride + s * w.dilation - w.pad_start;
-      return ih >= 0 && ih < h.input && iw >= 0 && iw < w.input ? cuda::read(x, plane + ih * w.input + iw) : 0.0f;
+    const Place<Index> of = place_of(i, p.window.output_frames(), h.output, w.output);
+    const Index channel = of.channel * p.window.frames() * h.input * w.input;
+    const auto read = [&](Index frame, Index r, Index s) {
+      const Index ih = of.row * h.stride + r * h.dilation - h.pad_start;
+      const Index iw = of.column * w.stride + s * w.dilation - w.pad_start;
+      const bool inside = ih >= 0 && ih < h.input && iw >= 0 && iw < w.input;
+      return inside ? cuda::read(x, channel + (frame * h.input + ih) * w.input + iw) : 0.0f;
     };
     const bool squares = p.kind == Pooling::l2;
     float sum = 0.0f;
     if constexpr (size > 0) {
       float values[size * size];
 #pragma unroll
-      for (int t = 0; t < size * size; ++t) values[t] = read(t / size, t % size);
+      for (int t = 0; t < size * size; ++t) values[t] = read(0, t / size, t % size);
 #pragma unroll
       for (int t = 0; t < size * size; ++t) sum = fmaf(squares ? values[t] : 1.0f, values[t], sum);
     } else {
       LongSum long_sum;
-      for (Index r = 0; r < h.kernel; ++r) {
-        for (Index s = 0; s < w.kernel; ++s) {
-          const float value = read(r, s);
-          long_sum.add_product(squares ? value : 1.0f, value);
+      for (Index t = 0; t < p.window.frame_taps(); ++t) {
+        const Index frame = p.window.frame(of.frame, t);
+        for (Index r = 0; frame >= 0 && r < h.kernel; ++r) {
+          for (Index s = 0; s < w.kernel; ++s) {
+            const float value = read(frame, r, s);
+            long_sum.add_product(squares ? value : 1.0f, value);
+          }
         }
       }
       sum = long_sum.total();
     }
-    write(y, i, p.kind == Pooling::l2 ? sqrtf(sum) : sum / divisor(p, oh, ow));
+    write(y, i, squares ? sqrtf(sum) : sum / p.divisor(of.frame, of.row, of.column));
   }
 }
 
+// The window along an axis whose tap `tap` meets the input at `at`; −1: none.
 template <class Index>
-__global__ void avg_pool_backward_kernel(Pool<Index> p, Index count, Reals dy, Reals x, Reals y, RealResults dx) {
+__device__ Index window_at(const AxisOf<Index>& axis, Index at, Index tap) {
+  const Index start = at + axis.pad_start - tap * axis.dilation;
+  return start >= 0 && start % axis.stride == 0 && start / axis.stride < axis.output ? start / axis.stride : Index{-1};
+}
+
+template <class Window>
+__global__ void pool_backward_kernel(PoolOf<Window> p, typename Window::Index count, Reals dy, Reals x, Reals y,
+                                     RealResults dx) {
+  using Index = typename Window::Index;
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
-    const Index iw = i % w.input, ih = i / w.input % h.input, plane = i / w.input / h.input;
+    const Place<Index> of = place_of(i, p.window.frames(), h.input, w.input);
     LongSum sum;
-    for (Index r = h.kernel - 1; r >= 0; --r) {
-      const Index top = ih + h.pad_start - r * h.dilation;
-      if (top < 0 || top % h.stride != 0 || top / h.stride >= h.output) continue;
-      for (Index s = w.kernel - 1; s >= 0; --s) {
-        const Index left = iw + w.pad_start - s * w.dilation;
-        if (left < 0 || left % w.stride != 0 || left / w.stride >= w.output) continue;
-        const Index oh = top / h.stride, ow = left / w.stride;
-        const Index o = (plane * h.output + oh) * w.output + ow;
-        if (p.kind == Pooling::l2) {
-          // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
-          const float norm = read(y, o);
-          if (norm != 0.0f) sum.add(read(dy, o) * (read(x, i) / norm));
-        } else {
-          sum.add(read(dy, o) / divisor(p, oh, ow));
+    for (Index t = p.window.frame_taps() - 1; t >= 0; --t) {
+      Index od = 0;
+      if constexpr (Window::is_3d) od = window_at(p.window.d, of.frame, t);
+      if (od < 0) continue;
+      for (Index r = h.kernel - 1; r >= 0; --r) {
+        const Index oh = window_at(h, of.row, r);
+        if (oh < 0) continue;
+        for (Index s = w.kernel - 1; s >= 0; --s) {
+          const Index ow = window_at(w, of.column, s);
+          if (ow < 0) continue;
+          const Index o = ((of.channel * p.window.output_frames() + od) * h.output + oh) * w.output + ow;
+          if (p.kind == Pooling::l2) {
+            // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
+            const float norm = read(y, o);
+            if (norm != 0.0f) sum.add(read(dy, o) * (read(x, i) / norm));
+          } else {
+            sum.add(read(dy, o) / p.divisor(od, oh, ow));
+          }
         }
       }
     }
@@ -102,28 +128,30 @@ __global__ void avg_pool_backward_kernel(Pool<Index> p, Index count, Reals dy, R
   }
 }
 
-bool fits_32_bits(const Pool2d& p, std::int64_t planes) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  return dip::cuda::fits_32_bits(p.window, planes * (h.input * w.input + h.output * w.output));
+std::int64_t both_counts(const Pool& p, std::int64_t channels) {
+  return channels * (p.window.input() + p.window.output());
 }
 
 }  // namespace
 
-void pool2d_forward(const Pool2d& p, std::int64_t planes, Reals x, RealResults y) {
-  const std::int64_t count = planes * p.window.h.output * p.window.w.output;
-  with_index(fits_32_bits(p, planes), [&](auto index) {
-    using Index = decltype(index);
-    launch_elements(
-        kernel_of_size(p.window, avg_pool_kernel<Index, 2>, avg_pool_kernel<Index, 3>, avg_pool_kernel<Index, 0>),
-        count, Pool<Index>(p), static_cast<Index>(count), x, y);
+void pool_forward(const Pool& p, std::int64_t channels, Reals x, RealResults y) {
+  const std::int64_t count = channels * p.window.output();
+  with_window(p.window, both_counts(p, channels), [&](const auto& window) {
+    using Window = std::decay_t<decltype(window)>;
+    auto* kernel = pool_kernel<Window, 0>;
+    if constexpr (!Window::is_3d) {
+      kernel = kernel_of_size(p.window, pool_kernel<Window, 2>, pool_kernel<Window, 3>, kernel);
+    }
+    launch_elements(kernel, count, PoolOf<Window>(p, window), static_cast<typename Window::Index>(count), x, y);
   });
 }
 
-void pool2d_backward(const Pool2d& p, std::int64_t planes, Reals dy, Reals x, Reals y, RealResults dx) {
-  const std::int64_t count = planes * p.window.h.input * p.window.w.input;
-  with_index(fits_32_bits(p, planes), [&](auto index) {
-    using Index = decltype(index);
-    launch_elements(avg_pool_backward_kernel<Index>, count, Pool<Index>(p), static_cast<Index>(count), dy, x, y, dx);
+void pool_backward(const Pool& p, std::int64_t channels, Reals dy, Reals x, Reals y, RealResults dx) {
+  const std::int64_t count = channels * p.window.input();
+  with_window(p.window, both_counts(p, channels), [&](const auto& window) {
+    using Window = std::decay_t<decltype(window)>;
+    launch_elements(pool_backward_kernel<Window>, count, PoolOf<Window>(p, window),
+                    static_cast<typename Window::Index>(count), dy, x, y, dx);
   });
 }
 

@@ -7,8 +7,8 @@
 namespace dip::cpu {
 
 struct PoolKernels {
-  void (*forward)(const Pool2d& p, const float* x, float* y);
-  void (*backward)(const Pool2d& p, const float* dy, const float* x, const float* y, float* dx);
+  void (*forward)(const Pool& p, const float* x, float* y);
+  void (*backward)(const Pool& p, const float* dy, const float* x, const float* y, float* dx);
 };
 
 }  // namespace dip::cpu

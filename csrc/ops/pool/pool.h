@@ -1,4 +1,4 @@
-// Average, sum and L2 pooling of a backend, over planes (planes, H, W) → (planes, O_h, O_w).
+// Average, sum and L2 pooling of a backend, over channels (channels, D, H, W) → (channels, O_d, O_h, O_w).
 #pragma once
 
 #include "core/reals.h"
@@ -6,9 +6,9 @@
 
 namespace dip::DIP_BACKEND {
 
-void pool2d_forward(const Pool2d& p, std::int64_t planes, Reals x, RealResults y);
+void pool_forward(const Pool& p, std::int64_t channels, Reals x, RealResults y);
 
 // x and y are the forward pass's; only L2 pooling reads them.
-void pool2d_backward(const Pool2d& p, std::int64_t planes, Reals dy, Reals x, Reals y, RealResults dx);
+void pool_backward(const Pool& p, std::int64_t channels, Reals dy, Reals x, Reals y, RealResults dx);
 
 }  // namespace dip::DIP_BACKEND

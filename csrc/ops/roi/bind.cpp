@@ -65,7 +65,7 @@ py::typing::Tuple<py::object, py::object> pool(py::object x_, py::object boxes, 
   const Arguments args("roi_pool");
   Array x = args.input(x_, "x", "NCHW");
   Roi p = make_roi(args, "x", x.shape(), output_size, spatial_scale);
-  check_plane_size(args, p.H, p.W);
+  check_channel_size(args, {p.H, p.W});
   Regions regions = take_regions(args, p, boxes, batch);
   Result y = args.output(out, "out", result_shape(p));
   Indices indices = args.new_indices(result_shape(p));
@@ -80,7 +80,7 @@ py::object pool_backward(py::object dy_, py::object boxes, py::object batch, py:
   const Arguments args("roi_pool_backward");
   Array dy = args.input(dy_, "dy", "KCHW");
   Roi p = make_roi(args, "input_size", x_shape, {dy.extent(2), dy.extent(3)}, spatial_scale);
-  check_plane_size(args, p.H, p.W);
+  check_channel_size(args, {p.H, p.W});
   Regions regions = take_regions(args, p, boxes, batch);
   args.check_shape(dy, "dy", result_shape(p));
   Indices indices = args.indices(indices_, "indices", "KCHW", p.H * p.W, -1);

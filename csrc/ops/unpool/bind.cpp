@@ -10,72 +10,123 @@
 
 namespace dip {
 
-void check_plane_size(const Arguments& args, std::int64_t height, std::int64_t width) {
-  std::int64_t plane = 0;
-  check(!__builtin_mul_overflow(height, width, &plane) && plane <= INT32_MAX, args.op(), ": a plane of ", height, " x ",
-        width, " has more elements than its int32 indices can name (2147483647); split it");
+namespace {
+
+// The elements of a channel; 0 where it has none, or more than an int32 index can name.
+std::int64_t named_by_int32(const Shape& channel) {
+  std::int64_t count = 1;
+  for (std::int64_t extent : channel) {
+    if (extent < 1 || extent > INT32_MAX || count * extent > INT32_MAX) return 0;
+    count *= extent;
+  }
+  return count;
 }
 
-backend::Describe describe_index(const Arguments& args, const Shape& shape, Pair size) {
+const char* kind_of(const Shape& channel) {
+  return channel.size() == 2 ? "plane" : "volume";
+}
+
+// "2 x 3"
+std::string extents(const Shape& channel) {
+  std::string text;
+  for (std::int64_t extent : channel) text += (text.empty() ? "" : " x ") + std::to_string(extent);
+  return text;
+}
+
+}  // namespace
+
+void check_channel_size(const Arguments& args, const Shape& channel) {
+  check(named_by_int32(channel) > 0, args.op(), ": a ", kind_of(channel), " of ", extents(channel),
+        " has more elements than its int32 indices can name (2147483647); split it");
+}
+
+backend::Describe describe_index(const Arguments& args, const Shape& shape, const Shape& size) {
   return [op = std::string(args.op()), shape, size](std::int64_t at, double value) {
-    Shape position(4);
-    for (std::int64_t axis = 3, rest = at; axis >= 0; --axis) {
+    Shape position(shape.size());
+    std::int64_t rest = at;
+    for (std::size_t axis = shape.size(); axis-- > 0;) {
       position[axis] = rest % shape[axis];
       rest /= shape[axis];
     }
-    return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value), ", outside the plane of ",
-                   size[0], " x ", size[1], ": it must be from 0 to ", size[0] * size[1] - 1);
+    return message(op, ": indices", position, " is ", static_cast<std::int64_t>(value), ", outside the ", kind_of(size),
+                   " of ", extents(size), ": it must be from 0 to ", named_by_int32(size) - 1);
   };
 }
 
 namespace unpool_functions {
 
-void check_plane(const Arguments& args, Pair size) {
-  check(size[0] >= 1 && size[1] >= 1 && size[0] <= INT32_MAX && size[1] <= INT32_MAX && size[0] * size[1] <= INT32_MAX,
-        args.op(), ": the large plane must have from 1 to 2147483647 elements, got ", size[0], " x ", size[1]);
+// The elements of the large channel.
+std::int64_t check_large(const Arguments& args, const Shape& size) {
+  const std::int64_t count = named_by_int32(size);
+  check(count > 0, args.op(), ": the large ", kind_of(size), " must have from 1 to 2147483647 elements, got ",
+        extents(size));
+  return count;
 }
 
-// Max unpooling of y and the gradient of max pooling to dy are the same: `x` is what each calls it.
-py::object scatter(const char* op, const char* name, py::object x_, py::object indices_, Pair size, py::object out) {
-  const Arguments args(op);
-  Array x = args.input(x_, name, "NCHW");
-  check_plane(args, size);
-  Indices indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+const char* layout_of(const Shape& channel) {
+  return channel.size() == 2 ? "NCHW" : "NCDHW";
+}
+
+Shape channel_of(const Array& array) {
+  return Shape(array.shape().begin() + 2, array.shape().end());
+}
+
+// Height and width of an image; a clip's rows are those of all its frames, one below the other.
+Pair plane_of(const Shape& channel) {
+  return channel.size() == 2 ? Pair{channel[0], channel[1]} : Pair{channel[0] * channel[1], channel[2]};
+}
+
+// Max unpooling of y and the gradient of max pooling to dy are the same: `name` is what each calls it.
+py::object scatter(const std::string& op, const char* name, py::object x_, py::object indices_, const Shape& size,
+                   py::object out) {
+  const Arguments args(op.c_str());
+  Array x = args.input(x_, name, layout_of(size));
+  Indices indices = args.indices(indices_, "indices", layout_of(size), check_large(args, size));
   args.check_shape(indices, "indices", x.shape());
-  Result y = args.output(out, "out", {x.extent(0), x.extent(1), size[0], size[1]});
+  Shape shape = {x.extent(0), x.extent(1)};
+  shape.insert(shape.end(), size.begin(), size.end());
+  Result y = args.output(out, "out", shape);
   args.check_apart(y, x, name);
   args.check_apart(y, indices, "indices");
-  const std::int64_t planes = x.extent(0) * x.extent(1);
-  if (planes > 0) {
-    compute(backend::scatter_planes, planes, Pair{x.extent(2), x.extent(3)}, size, x, indices, y,
+  const std::int64_t channels = x.extent(0) * x.extent(1);
+  if (channels > 0) {
+    compute(backend::scatter_planes, channels, plane_of(channel_of(x)), plane_of(size), x, indices, y,
             describe_index(args, x.shape(), size));
   }
   return y.object();
 }
 
-py::object max_unpool(py::object y, py::object indices, Pair size, py::object out) {
-  return scatter("max_unpool2d", "y", y, indices, size, out);
+// `axes`: of a channel, 2 or 3.
+const char* axes_name(std::size_t axes) {
+  return axes == 2 ? "2d" : "3d";
 }
 
-py::object max_pool_backward(py::object dy, py::object indices, Pair size, py::object out) {
-  return scatter("max_pool2d_backward", "dy", dy, indices, size, out);
+py::object max_unpool(py::object y, py::object indices, Shape size, py::object out) {
+  return scatter(message("max_unpool", axes_name(size.size())), "y", y, indices, size, out);
 }
 
-py::object max_unpool_backward(py::object dy_, py::object indices_, py::object out) {
-  const Arguments args("max_unpool2d_backward");
-  Array dy = args.input(dy_, "dy", "NCHW");
-  const Pair size = {dy.extent(2), dy.extent(3)};
-  check_plane(args, size);
-  Indices indices = args.indices(indices_, "indices", "NCHW", size[0] * size[1]);
+py::object max_pool_backward(py::object dy, py::object indices, Shape size, py::object out) {
+  return scatter(message("max_pool", axes_name(size.size()), "_backward"), "dy", dy, indices, size, out);
+}
+
+py::object max_unpool_backward(py::object dy_, py::object indices_, std::size_t axes, py::object out) {
+  const std::string op = message("max_unpool", axes_name(axes), "_backward");
+  const Arguments args(op.c_str());
+  const char* layout = axes == 2 ? "NCHW" : "NCDHW";
+  Array dy = args.input(dy_, "dy", layout);
+  const Shape size = channel_of(dy);
+  const std::int64_t large = check_large(args, size);
+  Indices indices = args.indices(indices_, "indices", layout, large);
   check(dy.extent(0) == indices.extent(0) && dy.extent(1) == indices.extent(1), args.op(),
         ": dy and indices must have the same N and C, got ", dy.shape(), " and ", indices.shape());
-  const std::int64_t planes = dy.extent(0) * dy.extent(1);
+  const std::int64_t channels = dy.extent(0) * dy.extent(1);
   Result dx = args.output(out, "out", indices.shape());
   args.check_apart(dx, dy, "dy");
   args.check_apart(dx, indices, "indices");
-  if (planes > 0)
-    compute(backend::gather_planes, planes, indices.count() / planes, size[0] * size[1], dy, indices, dx,
+  if (channels > 0) {
+    compute(backend::gather_planes, channels, indices.count() / channels, large, dy, indices, dx,
             describe_index(args, indices.shape(), size));
+  }
   return dx.object();
 }
 
@@ -104,7 +155,7 @@ py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
       const std::int64_t scale = large[a] / small[a];
       return Axis{large[a], scale, scale, 0, 0, 1, small[a]};
     };
-    compute(backend::pool2d_forward, Pool2d{{axis(0), axis(1)}, Pooling::sum}, planes, x, y);
+    compute(backend::pool_forward, Pool{Window2d{axis(0), axis(1)}, Pooling::sum}, planes, x, y);
   } else {
     compute(backward ? backend::upsample_nearest2d_backward : backend::upsample_nearest2d, p, planes, x, y);
   }
@@ -148,9 +199,9 @@ py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::obje
 void bind_unpool(py::module_& m) {
   using namespace unpool_functions;
   using py::arg;
-  m.def("max_unpool2d", max_unpool, arg("y"), arg("indices"), arg("size"), arg("out"));
-  m.def("max_pool2d_backward", max_pool_backward, arg("dy"), arg("indices"), arg("input_size"), arg("out"));
-  m.def("max_unpool2d_backward", max_unpool_backward, arg("dy"), arg("indices"), arg("out"));
+  m.def("max_unpool", max_unpool, arg("y"), arg("indices"), arg("size"), arg("out"));
+  m.def("max_pool_backward", max_pool_backward, arg("dy"), arg("indices"), arg("input_size"), arg("out"));
+  m.def("max_unpool_backward", max_unpool_backward, arg("dy"), arg("indices"), arg("axes"), arg("out"));
   m.def("upsample_nearest2d", nearest, arg("backward"), arg("x"), arg("size"), arg("out"));
   m.def("bed_of_nails2d", nails, arg("backward"), arg("x"), arg("scale_factor"), arg("offset"), arg("out"));
 }

@@ -8,6 +8,7 @@ from dipkernels.ops.batch_norm import *
 from dipkernels.ops.boxes import *
 from dipkernels.ops.concatenate import *
 from dipkernels.ops.conv import *
+from dipkernels.ops.conv3d import *
 from dipkernels.ops.conv_max_pool import *
 from dipkernels.ops.conv_transpose import *
 from dipkernels.ops.dropout import *
@@ -20,6 +21,7 @@ from dipkernels.ops.nms import *
 from dipkernels.ops.optimizers import *
 from dipkernels.ops.pad import *
 from dipkernels.ops.pool import *
+from dipkernels.ops.pool3d import *
 from dipkernels.ops.roi import *
 from dipkernels.ops.softmax import *
 from dipkernels.ops.softmax_cross_entropy import *

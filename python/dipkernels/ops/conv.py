@@ -12,7 +12,18 @@ from typing import Any
 from dipkernels.arguments import size
 from dipkernels.ops.activation import Activation, activation_arguments
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
+from dipkernels.ops.geometry import (
+    Padding,
+    Padding3d,
+    Pair,
+    Rounding,
+    Triple,
+    padding_pairs,
+    padding_triples,
+    pair,
+    resolved_padding,
+    triple,
+)
 from dipkernels.ops.precision import Precision, precision_or_current
 from dipkernels.ops.single_images import single_images
 
@@ -21,23 +32,27 @@ __all__ = ["conv2d", "conv2d_backward", "conv2d_backward_bias", "conv2d_backward
 
 def convolution_options(
     op: str,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
+    stride: Pair | Triple,
+    padding: Padding | Padding3d,
+    dilation: Pair | Triple,
     groups: int,
     rounding: Rounding,
     precision: Precision | None,
     x_size: Sequence[int],
     weight_size: Sequence[int],
+    axes: int = 2,
 ) -> dict[str, Any]:
-    """What every convolution's geometry and precision are to the compiled modules."""
-    strides, dilations = pair(op, "stride", stride), pair(op, "dilation", dilation)
+    """What every convolution's geometry and precision are to the compiled modules, of images or, with three axes, of
+    clips.
+    """
+    of_axes, pads = (pair, padding_pairs) if axes == 2 else (triple, padding_triples)
+    strides, dilations = of_axes(op, "stride", stride), of_axes(op, "dilation", dilation)
     if isinstance(padding, str):
-        sizes = x_size[-2:], weight_size[-2:]
+        sizes = x_size[-axes:], weight_size[-axes:]
         padding, rounding = resolved_padding(op, padding, rounding, *sizes, strides, dilations)
     return {
         "stride": strides,
-        "padding": padding_pairs(op, padding),
+        "padding": pads(op, padding),
         "dilation": dilations,
         "groups": groups,
         "rounding": rounding,

@@ -19,6 +19,12 @@ Padding: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | Literal["sa
 """One number for all sides, (height, width), or ((top, bottom), (left, right)); "valid" is none, "same" as many as make
 the result ⌈input/stride⌉ large, an odd one at the end."""
 
+Triple: TypeAlias = int | Sequence[int]
+"""One number for all three axes, or (depth, height, width)."""
+
+Padding3d: TypeAlias = int | Sequence[int] | Sequence[Sequence[int]] | Literal["same", "valid"]
+"""As `Padding`: one number for all sides, (depth, height, width), or ((front, back), (top, bottom), (left, right))."""
+
 Rounding: TypeAlias = Literal["exact", "floor", "ceil"]
 """What becomes of an output size that is no whole number: an error, or rounded. Convolutions do not take "ceil"."""
 
@@ -51,6 +57,34 @@ def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     return number, number
 
 
+def triple(op: str, name: str, value: Any) -> tuple[int, int, int]:
+    """(depth, height, width) from one number or three.
+
+    >>> triple("conv3d", "stride", (1, 2, 2))
+    (1, 2, 2)
+    """
+    if not _is_sequence(value):
+        number = _integer(op, name, value)
+        return number, number, number
+    if len(value) != 3:
+        raise ValueError(f"{op}: {name} must be an int or (depth, height, width), got {described(value)}")
+    return _integer(op, name, value[0]), _integer(op, name, value[1]), _integer(op, name, value[2])
+
+
+def padding_triples(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """((front, back), (top, bottom), (left, right)) from one number, (depth, height, width), or all six.
+
+    >>> padding_triples("conv3d", (0, 1, 2))
+    ((0, 0), (1, 1), (2, 2))
+    """
+    if _is_sequence(value) and len(value) == 3 and all(_is_sequence(side) for side in value):
+        return pair(op, "padding", value[0]), pair(op, "padding", value[1]), pair(op, "padding", value[2])
+    if isinstance(value, str):
+        raise TypeError(f'{op}: padding must be ints, "same" or "valid", got {described(value)}')
+    depth, height, width = triple(op, "padding", value)
+    return (depth, depth), (height, height), (width, width)
+
+
 def padding_pairs(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     """((top, bottom), (left, right)) from one number, (height, width), or all four.
 
@@ -73,21 +107,23 @@ def resolved_padding(
     kernel_size: Sequence[int],
     stride: Sequence[int],
     dilation: Sequence[int],
-) -> tuple[tuple[tuple[int, int], tuple[int, int]], Any]:
-    """What "same" and "valid" mean for these sizes (height, width), and the rounding that goes with it.
+) -> tuple[Any, Any]:
+    """What "same" and "valid" mean for these sizes, one for each axis, and the rounding that goes with it.
 
     "same" makes the result ⌈input/stride⌉ large, by as few zeros as that takes, an odd one at the end; "valid" is none.
 
     >>> resolved_padding("conv2d", "same", "exact", (8, 7), (3, 2), (2, 1), (1, 1))
     (((0, 1), (0, 1)), 'floor')
     """
+    if padding == "valid":
+        return ((0, 0),) * len(input_size), rounding
     if padding != "same":
-        return (((0, 0), (0, 0)) if padding == "valid" else padding_pairs(op, padding)), rounding
+        return (padding_pairs if len(input_size) == 2 else padding_triples)(op, padding), rounding
     pads = []
     for n, f, s, d in zip(input_size, kernel_size, stride, dilation, strict=True):
         missing = 0 if s < 1 else max(((n + s - 1) // s - 1) * s + d * (f - 1) + 1 - n, 0)
         pads.append((missing // 2, missing - missing // 2))
-    return (pads[0], pads[1]), "floor"
+    return tuple(pads), "floor"
 
 
 def resampled_size(

@@ -106,4 +106,4 @@ def max_pool2d_backward(
     shape = size(op, "input_size", input_size, "HW" if np.shape(input_size) == (2,) else "NCHW")
     if len(shape) == 4 and shape[:2] != shape_of(op, "dy", dy)[:2]:
         raise ValueError(f"{op}: input_size must have dy's N and C, {shape_of(op, 'dy', dy)[:2]}, got {shape}")
-    return backend_of(op, dy, indices).max_pool2d_backward(dy, indices, shape[-2:], out)
+    return backend_of(op, dy, indices).max_pool_backward(dy, indices, shape[-2:], out)

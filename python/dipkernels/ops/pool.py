@@ -14,29 +14,57 @@ from typing import Any
 
 from dipkernels.arguments import size
 from dipkernels.ops.backend import FloatArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, Rounding, padding_pairs, pair, resolved_padding
+from dipkernels.ops.geometry import (
+    Padding,
+    Padding3d,
+    Pair,
+    Rounding,
+    Triple,
+    padding_pairs,
+    padding_triples,
+    pair,
+    resolved_padding,
+    triple,
+)
 from dipkernels.ops.single_images import single_images
 
 __all__ = ["avg_pool2d", "avg_pool2d_backward", "l2_pool2d", "l2_pool2d_backward", "sum_pool2d", "sum_pool2d_backward"]
 
 
 def window(
-    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Padding, dilation: Pair, rounding: Rounding
-) -> tuple[tuple[int, int], tuple[int, int], tuple[tuple[int, int], tuple[int, int]], Rounding]:
-    """kernel_size, stride, padding and rounding as the compiled modules take them, for x or its shape."""
-    kernel = pair(op, "kernel_size", kernel_size)
-    strides = kernel if stride is None else pair(op, "stride", stride)
+    op: str,
+    x: Any,
+    kernel_size: Pair | Triple,
+    stride: Pair | Triple | None,
+    padding: Padding | Padding3d,
+    dilation: Pair | Triple,
+    rounding: Rounding,
+    axes: int = 2,
+) -> tuple[Any, Any, Any, Rounding]:
+    """kernel_size, stride, padding and rounding as the compiled modules take them, for x or its shape; three axes are
+    those of clips.
+    """
+    of_axes, pads = (pair, padding_pairs) if axes == 2 else (triple, padding_triples)
+    kernel = of_axes(op, "kernel_size", kernel_size)
+    strides = kernel if stride is None else of_axes(op, "stride", stride)
     if isinstance(padding, str):
         shape = x if isinstance(x, tuple) else shape_of(op, "x", x)
-        dilations = pair(op, "dilation", dilation)
-        padding, rounding = resolved_padding(op, padding, rounding, shape[-2:], kernel, strides, dilations)
-    return kernel, strides, padding_pairs(op, padding), rounding
+        dilations = of_axes(op, "dilation", dilation)
+        padding, rounding = resolved_padding(op, padding, rounding, shape[-axes:], kernel, strides, dilations)
+    return kernel, strides, pads(op, padding), rounding
 
 
-def _geometry(
-    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Padding, rounding: Rounding
+def pooling_geometry(
+    op: str,
+    x: Any,
+    kernel_size: Pair | Triple,
+    stride: Pair | Triple | None,
+    padding: Padding | Padding3d,
+    rounding: Rounding,
+    axes: int = 2,
 ) -> dict[str, Any]:
-    kernel, strides, pads, rounding = window(op, x, kernel_size, stride, padding, 1, rounding)
+    """The same by name, without dilation."""
+    kernel, strides, pads, rounding = window(op, x, kernel_size, stride, padding, 1, rounding, axes)
     return {"kernel_size": kernel, "stride": strides, "padding": pads, "rounding": rounding}
 
 
@@ -56,7 +84,7 @@ def avg_pool2d(
     >>> avg_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[3.]]]], dtype=float32)
     """
-    geometry = _geometry("avg_pool2d", x, kernel_size, stride, padding, rounding)
+    geometry = pooling_geometry("avg_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("avg_pool2d", x).pool2d(x, kind="avg", count_include_pad=count_include_pad, out=out, **geometry)
 
 
@@ -88,7 +116,7 @@ def avg_pool2d_backward(
         kind="avg",
         count_include_pad=count_include_pad,
         out=out,
-        **_geometry(op, shape, kernel_size, stride, padding, rounding),
+        **pooling_geometry(op, shape, kernel_size, stride, padding, rounding),
     )
 
 
@@ -107,7 +135,7 @@ def sum_pool2d(
     >>> sum_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[12.]]]], dtype=float32)
     """
-    geometry = _geometry("sum_pool2d", x, kernel_size, stride, padding, rounding)
+    geometry = pooling_geometry("sum_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("sum_pool2d", x).pool2d(x, kind="sum", count_include_pad=True, out=out, **geometry)
 
 
@@ -137,7 +165,7 @@ def sum_pool2d_backward(
         kind="sum",
         count_include_pad=True,
         out=out,
-        **_geometry(op, shape, kernel_size, stride, padding, rounding),
+        **pooling_geometry(op, shape, kernel_size, stride, padding, rounding),
     )
 
 
@@ -156,7 +184,7 @@ def l2_pool2d(
     >>> l2_pool2d(np.float32([[[[3, 4]]]]), (1, 2))
     array([[[[5.]]]], dtype=float32)
     """
-    geometry = _geometry("l2_pool2d", x, kernel_size, stride, padding, rounding)
+    geometry = pooling_geometry("l2_pool2d", x, kernel_size, stride, padding, rounding)
     return backend_of("l2_pool2d", x).pool2d(x, kind="l2", count_include_pad=True, out=out, **geometry)
 
 
@@ -187,5 +215,5 @@ def l2_pool2d_backward(
         kind="l2",
         count_include_pad=True,
         out=out,
-        **_geometry(op, shape, kernel_size, stride, padding, rounding),
+        **pooling_geometry(op, shape, kernel_size, stride, padding, rounding),
     )

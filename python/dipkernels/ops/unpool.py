@@ -89,7 +89,7 @@ def max_unpool2d(
         if len(shape) == 4 and shape[:2] != shape_of(op, "y", y)[:2]:
             raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
         plane = shape[-2], shape[-1]
-    return backend_of(op, y, indices).max_unpool2d(y, indices, plane, out)
+    return backend_of(op, y, indices).max_unpool(y, indices, plane, out)
 
 
 @single_images("dy", "indices")
@@ -99,7 +99,7 @@ def max_unpool2d_backward(dy: FloatArray, indices: IndexArray, *, out: FloatArra
     >>> max_unpool2d_backward(np.float32([[[[1, 2], [3, 4]]]]), np.int32([[[[2]]]]))
     array([[[[3.]]]], dtype=float32)
     """
-    return backend_of("max_unpool2d_backward", dy, indices).max_unpool2d_backward(dy, indices, out)
+    return backend_of("max_unpool2d_backward", dy, indices).max_unpool_backward(dy, indices, 2, out)
 
 
 @single_images("x")

@@ -12,6 +12,7 @@ from dipkernels.reference.batch_norm import *
 from dipkernels.reference.boxes import *
 from dipkernels.reference.concatenate import *
 from dipkernels.reference.conv import *
+from dipkernels.reference.conv3d import *
 from dipkernels.reference.conv_max_pool import *
 from dipkernels.reference.conv_transpose import *
 from dipkernels.reference.dropout import *
@@ -24,6 +25,7 @@ from dipkernels.reference.nms import *
 from dipkernels.reference.optimizers import *
 from dipkernels.reference.pad import *
 from dipkernels.reference.pool import *
+from dipkernels.reference.pool3d import *
 from dipkernels.reference.roi import *
 from dipkernels.reference.softmax import *
 from dipkernels.reference.softmax_cross_entropy import *

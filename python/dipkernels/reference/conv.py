@@ -1,4 +1,6 @@
-"""Oracles of the 2-D convolution. A tap on the padding adds nothing, whatever its weight, infinite or NaN."""
+"""Oracles of the convolution, of images, and what those of clips share with them. A tap on the padding adds nothing,
+whatever its weight, infinite or NaN.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,51 @@ def _grouped(weight_size: Sequence[int], groups: int) -> list[tuple[slice, slice
     return [(slice(g * filters, (g + 1) * filters), slice(g * channels, (g + 1) * channels)) for g in range(groups)]
 
 
+def convolve(x: Any, weight: Any, bias: Any, activation: Any, geometry: tuple[Any, ...], groups: int) -> Float64:
+    """y[n, k] = Σ over channels and taps of weight · x, plus bias, through the activation. `geometry`: stride, padding,
+    dilation, rounding.
+    """
+    x, weight = np.asarray(x, np.float64), np.asarray(weight, np.float64)
+    windows = Windows(x.shape, weight.shape[2:], *geometry, axes=x.ndim - 2)
+    y = np.zeros((x.shape[0], weight.shape[0], *windows.output))
+    for filters, channels in _grouped(weight.shape, groups):
+        for tap, outputs, inputs in windows.meetings():
+            from_x, to_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            y[to_y] += np.einsum("nc...,kc->nk...", x[from_x], weight[(filters, slice(None), *tap)])
+    if bias is not None:
+        y += np.asarray(bias, np.float64).reshape(-1, *[1] * (x.ndim - 2))
+    return apply_activation(y, activation)
+
+
+def convolve_backward_data(
+    dy: Any, weight: Any, input_size: Sequence[int], geometry: tuple[Any, ...], groups: int
+) -> Float64:
+    """Every dy goes back to the elements it was computed from, times their weight."""
+    dy, weight = np.asarray(dy, np.float64), np.asarray(weight, np.float64)
+    windows = Windows(tuple(input_size), weight.shape[2:], *geometry, axes=dy.ndim - 2)
+    dx = np.zeros(tuple(input_size))
+    for filters, channels in _grouped(weight.shape, groups):
+        for tap, outputs, inputs in windows.meetings():
+            to_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            dx[to_x] += np.einsum("nk...,kc->nc...", dy[from_y], weight[(filters, slice(None), *tap)])
+    return dx
+
+
+def convolve_backward_weight(
+    dy: Any, x: Any, weight_size: Sequence[int], geometry: tuple[Any, ...], groups: int
+) -> Float64:
+    """The gradient of every position, summed into the one set of weights."""
+    dy, x = np.asarray(dy, np.float64), np.asarray(x, np.float64)
+    windows = Windows(x.shape, weight_size[2:], *geometry, axes=x.ndim - 2)
+    dweight = np.zeros(tuple(weight_size))
+    summed = (0, *range(2, x.ndim))
+    for filters, channels in _grouped(weight_size, groups):
+        for tap, outputs, inputs in windows.meetings():
+            from_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
+            dweight[(filters, slice(None), *tap)] = np.tensordot(dy[from_y], x[from_x], (summed, summed))
+    return dweight
+
+
 def conv2d(
     x: Any,
     weight: Any,
@@ -32,16 +79,7 @@ def conv2d(
     rounding: str = "exact",
 ) -> Float64:
     """y[n, k] = Σ over channels and taps of weight · x, plus bias, through the activation."""
-    x, weight = np.asarray(x, np.float64), np.asarray(weight, np.float64)
-    windows = Windows(x.shape, weight.shape[2:], stride, padding, dilation, rounding)
-    y = np.zeros((x.shape[0], weight.shape[0], *windows.output))
-    for filters, channels in _grouped(weight.shape, groups):
-        for r, s, outputs, inputs in windows.meetings():
-            from_x, to_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
-            y[to_y] += np.einsum("nchw,kc->nkhw", x[from_x], weight[filters, :, r, s])
-    if bias is not None:
-        y += np.asarray(bias, np.float64)[:, None, None]
-    return apply_activation(y, activation)
+    return convolve(x, weight, bias, activation, (stride, padding, dilation, rounding), groups)
 
 
 def conv2d_backward_data(
@@ -56,14 +94,7 @@ def conv2d_backward_data(
     rounding: str = "exact",
 ) -> Float64:
     """Every dy goes back to the elements it was computed from, times their weight."""
-    dy, weight = np.asarray(dy, np.float64), np.asarray(weight, np.float64)
-    windows = Windows(tuple(input_size), weight.shape[2:], stride, padding, dilation, rounding)
-    dx = np.zeros(tuple(input_size))
-    for filters, channels in _grouped(weight.shape, groups):
-        for r, s, outputs, inputs in windows.meetings():
-            to_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
-            dx[to_x] += np.einsum("nkhw,kc->nchw", dy[from_y], weight[filters, :, r, s])
-    return dx
+    return convolve_backward_data(dy, weight, input_size, (stride, padding, dilation, rounding), groups)
 
 
 def conv2d_backward_weight(
@@ -78,14 +109,7 @@ def conv2d_backward_weight(
     rounding: str = "exact",
 ) -> Float64:
     """The gradient of every position, summed into the one set of weights."""
-    dy, x = np.asarray(dy, np.float64), np.asarray(x, np.float64)
-    windows = Windows(x.shape, weight_size[2:], stride, padding, dilation, rounding)
-    dweight = np.zeros(tuple(weight_size))
-    for filters, channels in _grouped(weight_size, groups):
-        for r, s, outputs, inputs in windows.meetings():
-            from_x, from_y = (slice(None), channels, *inputs), (slice(None), filters, *outputs)
-            dweight[filters, :, r, s] = np.einsum("nkhw,nchw->kc", dy[from_y], x[from_x])
-    return dweight
+    return convolve_backward_weight(dy, x, weight_size, (stride, padding, dilation, rounding), groups)
 
 
 def conv2d_backward_bias(dy: Any) -> Float64:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +23,16 @@ def padding_pairs(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
     """((top, bottom), (left, right)) from one number, (height, width), or all four."""
     vertical, horizontal = pair(value)
     return pair(vertical), pair(horizontal)
+
+
+def per_axis(value: Any, axes: int) -> tuple[int, ...]:
+    """One number for each axis, from one or as many."""
+    return (value,) * axes if isinstance(value, int) else tuple(value)
+
+
+def padding_per_axis(value: Any, axes: int) -> tuple[tuple[int, int], ...]:
+    """(start, end) for each axis, from one number, one for each axis, or all of them."""
+    return tuple(pair(side) for side in per_axis(value, axes))
 
 
 def output_size(
@@ -49,7 +60,9 @@ def same_padding(input_size: int, kernel_size: int, stride: int, dilation: int) 
 
 
 class Windows:
-    """The windows of a 2-D operator over x (N, C, H, W): where each one's taps lie in the padded input."""
+    """The windows of an operator over x (N, C, H, W), or, of three axes, (N, C, D, H, W): where each one's taps lie in the
+    padded input.
+    """
 
     def __init__(
         self,
@@ -59,18 +72,18 @@ class Windows:
         padding: Any,
         dilation: Any = 1,
         rounding: str = "exact",
+        axes: int = 2,
     ) -> None:
-        self.kernel, self.stride, self.dilation = pair(kernel_size), pair(stride), pair(dilation)
-        self.size = size[-2:]
+        self.kernel, self.stride, self.dilation = (per_axis(v, axes) for v in (kernel_size, stride, dilation))
+        self.size = size[-axes:]
         if padding == "same":
-            axes = zip(self.size, self.kernel, self.stride, self.dilation, strict=True)
-            padding, rounding = tuple(same_padding(*axis) for axis in axes), "floor"
-        self.padding = padding_pairs(0 if padding == "valid" else padding)
-        height, width = (
+            each = zip(self.size, self.kernel, self.stride, self.dilation, strict=True)
+            padding, rounding = tuple(same_padding(*axis) for axis in each), "floor"
+        self.padding = padding_per_axis(0 if padding == "valid" else padding, axes)
+        self.output = tuple(
             output_size(n, f, s, p, d, rounding=rounding)
             for n, f, s, p, d in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         )
-        self.output = (height, width)
         # How far the last windows reach beyond the padding, where the output size is rounded up.
         self.beyond = tuple(
             max((o - 1) * step + d * (f - 1) + 1 - n - sum(p), 0)
@@ -86,32 +99,33 @@ class Windows:
 
     def crop(self, padded: Float64) -> Float64:
         """A padded array without its padding."""
-        (top, _), (left, _) = self.padding
-        return padded[:, :, top : top + self.size[0], left : left + self.size[1]]
+        inner = (slice(start, start + n) for (start, _), n in zip(self.padding, self.size, strict=True))
+        return padded[(..., *inner)]
 
-    def taps(self) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-        """For each tap (r, s) of the window, the slices of the padded input it meets, one element for each window."""
-        for r in range(self.kernel[0]):
-            for s in range(self.kernel[1]):
-                rows, columns = (
-                    slice(tap * d, tap * d + (o - 1) * step + 1, step)
-                    for tap, d, o, step in zip((r, s), self.dilation, self.output, self.stride, strict=True)
-                )
-                yield r, s, (rows, columns)
+    def tap_indices(self) -> Iterator[tuple[int, ...]]:
+        """The taps of a window, (r, s) or (t, r, s), in order."""
+        return product(*(range(f) for f in self.kernel))
 
-    def meetings(self) -> Iterator[tuple[int, int, tuple[slice, slice], tuple[slice, slice]]]:
-        """For each tap (r, s) the windows in which it meets x, as slices of the output, and where, as slices of x.
+    def taps(self) -> Iterator[tuple[slice, ...]]:
+        """For each tap of the window the slices of the padded input it meets, one element for each window."""
+        for indices in self.tap_indices():
+            yield tuple(
+                slice(tap * d, tap * d + (o - 1) * step + 1, step)
+                for tap, d, o, step in zip(indices, self.dilation, self.output, self.stride, strict=True)
+            )
+
+    def meetings(self) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
+        """For each tap the windows in which it meets x, as slices of the output, and where, as slices of x.
 
         A tap on the padding meets nothing: what it would be multiplied with does not matter, be it infinite or NaN.
         """
-        for r in range(self.kernel[0]):
-            for s in range(self.kernel[1]):
-                outputs, inputs = [], []
-                for axis, tap in enumerate((r, s)):
-                    step, shift = self.stride[axis], tap * self.dilation[axis] - self.padding[axis][0]
-                    first = max(0, -(shift // step))
-                    last = max(first, min(self.output[axis], (self.size[axis] - 1 - shift) // step + 1))
-                    outputs.append(slice(first, last))
-                    start = first * step + shift
-                    inputs.append(slice(start, max(start + (last - first) * step - step + 1, start), step))
-                yield r, s, (outputs[0], outputs[1]), (inputs[0], inputs[1])
+        for indices in self.tap_indices():
+            outputs, inputs = [], []
+            for axis, tap in enumerate(indices):
+                step, shift = self.stride[axis], tap * self.dilation[axis] - self.padding[axis][0]
+                first = max(0, -(shift // step))
+                last = max(first, min(self.output[axis], (self.size[axis] - 1 - shift) // step + 1))
+                outputs.append(slice(first, last))
+                start = first * step + shift
+                inputs.append(slice(start, max(start + (last - first) * step - step + 1, start), step))
+            yield indices, tuple(outputs), tuple(inputs)

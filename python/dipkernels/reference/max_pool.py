@@ -24,24 +24,24 @@ def max_pool2d_with_indices(
     rounding: str = "exact",
 ) -> tuple[Float64, npt.NDArray[np.int64]]:
     """Window by window: the first NaN, or else the first maximum, and its flat position in the plane."""
+    return pool_maxima(x, kernel_size, stride, padding, dilation, rounding, axes=2)
+
+
+def pool_maxima(
+    x: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, rounding: str, axes: int
+) -> tuple[Float64, npt.NDArray[np.int64]]:
+    """Of images or clips: the first NaN, or else the first maximum, and its flat position in the channel."""
     x = np.asarray(x, np.float64)
-    windows = Windows(x.shape, kernel_size, kernel_size if stride is None else stride, padding, dilation, rounding)
-    (top, _), (left, _) = windows.padding
-    height, width = x.shape[2:]
+    strides = kernel_size if stride is None else stride
+    windows = Windows(x.shape, kernel_size, strides, padding, dilation, rounding, axes)
     y = np.full((*x.shape[:2], *windows.output), -np.inf)
     indices = np.full(y.shape, -1)
-    for oh in range(windows.output[0]):
-        for ow in range(windows.output[1]):
-            best, at = y[:, :, oh, ow], indices[:, :, oh, ow]
-            for r in range(windows.kernel[0]):
-                for s in range(windows.kernel[1]):
-                    h = oh * windows.stride[0] + r * windows.dilation[0] - top
-                    w = ow * windows.stride[1] + s * windows.dilation[1] - left
-                    if not (0 <= h < height and 0 <= w < width):
-                        continue
-                    value = x[:, :, h, w]
-                    wins = (at < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best))
-                    best[wins], at[wins] = value[wins], h * width + w
+    positions = np.arange(int(np.prod(windows.size))).reshape(windows.size)
+    for _, outputs, inputs in windows.meetings():
+        best, at = y[(..., *outputs)], indices[(..., *outputs)]
+        value = x[(..., *inputs)]
+        wins = (at < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best))
+        best[wins], at[wins] = value[wins], np.broadcast_to(positions[inputs], at.shape)[wins]
     return y, indices
 
 

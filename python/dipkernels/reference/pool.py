@@ -13,21 +13,22 @@ __all__ = ["avg_pool2d", "avg_pool2d_backward", "l2_pool2d", "l2_pool2d_backward
 
 
 def _windows(size: Sequence[int], kernel_size: Any, stride: Any, padding: Any, rounding: str) -> Windows:
-    return Windows(tuple(size), kernel_size, kernel_size if stride is None else stride, padding, 1, rounding)
+    strides = kernel_size if stride is None else stride
+    return Windows(tuple(size), kernel_size, strides, padding, 1, rounding, axes=len(size) - 2)
 
 
 def _sum(x: Float64, windows: Windows, padding: float = 0.0) -> Float64:
     padded = windows.pad(x, padding)
     y = np.zeros((*x.shape[:2], *windows.output))
-    for _, _, (rows, columns) in windows.taps():
-        y += padded[:, :, rows, columns]
+    for tap in windows.taps():
+        y += padded[(..., *tap)]
     return y
 
 
 def _spread(dy: Float64, size: Sequence[int], windows: Windows) -> Float64:
     dx = windows.pad(np.zeros(tuple(size)))
-    for _, _, (rows, columns) in windows.taps():
-        dx[:, :, rows, columns] += dy
+    for tap in windows.taps():
+        dx[(..., *tap)] += dy
     return windows.crop(dx)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dipkernels.reference.geometry import Float64, padding_pairs, pair
+from dipkernels.reference.geometry import Float64, padding_per_axis, pair, per_axis
 
 __all__ = [
     "bed_of_nails2d",
@@ -17,6 +17,32 @@ __all__ = [
     "upsample_nearest2d",
     "upsample_nearest2d_backward",
 ]
+
+
+def unpooled(y: Any, indices: Any, size: Sequence[int]) -> Float64:
+    """Every element added at its stored position in a channel of this size, (H, W) or (D, H, W)."""
+    y, indices = np.asarray(y, np.float64), np.asarray(indices)
+    x = np.zeros((*y.shape[:2], int(np.prod(size))))
+    for n in range(y.shape[0]):
+        for c in range(y.shape[1]):
+            np.add.at(x[n, c], indices[n, c].ravel(), y[n, c].ravel())
+    return x.reshape(*y.shape[:2], *size)
+
+
+def unpooled_backward(dy: Any, indices: Any) -> Float64:
+    """dy at the stored positions."""
+    dy, indices = np.asarray(dy, np.float64), np.asarray(indices, np.int64)
+    flat = dy.reshape(*dy.shape[:2], int(np.prod(dy.shape[2:])))
+    places = indices.reshape(*indices.shape[:2], int(np.prod(indices.shape[2:])))
+    return np.take_along_axis(flat, places, 2).reshape(indices.shape)
+
+
+def size_before_pooling(pooled: Sequence[int], kernel_size: Any, stride: Any, padding: Any) -> list[int]:
+    """(O − 1)·S + F − P along each axis."""
+    axes = len(pooled)
+    kernel, steps = per_axis(kernel_size, axes), per_axis(kernel_size if stride is None else stride, axes)
+    pads = [sum(side) for side in padding_per_axis(padding, axes)]
+    return [(o - 1) * s + f - p for o, s, f, p in zip(pooled, steps, kernel, pads, strict=True)]
 
 
 def max_unpool2d(
@@ -29,25 +55,14 @@ def max_unpool2d(
     output_size: Sequence[int] | None = None,
 ) -> Float64:
     """Every element added at its stored position."""
-    y, indices = np.asarray(y, np.float64), np.asarray(indices)
     if output_size is None:
-        kernel, steps = pair(kernel_size), pair(kernel_size if stride is None else stride)
-        pads = [sum(side) for side in padding_pairs(padding)]
-        output_size = [(o - 1) * s + f - p for o, s, f, p in zip(y.shape[2:], steps, kernel, pads, strict=True)]
-    height, width = output_size[-2:]
-    x = np.zeros((*y.shape[:2], height * width))
-    for n in range(y.shape[0]):
-        for c in range(y.shape[1]):
-            np.add.at(x[n, c], indices[n, c].ravel(), y[n, c].ravel())
-    return x.reshape(*y.shape[:2], height, width)
+        output_size = size_before_pooling(np.shape(y)[2:], kernel_size, stride, padding)
+    return unpooled(y, indices, tuple(output_size)[-2:])
 
 
 def max_unpool2d_backward(dy: Any, indices: Any) -> Float64:
     """dy at the stored positions."""
-    dy, indices = np.asarray(dy, np.float64), np.asarray(indices, np.int64)
-    flat = dy.reshape(*dy.shape[:2], dy.shape[2] * dy.shape[3])
-    places = indices.reshape(*indices.shape[:2], indices.shape[2] * indices.shape[3])
-    return np.take_along_axis(flat, places, 2).reshape(indices.shape)
+    return unpooled_backward(dy, indices)
 
 
 def _places(small: int, large: int) -> Any:

@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <optional>
+
+#include "core/check.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
+#include "ops/conv3d/by_frames.h"
+
+namespace dip::cpu {
+namespace {
+
+using std::int64_t;
+
+struct Memory {
+  static constexpr int64_t numbers_at_once = 4 << 20;
+
+  class Scratch {
+   public:
+    Scratch(Serves serves, int64_t count, const float*) {
+      static thread_local cpu::Scratch kept[3];
+      data_ = kept[static_cast<int>(serves)].floats(count);
+    }
+    float* results() const { return data_; }
+    const float* reals() const { return data_; }
+
+   private:
+    float* data_;
+  };
+
+  template <class T>
+  static T* at(T* array, int64_t i) {
+    return array + i;
+  }
+
+  static void zero(float* to, int64_t count) {
+    parallel_ranges(count, element_grain(count),
+                    [&](int64_t begin, int64_t end) { std::fill(to + begin, to + end, 0.0f); });
+  }
+
+  static void copy(const Blocks& p, const float* from, float* to) {
+    const int64_t blocks = p.count[0] * p.count[1] * p.count[2] * p.count[3];
+    parallel_planes(blocks, p.block, [&](int64_t i) {
+      const int64_t at[4] = {i / p.count[3] / p.count[2] / p.count[1], i / p.count[3] / p.count[2] % p.count[1],
+                             i / p.count[3] % p.count[2], i % p.count[3]};
+      const float* first = from;
+      float* place = to;
+      for (int axis = 0; axis < 4; ++axis) {
+        first += at[axis] * p.from[axis];
+        place += at[axis] * p.to[axis];
+      }
+      std::copy(first, first + p.block, place);
+    });
+  }
+};
+
+}  // namespace
+
+void conv3d_forward(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
+  forward_by_frames<Memory>(p, x, weight, bias, y);
+}
+
+void conv3d_backward_data(const Conv3d& p, const float* dy, const float* weight, float* dx) {
+  backward_data_by_frames<Memory>(p, dy, weight, dx);
+}
+
+void conv3d_backward_weight(const Conv3d& p, const float* dy, const float* x, float* dweight) {
+  backward_weight_by_frames<Memory>(p, dy, x, dweight);
+}
+
+std::string conv3d_choice(const std::string& op, const Conv3d& p) {
+  return choice_by_frames(op, p);
+}
+
+}  // namespace dip::cpu
