@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench import maps
+from bench import clips, maps
 from bench.contest import Contest, Device
 from bench.devices import BY_WARPS, Rehearsal
 from dipkernels import ops
@@ -248,3 +248,4 @@ def contests(device: Device) -> Iterator[Contest]:
     yield from _linears(device)
     yield from _memory_bound(device)
     yield from maps.contests(device)
+    yield from clips.contests(device)

@@ -18,6 +18,9 @@ struct FrameRun {
   std::int64_t source, source_step, between;
 };
 
+// Of an image, a clip of one frame.
+constexpr FrameRun one_frame = {0, 1, 1, 0, 1, 1, 0, 1, 1};
+
 // Of y in x.
 std::vector<FrameRun> forward_runs(const Axis& d);
 

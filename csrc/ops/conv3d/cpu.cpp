@@ -2,8 +2,11 @@
 #include <optional>
 
 #include "core/check.h"
+#include "cpu/finite.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "ops/conv/cpu/definition.h"
+#include "ops/conv/cpu/ways.h"
 #include "ops/conv3d/by_frames.h"
 
 namespace dip::cpu {
@@ -53,13 +56,46 @@ struct Memory {
   }
 };
 
+// The run that most of a result comes from.
+const FrameRun& largest(const std::vector<FrameRun>& runs) {
+  return *std::max_element(runs.begin(), runs.end(),
+                           [](const FrameRun& a, const FrameRun& b) { return a.count * a.taps < b.count * b.taps; });
+}
+
+// Whether lanes would convolve the images that clips become, and may read the frames where they lie instead: `depth`
+// is how many products a sum has.
+bool lanes_serve(const Conv3d& p, const std::vector<Candidate>& ways, int64_t depth, const float* weight) {
+  return ways[0].way == Way::lanes && depth <= longest_sum && all_finite(weight, p.weight_count());
+}
+
+bool forward_in_place(const Conv3d& p, const float* weight) {
+  const std::vector<FrameRun> runs = forward_runs(p.d);
+  if (frames_met(runs) < p.d.output) return false;
+  Conv2d image = p.frame;
+  image.N *= largest(runs).count;
+  image.C *= largest(runs).taps;
+  return lanes_serve(p, plan_forward(image).ways, image.group_channels() * image.taps(), weight);
+}
+
+bool backward_data_in_place(const Conv3d& p, const float* weight) {
+  const std::vector<FrameRun> runs = backward_runs(p.d);
+  if (frames_met(runs) < p.d.input) return false;
+  Conv2d image = p.frame;
+  image.N *= largest(runs).count;
+  image.K *= largest(runs).taps;
+  const DataPlan plan = plan_backward_data(image);
+  return plan.meets_all() && lanes_serve(p, plan.ways, image.group_filters() * image.taps(), weight);
+}
+
 }  // namespace
 
 void conv3d_forward(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
+  if (forward_in_place(p, weight)) return forward_clips_by_lanes(p, x, weight, bias, y);
   forward_by_frames<Memory>(p, x, weight, bias, y);
 }
 
 void conv3d_backward_data(const Conv3d& p, const float* dy, const float* weight, float* dx) {
+  if (backward_data_in_place(p, weight)) return backward_data_clips_by_lanes(p, dy, weight, dx);
   backward_data_by_frames<Memory>(p, dy, weight, dx);
 }
 

@@ -60,7 +60,7 @@ def same_padding(input_size: int, kernel_size: int, stride: int, dilation: int) 
 
 
 class Windows:
-    """The windows of an operator over x (N, C, H, W), or, of three axes, (N, C, D, H, W): where each one's taps lie in the
+    """The windows of an operator over x (N, C, H, W), or, of three axes, (N, C, D, H, W): where their taps lie in the
     padded input.
     """
 

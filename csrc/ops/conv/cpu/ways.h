@@ -89,6 +89,10 @@ void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weig
 void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx);
 void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const float* x, float* dweight);
 
+// The same of clips, whose frames are read where they lie. Every frame must meet some tap, and every weight be finite.
+void forward_clips_by_lanes(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y);
+void backward_data_clips_by_lanes(const Conv3d& p, const float* dy, const float* weight, float* dx);
+
 // The images as the vector: for few channels and filters. Backward data for stride 1 alone.
 void forward_by_images(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_by_images(const DataPlan& plan, const float* dy, const float* weight, float* dx);

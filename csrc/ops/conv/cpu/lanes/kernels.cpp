@@ -182,8 +182,8 @@ void lane_rectangle(const LaneProduct& p, std::int64_t m, std::int64_t rows, std
   const std::int64_t taps = p.tap_rows * p.tap_columns, first = r.first * p.tap_columns + s.first;
   LaneTiles tiles{};
   LaneOperands& operands = tiles.operands;
-  operands.panel = p.packed + (m * p.channels * taps + first * W);
-  operands.panel_floats = p.channels * taps * W;
+  operands.panel = p.packed + (m / W * p.panel + first * W);
+  operands.panel_floats = p.panel;
   operands.offset = p.offset + first;
   operands.source = p.source + i0 * p.source_row + j0 * p.source_column;
   operands.count[0] = p.channels;

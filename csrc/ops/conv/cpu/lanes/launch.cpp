@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/frames.h"
 #include "cpu/costs.h"
 #include "cpu/gemm/kernels.h"
 #include "cpu/parallel.h"
@@ -17,30 +18,38 @@ namespace {
 
 using std::int64_t;
 
-std::vector<int64_t> offsets_of(int64_t channels, int64_t plane, int64_t width, const TapAxis& h, const TapAxis& w) {
+// The offsets of `channels` of so many frames, which lie `between` and `channel` apart.
+std::vector<int64_t> offsets_of(int64_t frames, int64_t between, int64_t channels, int64_t channel, int64_t width,
+                                const TapAxis& h, const TapAxis& w) {
   std::vector<int64_t> offsets;
-  offsets.reserve(channels * h.count() * w.count());
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t r : h.shift) {
-      for (int64_t s : w.shift) offsets.push_back(c * plane + r * width + s);
+  offsets.reserve(frames * channels * h.count() * w.count());
+  for (int64_t t = 0; t < frames; ++t) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t r : h.shift) {
+        for (int64_t s : w.shift) offsets.push_back(t * between + c * channel + r * width + s);
+      }
     }
   }
   return offsets;
 }
 
-// Packs the rows of `groups` matrices, `step` columns of all rows at a time: so a matrix is read nearly as it lies.
+// Packs the rows of `groups` matrices, whose columns are those of so many taps in time: `step` columns of all rows, and
+// all times, at a time. So a matrix is read nearly as it lies, and once.
 void pack_lane_rows(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
-                    const std::vector<int64_t>& columns, int64_t step, float* packed) {
+                    const std::vector<int64_t>& columns, int64_t times, int64_t step, float* packed) {
   const int64_t panels = divide_up(rows, packing_kernels().lanes), depth = static_cast<int64_t>(columns.size());
-  const int64_t parts = divide_up(depth, step), grain = divide_up(256, step);
+  const int64_t of_time = depth / times, parts = divide_up(of_time, step), grain = divide_up(256, step);
   parallel_ranges(groups * parts, grain, [&](int64_t part, int64_t end) {
     for (; part < end; ++part) {
-      const int64_t g = part / parts, begin = part % parts * step;
+      const int64_t g = part / parts, first_column = part % parts * step;
       for (int64_t panel = 0; panel < panels; ++panel) {
         const int64_t first = panel * packing_kernels().lanes;
-        packing_kernels().pack_lanes(matrix + g * group_stride + first * row_stride, row_stride, columns.data() + begin,
-                                     std::min(packing_kernels().lanes, rows - first), std::min(step, depth - begin),
-                                     packed + ((g * panels + panel) * depth + begin) * packing_kernels().lanes);
+        for (int64_t begin = first_column; begin < depth; begin += of_time) {
+          packing_kernels().pack_lanes(matrix + g * group_stride + first * row_stride, row_stride,
+                                       columns.data() + begin, std::min(packing_kernels().lanes, rows - first),
+                                       std::min(step, of_time - first_column),
+                                       packed + ((g * panels + panel) * depth + begin) * packing_kernels().lanes);
+        }
       }
     }
   });
@@ -50,30 +59,70 @@ int64_t packed_floats(int64_t groups, int64_t rows, int64_t depth) {
   return groups * divide_up(rows, packing_kernels().lanes) * packing_kernels().lanes * depth;
 }
 
-// Runs `product(image, group)` for all of them. A task uses two panels of the matrix for so many images that reading
+// Images that lie in steps, and the product of the first of them in the first group.
+struct LaneBatch {
+  int64_t images;
+  int64_t image_floats;  // that an image's product reads
+  LaneProduct product;
+};
+
+// How far apart the groups lie.
+struct LaneGroups {
+  int64_t count, packed, source, out;
+};
+
+// Runs the products of all images and groups. A task uses two panels of the matrix for so many images that reading
 // the panels from memory does not count; neighbouring tasks read the same images.
-template <class Product>
-void run_lane_products(int64_t images, int64_t groups, int64_t grid_h, const Product& product) {
-  if (images == 0 || grid_h == 0) return;
+void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& groups, int64_t grid_h) {
+  if (batches.empty() || grid_h == 0) return;
   const LaneKernels& kernels = lane_kernels();
-  const LaneProduct any = product(0, 0);
-  const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(any.rows, two_panels);
-  const int64_t depth = any.channels * any.tap_rows * any.tap_columns, panel_floats = two_panels * depth;
-  const int64_t results = images * groups * any.rows * grid_h * any.grid_w;
-  const int64_t wanted = divide_up(pieces_of(results, depth), groups * pairs);
-  const int64_t amortized = divide_up(std::max<int64_t>(panel_floats, 1 << 17), any.source_image);
-  const int64_t image_step = std::min(divide_up(images, std::min(images, wanted)), amortized);
-  const int64_t image_pieces = divide_up(images, image_step);
-  const int64_t grid_step = divide_up(grid_h, std::min(grid_h, divide_up(wanted, image_pieces)));
-  const int64_t grid_pieces = divide_up(grid_h, grid_step);
-  parallel_for(groups * pairs * image_pieces * grid_pieces, [&](int64_t task) {
-    const int64_t pair = task % pairs, g = task / pairs % groups;
-    const int64_t grid = task / pairs / groups % grid_pieces * grid_step;
-    const int64_t first = task / pairs / groups / grid_pieces * image_step;
-    LaneProduct some = product(first, g);
-    some.images = std::min(images - first, image_step);
-    kernels.product(some, pair * two_panels, std::min(any.rows, (pair + 1) * two_panels), grid,
-                    std::min(grid_h, grid + grid_step));
+  const int64_t rows = batches[0].product.rows, grid_w = batches[0].product.grid_w;
+  const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(rows, two_panels);
+  double products = 0.0;
+  int64_t images = 0;
+  for (const LaneBatch& batch : batches) {
+    const LaneProduct& p = batch.product;
+    images += batch.images;
+    products += static_cast<double>(batch.images * p.channels * p.tap_rows * p.tap_columns);
+  }
+  if (images == 0) return;
+  const int64_t depth = static_cast<int64_t>(products) / images;
+  const int64_t wanted = divide_up(pieces_of(images * groups.count * rows * grid_h * grid_w, depth),
+                                   groups.count * pairs * static_cast<int64_t>(batches.size()));
+
+  // How each batch is cut: tasks [first_task, …) take `image_step` images and `grid_step` rows of the grid.
+  struct Cut {
+    int64_t first_task, image_step, grid_step, grid_pieces;
+  };
+  std::vector<Cut> cuts;
+  int64_t tasks = 0;
+  for (const auto& [count, image_floats, p] : batches) {
+    const int64_t panel_floats = two_panels * p.channels * p.tap_rows * p.tap_columns;
+    const int64_t amortized = divide_up(std::max<int64_t>(panel_floats, 1 << 17), image_floats);
+    const int64_t image_step = std::min(divide_up(count, std::min(count, wanted)), amortized);
+    const int64_t image_pieces = divide_up(count, image_step);
+    const int64_t grid_step = divide_up(grid_h, std::min(grid_h, divide_up(wanted, image_pieces)));
+    const int64_t grid_pieces = divide_up(grid_h, grid_step);
+    cuts.push_back({tasks, image_step, grid_step, grid_pieces});
+    tasks += groups.count * pairs * image_pieces * grid_pieces;
+  }
+  parallel_for(tasks, [&](int64_t task) {
+    const auto after = std::upper_bound(cuts.begin(), cuts.end(), task,
+                                        [](int64_t at, const Cut& cut) { return at < cut.first_task; });
+    const Cut& cut = after[-1];
+    const LaneBatch& batch = batches[after - cuts.begin() - 1];
+    const int64_t of_batch = task - cut.first_task;
+    const int64_t pair = of_batch % pairs, g = of_batch / pairs % groups.count;
+    const int64_t grid = of_batch / pairs / groups.count % cut.grid_pieces * cut.grid_step;
+    const int64_t first = of_batch / pairs / groups.count / cut.grid_pieces * cut.image_step;
+    LaneProduct some = batch.product;
+    some.packed += g * groups.packed;
+    some.source += g * groups.source + first * some.source_image;
+    some.out += g * groups.out + first * some.out_image;
+    if (some.bias) some.bias += g * rows;
+    some.images = std::min(batch.images - first, cut.image_step);
+    kernels.product(some, pair * two_panels, std::min(rows, (pair + 1) * two_panels), grid,
+                    std::min(grid_h, grid + cut.grid_step));
   });
 }
 
@@ -107,182 +156,181 @@ double backward_data_lanes_cost(const DataPlan& plan) {
   return sum;
 }
 
-void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
-  const Conv2d& p = plan.p;
-  const Axis &h = p.window.h, &w = p.window.w;
-  const int64_t channels = p.group_channels(), rows = p.group_filters(), depth = channels * p.taps();
-  const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
-  std::vector<int64_t> columns(depth);
-  for (int64_t k = 0; k < depth; ++k) columns[k] = k;
-  const TapAxis &h_axis = plan.h, &w_axis = plan.w;
-  const std::vector<int64_t> offsets = offsets_of(channels, in_plane, w.input, h_axis, w_axis);
+namespace {
 
-  static thread_local Scratch packed_scratch;
-  float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-  pack_lane_rows(weight, p.groups, rows * depth, rows, depth, columns, 256, packed);
-  run_lane_products(p.N, p.groups, h.output, [&](int64_t image, int64_t g) {
-    LaneProduct product{};
-    product.packed = packed + g * packed_floats(1, rows, depth);
-    product.source = x + (image * p.C + g * channels) * in_plane;
-    product.offset = offsets.data();
-    product.channels = channels;
-    product.tap_rows = h.kernel;
-    product.tap_columns = w.kernel;
-    product.rows = rows;
-    product.source_image = p.C * in_plane;
-    product.source_row = h.stride * w.input;
-    product.source_column = w.stride;
-    product.row_taps = h_axis.taps.data();
-    product.column_taps = w_axis.taps.data();
-    product.grid_w = w.output;
-    product.out = y + (image * p.K + g * rows) * out_plane;
-    product.out_image = p.K * out_plane;
-    product.out_plane = out_plane;
-    product.out_row = w.output;
-    product.out_column = 1;
-    product.bias = bias ? bias + g * rows : nullptr;
-    product.activation = p.activation;
-    return product;
-  });
+// Clips of which runs of frames are computed from runs of others. Images are clips of one frame.
+struct Frames {
+  int64_t clips;
+  int64_t source_frames, out_frames;
+  std::vector<FrameRun> runs;  // the same taps of the weights serve all of them, or fewer
+};
+
+// Adds the batches of all frames to be computed, from what is the same for all. `tap_floats`: of the packed matrix, for
+// one tap in time.
+std::vector<LaneBatch> batches_of(const Frames& frames, const LaneProduct& any, int64_t tap_floats, int64_t in_plane,
+                                  int64_t in_channels, int64_t out_plane, int64_t out_channels, int64_t first_tap) {
+  std::vector<LaneBatch> batches;
+  const int64_t in_clip = in_channels * frames.source_frames * in_plane;
+  const int64_t out_clip = out_channels * frames.out_frames * out_plane;
+  for (const FrameRun& run : frames.runs) {
+    LaneProduct product = any;
+    product.channels *= run.taps;
+    product.packed += (run.tap - first_tap) / run.tap_step * tap_floats;
+    product.source += run.source * in_plane;
+    product.out += run.first * out_plane;
+    // Images that lie in steps are the frames of a clip, or, where that has one, the clips.
+    const bool single = run.count == 1;
+    product.source_image = single ? in_clip : run.source_step * in_plane;
+    product.out_image = single ? out_clip : run.step * out_plane;
+    for (int64_t n = 0; n < (single ? 1 : frames.clips); ++n) {
+      batches.push_back({single ? frames.clips : run.count, product.channels * in_plane, product});
+      product.source += in_clip;
+      product.out += out_clip;
+    }
+  }
+  return batches;
 }
 
-void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
-  const Conv2d& p = plan.p;
+// The taps in time that some run has: from the first on, so many.
+struct TimeTaps {
+  int64_t first, step, count;
+
+  explicit TimeTaps(const std::vector<FrameRun>& runs) : first(runs[0].tap), step(runs[0].tap_step) {
+    int64_t last = first;
+    for (const FrameRun& run : runs) {
+      first = std::min(first, run.tap);
+      last = std::max(last, run.tap + (run.taps - 1) * step);
+    }
+    count = (last - first) / step + 1;
+  }
+};
+
+// Some frames of y. `kernel_frames`: taps in time of the weights.
+void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axis, const Frames& frames,
+                    int64_t kernel_frames, const float* x, const float* weight, const float* bias, float* y) {
+  const Axis &h = p.window.h, &w = p.window.w;
+  const int64_t channels = p.group_channels(), rows = p.group_filters(), taps = p.taps();
+  const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
+  const TimeTaps time(frames.runs);
+  std::vector<int64_t> columns;
+  for (int64_t t = time.first; t < time.first + time.count; ++t) {
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t tap = 0; tap < taps; ++tap) columns.push_back((c * kernel_frames + t) * taps + tap);
+    }
+  }
+  const int64_t in_channel = frames.source_frames * in_plane, out_channel = frames.out_frames * out_plane;
+  const std::vector<int64_t> offsets =
+      offsets_of(time.count, frames.runs[0].between * in_plane, channels, in_channel, w.input, h_axis, w_axis);
+  const int64_t depth = static_cast<int64_t>(columns.size()), row = channels * kernel_frames * taps;
+  static thread_local Scratch packed_scratch;
+  float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
+  pack_lane_rows(weight, p.groups, rows * row, rows, row, columns, time.count, 256, packed);
+
+  LaneProduct any{};
+  any.packed = packed;
+  any.panel = depth * packing_kernels().lanes;
+  any.source = x;
+  any.offset = offsets.data();
+  any.channels = channels;
+  any.tap_rows = h.kernel;
+  any.tap_columns = w.kernel;
+  any.rows = rows;
+  any.source_row = h.stride * w.input;
+  any.source_column = w.stride;
+  any.row_taps = h_axis.taps.data();
+  any.column_taps = w_axis.taps.data();
+  any.grid_w = w.output;
+  any.out = y;
+  any.out_plane = out_channel;
+  any.out_row = w.output;
+  any.out_column = 1;
+  any.bias = bias;
+  any.activation = p.activation;
+  const LaneGroups groups{p.groups, packed_floats(1, rows, depth), channels * in_channel, rows * out_channel};
+  run_lane_products(
+      batches_of(frames, any, channels * taps * packing_kernels().lanes, in_plane, p.C, out_plane, p.K, time.first),
+      groups, h.output);
+}
+
+// Some frames of dx, from dy.
+void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases, const std::vector<TapPhase>& w_phases,
+                          const Frames& frames, int64_t kernel_frames, const float* dy, const float* weight,
+                          float* dx) {
   const Axis &h = p.window.h, &w = p.window.w;
   const int64_t rows = p.group_channels(), filters = p.group_filters(), taps = p.taps();
   const int64_t in_plane = h.input * w.input, out_plane = h.output * w.output;
+  const int64_t in_channel = frames.out_frames * in_plane, out_channel = frames.source_frames * out_plane;
+  const TimeTaps time(frames.runs);
+  const int64_t row = kernel_frames * taps;  // of a filter's channel
   static thread_local Scratch packed_scratch;
-  for (const TapPhase& down : plan.h) {
-    for (const TapPhase& across : plan.w) {
+  for (const TapPhase& down : h_phases) {
+    for (const TapPhase& across : w_phases) {
       std::vector<int64_t> columns;
-      for (int64_t k = 0; k < filters; ++k) {
-        for (int64_t r : down.taps) {
-          for (int64_t s : across.taps) columns.push_back(k * rows * taps + r * w.kernel + s);
+      for (int64_t t = 0; t < time.count; ++t) {
+        const int64_t tap = time.first + t * time.step;
+        for (int64_t k = 0; k < filters; ++k) {
+          for (int64_t r : down.taps) {
+            for (int64_t s : across.taps) columns.push_back(k * rows * row + tap * taps + r * w.kernel + s);
+          }
         }
       }
-      const std::vector<int64_t> offsets = offsets_of(filters, out_plane, w.output, down.axis, across.axis);
-      const int64_t depth = static_cast<int64_t>(columns.size());
+      const std::vector<int64_t> offsets = offsets_of(time.count, frames.runs[0].between * out_plane, filters,
+                                                      out_channel, w.output, down.axis, across.axis);
+      const int64_t depth = static_cast<int64_t>(columns.size()), phase_taps = down.axis.count() * across.axis.count();
       float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-      pack_lane_rows(weight, p.groups, filters * rows * taps, rows, taps, columns,
-                     down.axis.count() * across.axis.count(), packed);
-      run_lane_products(p.N, p.groups, down.axis.positions(), [&](int64_t image, int64_t g) {
-        LaneProduct product{};
-        product.packed = packed + g * packed_floats(1, rows, depth);
-        product.source = dy + (image * p.K + g * filters) * out_plane;
-        product.offset = offsets.data();
-        product.channels = filters;
-        product.tap_rows = down.axis.count();
-        product.tap_columns = across.axis.count();
-        product.rows = rows;
-        product.source_image = p.K * out_plane;
-        product.source_row = w.output;
-        product.source_column = 1;
-        product.row_taps = down.axis.taps.data();
-        product.column_taps = across.axis.taps.data();
-        product.grid_w = across.axis.positions();
-        product.out = dx + (image * p.C + g * rows) * in_plane + down.first * w.input + across.first;
-        product.out_image = p.C * in_plane;
-        product.out_plane = in_plane;
-        product.out_row = h.stride * w.input;
-        product.out_column = w.stride;
-        return product;
-      });
+      pack_lane_rows(weight, p.groups, filters * rows * row, rows, row, columns, time.count, phase_taps, packed);
+
+      LaneProduct any{};
+      any.packed = packed;
+      any.panel = depth * packing_kernels().lanes;
+      any.source = dy;
+      any.offset = offsets.data();
+      any.channels = filters;
+      any.tap_rows = down.axis.count();
+      any.tap_columns = across.axis.count();
+      any.rows = rows;
+      any.source_row = w.output;
+      any.source_column = 1;
+      any.row_taps = down.axis.taps.data();
+      any.column_taps = across.axis.taps.data();
+      any.grid_w = across.axis.positions();
+      any.out = dx + down.first * w.input + across.first;
+      any.out_plane = in_channel;
+      any.out_row = h.stride * w.input;
+      any.out_column = w.stride;
+      const LaneGroups groups{p.groups, packed_floats(1, rows, depth), filters * out_channel, rows * in_channel};
+      run_lane_products(batches_of(frames, any, filters * phase_taps * packing_kernels().lanes, out_plane, p.K,
+                                   in_plane, p.C, time.first),
+                        groups, down.axis.positions());
     }
   }
 }
 
-// With the filters as the vector: dy is copied into panels of them, x is read in place, or from a padded copy.
-void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
-  const Conv2d& p = plan.p;
-  const Axis &h = p.window.h, &w = p.window.w;
-  const LaneKernels& kernels = lane_kernels();
-  const int64_t channels = p.group_channels(), filters = p.group_filters(), depth = channels * p.taps();
-  const int64_t lines = h.input + h.pad_start + h.pad_end, columns = w.input + w.pad_start + w.pad_end;
-  const bool padded = lines > h.input || columns > w.input;
-  const int64_t in_plane = h.input * w.input, x_plane = lines * columns, positions = h.output * w.output;
-  const int64_t panels = divide_up(filters, packing_kernels().lanes), panel = positions * packing_kernels().lanes;
+}  // namespace
 
-  const int64_t image_floats = (padded ? p.C * x_plane : 0) + p.groups * panels * panel;
-  const int64_t batch = std::clamp<int64_t>(2 * scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
-  static thread_local Scratch x_scratch, dy_scratch;
-  float* x_copy = x_scratch.floats(padded ? batch * p.C * x_plane : 1);
-  float* dy_copy = dy_scratch.floats(batch * p.groups * panels * panel);
-
-  std::vector<int64_t> offsets, taps;
-  for (int64_t oh = 0; oh < h.output; ++oh) {
-    for (int64_t ow = 0; ow < w.output; ++ow) offsets.push_back(oh * h.stride * columns + ow * w.stride);
-  }
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t r = 0; r < h.kernel; ++r) {
-      for (int64_t s = 0; s < w.kernel; ++s) {
-        taps.push_back(c * x_plane + r * h.dilation * columns + s * w.dilation);
-      }
-    }
-  }
-
-  if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
-  const int64_t pairs = divide_up(panels, 2), pieces = divide_up(pieces_wanted, p.groups * pairs);
-  const int64_t tap_step = std::max(divide_up(depth, pieces), std::min(depth, packing_kernels().lane_columns));
-  const int64_t tap_pieces = divide_up(depth, tap_step);
-  for (int64_t first = 0; first < p.N; first += batch) {
-    const int64_t images = std::min(batch, p.N - first), own = padded ? p.C : 0;
-    parallel_for(images * (own + p.groups * panels), [&](int64_t task) {
-      const int64_t image = task % images, part = task / images;
-      if (part < own) {
-        plane_kernels().copy_phase(
-            {
-                .height = h.input,
-                .width = w.input,
-                .y0 = -h.pad_start,
-                .x0 = -w.pad_start,
-                .y_step = 1,
-                .x_step = 1,
-                .rows = lines,
-                .pitch = columns,
-            },
-            x + ((first + image) * p.C + part) * in_plane, x_copy + (image * p.C + part) * x_plane);
-        return;
-      }
-      const int64_t which = part - own, g = which / panels, k = which % panels * packing_kernels().lanes;
-      const int64_t rows = std::min(packing_kernels().lanes, filters - k);
-      float* to = dy_copy + (which * batch + image) * panel;
-      if (rows < packing_kernels().lanes) std::fill(to, to + panel, 0.0f);
-      packing_kernels().transpose(dy + ((first + image) * p.K + g * filters + k) * positions, positions, rows,
-                                  positions, to, packing_kernels().lanes);
-    });
-    parallel_for(p.groups * pairs * tap_pieces, [&](int64_t task) {
-      const int64_t tap = task % tap_pieces * tap_step, pair = task / tap_pieces % pairs, g = task / tap_pieces / pairs;
-      const float* source = padded ? x_copy : x + first * p.C * in_plane;
-      static thread_local Scratch sums;
-      const LaneGradient gradient{
-          .left = dy_copy + g * panels * batch * panel,
-          .left_panel = batch * panel,
-          .right = source + g * channels * x_plane,
-          .images = images,
-          .right_image = p.C * x_plane,
-          .offset = offsets.data(),
-          .positions = positions,
-          .tap = taps.data(),
-          .depth = depth,
-          .rows = filters,
-          .out = dweight + g * filters * depth,
-          .accumulate = first > 0,
-      };
-      kernels.gradient(gradient, pair * 2 * packing_kernels().lanes,
-                       std::min(filters, (pair + 1) * 2 * packing_kernels().lanes), tap,
-                       std::min(depth, tap + tap_step), sums.floats(tap_step * 2 * packing_kernels().lanes));
-    });
-  }
+void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
+  forward_frames(plan.p, plan.h, plan.w, {plan.p.N, 1, 1, {one_frame}}, 1, x, weight, bias, y);
 }
 
-double backward_weight_lanes_cost(const WeightPlan& plan) {
-  const Conv2d& p = plan.p;
-  const int64_t panels = divide_up(p.group_filters(), packing_kernels().lanes);
-  const double rows = static_cast<double>(panels * packing_kernels().lanes);
-  const double positions = static_cast<double>(p.window.h.output * p.window.w.output);
-  return rows * positions *
-         (static_cast<double>(p.group_channels() * p.taps()) * (panels == 1 ? costs().lanes_single : 1.0) +
-          costs().lanes_copy);
+void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
+  backward_data_frames(plan.p, plan.h, plan.w, {plan.p.N, 1, 1, {one_frame}}, 1, dy, weight, dx);
+}
+
+void forward_clips_by_lanes(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
+  const ForwardPlan plan(p.frame);
+  forward_frames(plan.p, plan.h, plan.w, {p.frame.N, p.d.input, p.d.output, forward_runs(p.d)}, p.d.kernel, x, weight,
+                 bias, y);
+}
+
+void backward_data_clips_by_lanes(const Conv3d& p, const float* dy, const float* weight, float* dx) {
+  const DataPlan plan(p.frame);
+  const std::vector<FrameRun> runs = backward_runs(p.d);
+  // Those of one phase have the same taps, or fewer.
+  for (auto first = runs.begin(), last = first; first != runs.end(); first = last) {
+    while (last != runs.end() && (last->first - first->first) % first->step == 0) ++last;
+    backward_data_frames(plan.p, plan.h, plan.w, {p.frame.N, p.d.output, p.d.input, {first, last}}, p.d.kernel, dy,
+                         weight, dx);
+  }
 }
 
 }  // namespace dip::cpu
