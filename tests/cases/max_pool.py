@@ -21,6 +21,8 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "stride3": ((1, 2, 50, 62), 2, 3, 0, 1, "exact"),
     "rectangle": ((1, 2, 9, 40), (3, 2), (1, 2), (1, 0), 1, "exact"),
     "dilated": ((1, 3, 20, 41), 2, 2, ((1, 0), (1, 1)), 3, "floor"),
+    # A second window would meet padding alone, and there is none.
+    "dilated_padded": ((2, 2, 2, 9), (3, 2), 1, ((2, 3), (0, 0)), (3, 1), "exact"),
     "one": ((1, 1, 1, 1), 1, 1, 0, 1, "exact"),
     "global": ((2, 5, 6, 7), (6, 7), 1, 0, 1, "exact"),
     "wide": ((1, 1, 4, 301), 2, (2, 1), 0, 1, "exact"),

@@ -1,13 +1,11 @@
 """Every gradient against finite differences of its forward oracle, in float64.
 
-Central differences with step h have an error of h²·f'''/6 + 2u·|f|/h; with h = 1e-6 on numbers of order 1 that is below
-1e-9 times the size of f, far below the tolerance. The kernels are compared with the oracles in test_operators.py, and
+The kernels are compared with the oracles in test_operators.py, and
 here once more directly with the differences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,19 +15,7 @@ from cases import roi
 from cases.case import labels, normal
 from dipkernels import reference
 from support.device_ops import ops
-
-STEP = 1e-6
-
-
-def differences(f: Callable[[Any], Any], x: Any) -> Any:
-    """∂f/∂x, element by element."""
-    gradient = np.zeros_like(x)
-    for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += STEP
-        down[i] -= STEP
-        gradient[i] = (f(up) - f(down)) / (2 * STEP)
-    return gradient
+from support.differences import differences
 
 
 def away_from_kinks(x: Any) -> Any:

@@ -11,15 +11,11 @@ from cases.case import normal
 from cases.conv import GEOMETRIES
 from dipkernels import precision, reference
 from support.device_ops import DEVICE, ops
+from support.properties import kinds
 
 INF, NAN = np.float32(np.inf), np.float32(np.nan)
 
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning", "ignore:overflow:RuntimeWarning")
-
-
-def kinds(a: Any) -> Any:
-    """0 for a number, 1 for ∞, 2 for −∞, 3 for NaN."""
-    return np.select([np.isnan(a), np.isposinf(a), np.isneginf(a)], [3, 1, 2])
 
 
 def test_what_a_transposed_convolution_does_not_reach_stays_finite(isa: str) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cases.case import UNIT
 from dipkernels import _cpu, reference
 from support.device_ops import DEVICE, ops
+from support.properties import every_window_meets_the_input, integers
 
 settings.register_profile("tests", max_examples=150, deadline=None, derandomize=True)
 settings.load_profile("tests")
@@ -23,10 +24,6 @@ settings.load_profile("tests")
 sizes = st.integers(1, 40)
 seeds = st.integers(0, 2**32 - 1)
 CONV_WAYS = ["auto", "rows", "tiles", "lanes", "images", "dots", "bf16", "winograd"] if DEVICE == "cpu" else ["auto"]
-
-
-def integers(seed: int, *shape: int) -> Any:
-    return np.random.default_rng(seed).integers(-4, 5, shape).astype(np.float32)
 
 
 @st.composite
@@ -103,20 +100,9 @@ def test_linear_equals_oracle(n: int, i: int, o: int, seed: int) -> None:
         np.testing.assert_array_equal(got, expected)
 
 
-def _every_window_meets_the_input(window: dict[str, Any]) -> bool:
-    """Whether each window has a tap inside the input, counted tap by tap."""
-    for size, f, s, (start, end), d in zip(
-        *(window[k] for k in ("size", "kernel_size", "stride", "padding", "dilation")), strict=True
-    ):
-        for first in range(-start, size + end - d * (f - 1), s):
-            if not any(0 <= first + t * d < size for t in range(f)):
-                return False
-    return True
-
-
 @given(windows(), st.integers(0, 3), st.integers(1, 3), seeds)
 def test_max_pool2d_equals_oracle_and_unpools(window: dict[str, Any], n: int, c: int, seed: int) -> None:
-    meets = _every_window_meets_the_input(window)
+    meets = every_window_meets_the_input(window)
     size = window.pop("size")
     x = integers(seed, n, c, *size)  # with many ties
     if not meets:

@@ -14,7 +14,9 @@ namespace max_pool_functions {
 void check_windows(const Arguments& args, const Axis& axis) {
   const std::int64_t span = axis.dilation * (axis.kernel - 1) + 1;
   bool meets = axis.pad_start < span && axis.pad_end < span;
-  for (std::int64_t start = -axis.pad_start; meets && start < 0; start += axis.stride) {
+  for (std::int64_t i = 0; meets && i < axis.output; ++i) {
+    const std::int64_t start = i * axis.stride - axis.pad_start;
+    if (start >= 0) break;
     const std::int64_t tap = (-start + axis.dilation - 1) / axis.dilation;
     meets = tap < axis.kernel && start + tap * axis.dilation < axis.input;
   }

@@ -8,18 +8,18 @@ from typing import Literal
 from dipkernels import _cpu, cuda
 from dipkernels.arguments import choice, size
 from dipkernels.ops.conv import convolution_options
-from dipkernels.ops.geometry import Padding, Pair, Rounding
+from dipkernels.ops.geometry import Padding, Padding3d, Pair, Rounding, Triple
 
-_OPERATORS = ("conv2d", "conv2d_backward_data", "conv2d_backward_weight")
+_OPERATORS = [f"conv{axes}d{gradient}" for axes in (2, 3) for gradient in ("", "_backward_data", "_backward_weight")]
 
 
 def explain(
     op: str,
     x_size: Sequence[int],
     weight_size: Sequence[int],
-    stride: Pair = 1,
-    padding: Padding = 0,
-    dilation: Pair = 1,
+    stride: Pair | Triple = 1,
+    padding: Padding | Padding3d = 0,
+    dilation: Pair | Triple = 1,
     groups: int = 1,
     *,
     rounding: Rounding = "exact",
@@ -33,9 +33,9 @@ def explain(
     Parameters
     ----------
     op
-        "conv2d", "conv2d_backward_data" or "conv2d_backward_weight".
+        "conv2d", "conv2d_backward_data" or "conv2d_backward_weight", or those of conv3d.
     x_size, weight_size
-        The shapes (N, C, H, W) of x and (K, C/groups, F_h, F_w) of the weight.
+        The shapes (N, C, H, W) of x and (K, C/groups, F_h, F_w) of the weight, or with a depth those of conv3d.
     device
         Where it is to run.
 
@@ -52,8 +52,12 @@ def explain(
     'images'
     """
     choice("explain", "op", op, _OPERATORS)
-    sizes = size("explain", "x_size", x_size, "NCHW"), size("explain", "weight_size", weight_size, "KCHW")
-    options = convolution_options(op, stride, padding, dilation, groups, rounding, None, *sizes)
+    axes = 3 if op.startswith("conv3d") else 2
+    of_x, of_weight = ("NCHW", "KCHW") if axes == 2 else ("NCDHW", "KCDHW")
+    sizes = size("explain", "x_size", x_size, of_x), size("explain", "weight_size", weight_size, of_weight)
+    options = convolution_options(op, stride, padding, dilation, groups, rounding, None, *sizes, axes=axes)
     choice("explain", "device", device, ("cpu", "cuda"))
     module = _cpu if device == "cpu" else cuda.backend("explain")
-    return str(module.conv2d_choice(op, list(sizes[0]), list(sizes[1]), **options))
+    return str(
+        (module.conv2d_choice if axes == 2 else module.conv3d_choice)(op, list(sizes[0]), list(sizes[1]), **options)
+    )
