@@ -8,11 +8,22 @@
 namespace dip::cuda {
 namespace {
 
-// Numbers of one block, from one array to the other, so many bits at once.
+// Blocks, as the kernel takes them: counted in what it moves at once.
+template <class Index>
+struct BlocksOf {
+  Index block, count[4], from[4], to[4];
+
+  BlocksOf(const Blocks& p, int together) : block(static_cast<Index>(p.block / together)) {
+    for (int axis = 0; axis < 4; ++axis) {
+      count[axis] = static_cast<Index>(p.count[axis]);
+      from[axis] = static_cast<Index>(p.from[axis] / together);
+      to[axis] = static_cast<Index>(p.to[axis] / together);
+    }
+  }
+};
+
 template <class Index, class Bits>
-__global__ void copy_blocks_kernel(Index count, Index block, Blocks p, const Bits* from, Bits* to) {
-  const Index counts[3] = {static_cast<Index>(p.count[1]), static_cast<Index>(p.count[2]),
-                           static_cast<Index>(p.count[3])};
+__global__ void copy_blocks_kernel(BlocksOf<Index> p, Index count, const Bits* from, Bits* to) {
   struct Taken {
     Bits bits;
     Index place;
@@ -20,17 +31,14 @@ __global__ void copy_blocks_kernel(Index count, Index block, Blocks p, const Bit
   stream_elements(
       static_cast<Index>(first_element()), count, static_cast<Index>(element_step()),
       [&](Index i) {
-        const Index in_block = i % block;
-        Index rest = i / block, first = in_block, place = in_block;
+        Index rest = i / p.block, first = i % p.block, place = first;
 #pragma unroll
-        for (int axis = 3; axis > 0; --axis) {
-          const Index at = rest % counts[axis - 1];
-          rest /= counts[axis - 1];
-          first += at * static_cast<Index>(p.from[axis]);
-          place += at * static_cast<Index>(p.to[axis]);
+        for (int axis = 3; axis >= 0; --axis) {
+          const Index at = axis > 0 ? rest % p.count[axis] : rest;
+          rest /= p.count[axis];
+          first += at * p.from[axis];
+          place += at * p.to[axis];
         }
-        first += rest * static_cast<Index>(p.from[0]);
-        place += rest * static_cast<Index>(p.to[0]);
         return Taken{from[first], place};
       },
       [=](Index, Taken taken) { to[taken.place] = taken.bits; });
@@ -52,21 +60,18 @@ int side_by_side(const Blocks& p, const void* from, const void* to, int bytes) {
 }
 
 template <class Bits>
-void copy_blocks(Blocks p, int together, const void* from, void* to) {
-  p.block /= together;
+void copy_blocks(const Blocks& p, int together, const void* from, void* to) {
   std::int64_t furthest = p.numbers();
-  for (auto* distances : {&p.from, &p.to}) {
+  for (const auto* distances : {&p.from, &p.to}) {
     std::int64_t reach = p.block;
-    for (int axis = 0; axis < 4; ++axis) {
-      (*distances)[axis] /= together;
-      reach += (p.count[axis] - 1) * std::abs((*distances)[axis]);
-    }
+    for (int axis = 0; axis < 4; ++axis) reach += (p.count[axis] - 1) * std::abs((*distances)[axis]);
     furthest = std::max(furthest, reach);
   }
   with_index(furthest < (std::int64_t{1} << 30), [&](auto index) {
     using Index = decltype(index);
-    launch_stream(copy_blocks_kernel<Index, Bits>, p.numbers(), static_cast<Index>(p.numbers()),
-                  static_cast<Index>(p.block), p, static_cast<const Bits*>(from), static_cast<Bits*>(to));
+    const std::int64_t count = p.numbers() / together;
+    launch_stream(copy_blocks_kernel<Index, Bits>, count, BlocksOf<Index>(p, together), static_cast<Index>(count),
+                  static_cast<const Bits*>(from), static_cast<Bits*>(to));
   });
 }
 

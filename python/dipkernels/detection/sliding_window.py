@@ -23,10 +23,10 @@ def window_scores(classifier: Graph, image: FloatArray) -> tuple[FloatArray, int
 
 
 def _step(network: Sequential) -> int:
-    jump = 1
+    jumps = [1, 1]
     for name in network.order:
-        _, jump = network.layers[name].receptive_field([1, 1], jump)
-    return jump
+        _, jumps = network.layers[name].receptive_field([1, 1], jumps)
+    return max(jumps)
 
 
 def sliding_window(

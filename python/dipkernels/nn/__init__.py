@@ -3,7 +3,7 @@
 from dipkernels.nn.activation import Activation, Maxout, Softmax
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
-from dipkernels.nn.convolution import Conv2d
+from dipkernels.nn.convolution import Conv2d, Conv3d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.folding import fold_batch_norm
 from dipkernels.nn.graph import Graph, Sequential
@@ -14,11 +14,20 @@ from dipkernels.nn.local_response_norm import LocalResponseNorm
 from dipkernels.nn.merge import Add, Concatenate
 from dipkernels.nn.onnx_export import export_onnx
 from dipkernels.nn.optimizers import OPTIMIZERS, SGD, AdaDelta, AdaGrad, Adam, Optimizer
-from dipkernels.nn.pooling import AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
+from dipkernels.nn.pooling import (
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool2d,
+    GlobalAvgPool3d,
+    L2Pool2d,
+    MaxPool2d,
+    MaxPool3d,
+    SumPool2d,
+)
 from dipkernels.nn.reshape import Flatten, Pad2d
 from dipkernels.nn.serialization import load_state, read_metadata, save_state
 from dipkernels.nn.summary import summary
-from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleBilinear2d, UpsampleNearest2d
+from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, MaxUnpool3d, UpsampleBilinear2d, UpsampleNearest2d
 
 __all__ = [
     "INITIALIZERS",
@@ -30,21 +39,26 @@ __all__ = [
     "Adam",
     "Add",
     "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm",
     "BedOfNails2d",
     "Concatenate",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose2d",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "GlobalAvgPool3d",
     "Graph",
     "L2Pool2d",
     "Layer",
     "Linear",
     "LocalResponseNorm",
     "MaxPool2d",
+    "MaxPool3d",
     "MaxUnpool2d",
+    "MaxUnpool3d",
     "Maxout",
     "Optimizer",
     "Pad2d",

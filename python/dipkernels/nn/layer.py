@@ -57,13 +57,14 @@ class Layer:
         """The shape of y without the batch axis, from those of the inputs; ValueError where they do not fit."""
         raise NotImplementedError
 
-    def receptive_field(self, sizes: Sequence[int], jump: int) -> tuple[list[int], int]:
-        """From what one input element sees of the network's input, [height, width], what one output element sees.
+    def receptive_field(self, sizes: Sequence[int], jumps: Sequence[int]) -> tuple[list[int], list[int]]:
+        """From what one input element sees of the network's input, [height, width], what one output element sees; of
+        clips [depth, height, width].
 
-        `jump` is how many elements of the network's input lie between neighbours. Layers that look at one position
+        `jumps` are how many elements of the network's input lie between neighbours. Layers that look at one position
         return both unchanged.
         """
-        return list(sizes), jump
+        return list(sizes), list(jumps)
 
     def fans(self) -> tuple[int, int]:
         """The numbers of inputs and of outputs of one neuron, as initialisers take them."""

@@ -12,14 +12,23 @@ import numpy as np
 from dipkernels.nn.activation import Activation, Maxout, Softmax
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
-from dipkernels.nn.convolution import Conv2d
+from dipkernels.nn.convolution import Conv2d, Conv3d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.nn.linear import Linear
 from dipkernels.nn.local_response_norm import LocalResponseNorm
 from dipkernels.nn.merge import Add, Concatenate
-from dipkernels.nn.pooling import AvgPool2d, GlobalAvgPool2d, L2Pool2d, MaxPool2d, SumPool2d
+from dipkernels.nn.pooling import (
+    AvgPool2d,
+    AvgPool3d,
+    GlobalAvgPool2d,
+    GlobalAvgPool3d,
+    L2Pool2d,
+    MaxPool2d,
+    MaxPool3d,
+    SumPool2d,
+)
 from dipkernels.nn.reshape import Flatten, Pad2d
 from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleBilinear2d, UpsampleNearest2d
 from dipkernels.ops.activation import Activation as ActivationName
@@ -84,19 +93,21 @@ class _Writer:
         return self.activate(self.add(op, inputs, "linear", **attributes), activation)
 
     def pads(self, layer: Any, shape: Shape, size: Shape) -> list[int]:
-        """[top, left, bottom, right], with which rounding down leads to an output of `size`."""
+        """[top, left, bottom, right], of clips too all starts first; with these, rounding down leads to an output of
+        `size`.
+        """
         window = layer.kernel_size, layer.stride, layer.dilation
         sides, _ = resolved_padding("export_onnx", layer.padding, layer.rounding, shape[1:], *window)
         ends = []
         for (begin, end), n, out, f, s, d in zip(sides, shape[1:], size[1:], *window, strict=True):
             ends.append(max(end, (out - 1) * s + d * (f - 1) + 1 - n - begin))
-        return [sides[0][0], sides[1][0], *ends]
+        return [begin for begin, _ in sides] + ends
 
 
 _Write = Callable[[_Writer, Any, list[str], list[Shape], Shape], str]
 
 
-def _conv(w: _Writer, layer: Conv2d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
+def _conv(w: _Writer, layer: Conv2d | Conv3d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
     window = {"strides": layer.stride, "dilations": layer.dilation, "group": layer.groups}
     return w.computed(
         "Conv", [*inputs, *w.weights(layer, "weight", "bias")], layer.activation,
@@ -136,7 +147,7 @@ def _local_response_norm(
     return w.add("LRN", inputs, size=layer.size, alpha=layer.alpha, beta=layer.beta, bias=layer.k)
 
 
-def _max_pool(w: _Writer, layer: MaxPool2d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
+def _max_pool(w: _Writer, layer: MaxPool2d | MaxPool3d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
     return w.add(
         "MaxPool", inputs, outputs=2, kernel_shape=layer.kernel_size, strides=layer.stride, dilations=layer.dilation,
         pads=w.pads(layer, shapes[0], size),
@@ -148,7 +159,7 @@ def _means(w: _Writer, layer: Any, x: str, shape: Shape, size: Shape, part: str,
     sides, _ = resolved_padding(
         "export_onnx", layer.padding, layer.rounding, shape[1:], layer.kernel_size, layer.stride, layer.dilation
     )
-    if layer.rounding == "ceil" and pads[2:] != [sides[0][1], sides[1][1]]:
+    if layer.rounding == "ceil" and pads[len(sides) :] != [end for _, end in sides]:
         raise ValueError('its last windows reach beyond the padding (rounding="ceil"), which ONNX counts otherwise')
     return w.add(
         "AveragePool", [x], part, kernel_shape=layer.kernel_size, strides=layer.stride, pads=pads,
@@ -156,7 +167,7 @@ def _means(w: _Writer, layer: Any, x: str, shape: Shape, size: Shape, part: str,
     )  # fmt: skip
 
 
-def _avg_pool(w: _Writer, layer: AvgPool2d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
+def _avg_pool(w: _Writer, layer: AvgPool2d | AvgPool3d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
     return _means(w, layer, inputs[0], shapes[0], size, "", layer.count_include_pad)
 
 
@@ -174,7 +185,7 @@ def _l2_pool(w: _Writer, layer: L2Pool2d, inputs: list[str], shapes: list[Shape]
     return w.add("Sqrt", [_sums(w, layer, squares, shapes[0], size, "sums")])
 
 
-def _global_avg_pool(w: _Writer, layer: GlobalAvgPool2d, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
+def _global_avg_pool(w: _Writer, layer: Layer, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
     return w.add("Flatten", [w.add("GlobalAveragePool", inputs, "means")], axis=1)
 
 
@@ -226,18 +237,22 @@ _WRITERS: dict[type[Layer], _Write] = {
     Activation: lambda w, layer, inputs, shapes, size: w.activate(inputs[0], layer.activation),
     Add: lambda w, layer, inputs, shapes, size: w.add("Sum", inputs),
     AvgPool2d: _avg_pool,
+    AvgPool3d: _avg_pool,
     BatchNorm: _batch_norm,
     BedOfNails2d: _bed_of_nails,
     Concatenate: lambda w, layer, inputs, shapes, size: w.add("Concat", inputs, axis=1),
     Conv2d: _conv,
+    Conv3d: _conv,
     ConvTranspose2d: _conv_transpose,
     Dropout: lambda w, layer, inputs, shapes, size: w.add("Identity", inputs),
     Flatten: lambda w, layer, inputs, shapes, size: w.add("Flatten", inputs, axis=1),
     GlobalAvgPool2d: _global_avg_pool,
+    GlobalAvgPool3d: _global_avg_pool,
     L2Pool2d: _l2_pool,
     Linear: _linear,
     LocalResponseNorm: _local_response_norm,
     MaxPool2d: _max_pool,
+    MaxPool3d: _max_pool,
     MaxUnpool2d: _max_unpool,
     Maxout: _maxout,
     Pad2d: _pad,

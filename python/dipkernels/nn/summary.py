@@ -5,20 +5,22 @@ from __future__ import annotations
 from dipkernels.nn.graph import Graph
 
 
-def receptive_fields(model: Graph) -> dict[str, tuple[int, int] | None]:
-    """What one element of each node sees of the input, (height, width), no larger than it; None for vectors.
+def receptive_fields(model: Graph) -> dict[str, tuple[int, ...] | None]:
+    """What one element of each node sees of the input, (height, width), of clips (depth, height, width), no larger than
+    it; None for vectors.
 
     With several predecessors the largest counts. Three stacked 3×3 convolutions see 7×7.
     """
-    images = [shape for shape in model.inputs.values() if len(shape) == 3]
-    limit = [max((shape[axis] for shape in images), default=0) for axis in (1, 2)]
-    seen: dict[str, tuple[list[int], int]] = {name: ([1, 1], 1) for name in model.inputs}
-    fields: dict[str, tuple[int, int] | None] = {}
+    rank = 4 if any(len(shape) == 4 for shape in model.inputs.values()) else 3  # of clips or images
+    limit = [max((s[axis] for s in model.inputs.values() if len(s) == rank), default=0) for axis in range(1, rank)]
+    ones = [1] * (rank - 1)
+    seen: dict[str, tuple[list[int], list[int]]] = dict.fromkeys(model.inputs, (ones, ones))
+    fields: dict[str, tuple[int, ...] | None] = {}
     for name in model.order:
         largest = max((seen[before] for before in model.predecessors[name]), key=lambda field: field[0])
         seen[name] = model.layers[name].receptive_field(*largest)
-        height, width = (min(size, most) for size, most in zip(seen[name][0], limit, strict=True))
-        fields[name] = (height, width) if len(model.shapes[name]) == 3 else None
+        field = tuple(min(size, most) for size, most in zip(seen[name][0], limit, strict=True))
+        fields[name] = field if len(model.shapes[name]) == rank else None
     return fields
 
 
@@ -30,7 +32,7 @@ def summary_rows(model: Graph) -> list[tuple[str, ...]]:
     for name in model.order:
         layer, field = model.layers[name], fields[name]
         count = sum(value.size for value in layer.parameters.values())
-        sees = "" if field is None else f"{field[0]} × {field[1]}"
+        sees = "" if field is None else " × ".join(map(str, field))
         shape = " × ".join(map(str, model.shapes[name]))
         weights = f"of {model.twins[name]}" if name in model.twins else f"{count:,}" if count else ""
         rows.append((name, type(layer).__name__, shape, weights, sees))

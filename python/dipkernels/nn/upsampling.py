@@ -1,46 +1,65 @@
-"""Layers that make feature maps larger; x (N, C, H, W)."""
+"""Layers that make feature maps larger; x (N, C, H, W), or of clips (N, C, D, H, W)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from dipkernels import ops
 from dipkernels.arguments import described
 from dipkernels.nn.layer import Layer, Shape
-from dipkernels.nn.pooling import MaxPool2d
+from dipkernels.nn.pooling import MaxPool2d, MaxPool3d
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray, IndexArray
 from dipkernels.ops.geometry import Pair, pair
 
 
-class MaxUnpool2d(Layer):
-    """Puts every element back to where `pool`, a `MaxPool2d` of the same network, found its maximum.
-
-    The result is as large as the pool's input was; TypeError where `pool` is no `MaxPool2d`.
-    """
-
+class _MaxUnpool(Layer):
     _remembered = ("_indices",)
+    _axes = 2
 
-    def __init__(self, pool: MaxPool2d) -> None:
+    def __init__(self, pool: MaxPool2d | MaxPool3d) -> None:
         super().__init__()
-        if not isinstance(pool, MaxPool2d):
-            raise TypeError(f"MaxUnpool2d: pool must be the MaxPool2d whose maxima go back, got {described(pool)}")
+        name, kind = type(self).__name__, MaxPool2d if self._axes == 2 else MaxPool3d
+        if not isinstance(pool, kind):
+            raise TypeError(f"{name}: pool must be the {kind.__name__} whose maxima go back, got {described(pool)}")
         self.pool = pool
         self.reads = (pool,)
         self._indices: IndexArray | None = None
 
     def forward(self, *inputs: FloatArray, training: bool = False) -> FloatArray:
         self._indices = self._saved(self.pool.indices)
-        return ops.max_unpool2d(inputs[0], self._indices, output_size=self._saved(self.pool.input_size))
+        unpool: Any = ops.max_unpool2d if self._axes == 2 else ops.max_unpool3d
+        y: FloatArray = unpool(inputs[0], self._indices, output_size=self._saved(self.pool.input_size))
+        return y
 
     def backward(self, dy: FloatArray, *, input_gradient: bool = True) -> tuple[FloatArray | None, ...]:
-        return (ops.max_unpool2d_backward(dy, self._saved(self._indices)),)
+        backward = ops.max_unpool2d_backward if self._axes == 2 else ops.max_unpool3d_backward
+        return (backward(dy, self._saved(self._indices)),)
 
     def output_shape(self, *shapes: Shape) -> Shape:
+        name = type(self).__name__
         if self.pool.input_size is None:
-            raise ValueError("MaxUnpool2d: its MaxPool2d is no node of this graph")
+            raise ValueError(f"{name}: its {type(self.pool).__name__} is no node of this graph")
         pooled = self.pool.output_shape((shapes[0][0], *self.pool.input_size))
         if shapes[0] != pooled:
-            raise ValueError(f"MaxUnpool2d: needs an input of the size that was pooled to, {pooled}, got {shapes[0]}")
+            raise ValueError(f"{name}: needs an input of the size that was pooled to, {pooled}, got {shapes[0]}")
         return shapes[0][0], *self.pool.input_size
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Puts every element back to where `pool`, a `MaxPool2d` of the same network, found its maximum.
+
+    The result is as large as the pool's input was; TypeError where `pool` is no `MaxPool2d`.
+    """
+
+    pool: MaxPool2d
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The same of clips, for a `MaxPool3d`."""
+
+    _axes = 3
+    pool: MaxPool3d
 
 
 class _Upsample2d(Layer):

@@ -100,19 +100,21 @@ class Windows:
     def crop(self, padded: Float64) -> Float64:
         """A padded array without its padding."""
         inner = (slice(start, start + n) for (start, _), n in zip(self.padding, self.size, strict=True))
-        return padded[(..., *inner)]
+        everywhere: Any = (..., *inner)
+        return padded[everywhere]
 
     def tap_indices(self) -> Iterator[tuple[int, ...]]:
         """The taps of a window, (r, s) or (t, r, s), in order."""
         return product(*(range(f) for f in self.kernel))
 
-    def taps(self) -> Iterator[tuple[slice, ...]]:
-        """For each tap of the window the slices of the padded input it meets, one element for each window."""
+    def taps(self) -> Iterator[Any]:
+        """For each tap of the window what of the padded input it meets, one element for each window, as an index."""
         for indices in self.tap_indices():
-            yield tuple(
+            slices = (
                 slice(tap * d, tap * d + (o - 1) * step + 1, step)
                 for tap, d, o, step in zip(indices, self.dilation, self.output, self.stride, strict=True)
             )
+            yield (..., *slices)
 
     def meetings(self) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
         """For each tap the windows in which it meets x, as slices of the output, and where, as slices of x.

@@ -38,8 +38,9 @@ def pool_maxima(
     indices = np.full(y.shape, -1)
     positions = np.arange(int(np.prod(windows.size))).reshape(windows.size)
     for _, outputs, inputs in windows.meetings():
-        best, at = y[(..., *outputs)], indices[(..., *outputs)]
-        value = x[(..., *inputs)]
+        to_y: Any = (..., *outputs)
+        from_x: Any = (..., *inputs)
+        best, at, value = y[to_y], indices[to_y], x[from_x]
         wins = (at < 0) | (value > best) | (np.isnan(value) & ~np.isnan(best))
         best[wins], at[wins] = value[wins], np.broadcast_to(positions[inputs], at.shape)[wins]
     return y, indices

@@ -21,14 +21,14 @@ def _sum(x: Float64, windows: Windows, padding: float = 0.0) -> Float64:
     padded = windows.pad(x, padding)
     y = np.zeros((*x.shape[:2], *windows.output))
     for tap in windows.taps():
-        y += padded[(..., *tap)]
+        y += padded[tap]
     return y
 
 
 def _spread(dy: Float64, size: Sequence[int], windows: Windows) -> Float64:
     dx = windows.pad(np.zeros(tuple(size)))
     for tap in windows.taps():
-        dx[(..., *tap)] += dy
+        dx[tap] += dy
     return windows.crop(dx)
 
 
