@@ -10,6 +10,7 @@ from dipkernels.data.folders import FolderData, camvid_objects, image_folders
 from dipkernels.data.idx import read_idx
 from dipkernels.data.masks import CAMVID_CLASSES, MaskAugmentation, camvid, class_weights
 from dipkernels.data.mnist import mnist
+from dipkernels.data.moving_digits import DIRECTIONS, moving_digits
 from dipkernels.data.noise import NoiseAugmentation, noisy
 from dipkernels.data.registration import PairAugmentation, moved_pairs
 from dipkernels.data.scenes import SCENE_CLASSES, SCENE_OBJECTS, scenes
@@ -20,6 +21,7 @@ __all__ = [
     "BACKGROUND",
     "CAMVID_CLASSES",
     "CROWD",
+    "DIRECTIONS",
     "NO_OBJECT",
     "SCENE_CLASSES",
     "SCENE_OBJECTS",
@@ -45,6 +47,7 @@ __all__ = [
     "image_folders",
     "mnist",
     "moved_pairs",
+    "moving_digits",
     "noisy",
     "padded_boxes",
     "random_affine",

@@ -2,6 +2,7 @@
 
 from dipkernels.metrics.average_precision import DetectionScores, average_precision, mask_iou
 from dipkernels.metrics.images import psnr, ssim
+from dipkernels.metrics.motion import velocity_errors
 from dipkernels.metrics.segmentation import SegmentationScores, confusion_matrix, segmentation_scores
 from dipkernels.metrics.tracking import TrackingScores, tracking_scores
 
@@ -16,4 +17,5 @@ __all__ = [
     "segmentation_scores",
     "ssim",
     "tracking_scores",
+    "velocity_errors",
 ]

@@ -10,21 +10,28 @@ from dipkernels.models.mlp import mlp
 from dipkernels.models.neuron_graph import NeuronGraph
 from dipkernels.models.perceptron import Perceptron, logistic_neuron, perceptron
 from dipkernels.models.registration import RegistrationNet, compose, corner_error
+from dipkernels.models.video import MotionNet, c3d, early_fusion, late_fusion, single_frame, slow_fusion
 
 __all__ = [
+    "MotionNet",
     "NeuronGraph",
     "Perceptron",
     "RegistrationNet",
     "alexnet",
+    "c3d",
     "compose",
     "convnet",
     "convolutionalize",
     "corner_error",
     "dncnn",
+    "early_fusion",
     "fcn",
+    "late_fusion",
     "lenet5",
     "logistic_neuron",
     "mlp",
     "perceptron",
     "segnet",
+    "single_frame",
+    "slow_fusion",
 ]

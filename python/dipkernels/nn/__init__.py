@@ -24,10 +24,11 @@ from dipkernels.nn.pooling import (
     MaxPool3d,
     SumPool2d,
 )
-from dipkernels.nn.reshape import Flatten, Pad2d
+from dipkernels.nn.reshape import Flatten, Frame, Pad2d
 from dipkernels.nn.serialization import load_state, read_metadata, save_state
 from dipkernels.nn.summary import summary
 from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, MaxUnpool3d, UpsampleBilinear2d, UpsampleNearest2d
+from dipkernels.nn.weights import Weights
 
 __all__ = [
     "INITIALIZERS",
@@ -48,6 +49,7 @@ __all__ = [
     "ConvTranspose2d",
     "Dropout",
     "Flatten",
+    "Frame",
     "GlobalAvgPool2d",
     "GlobalAvgPool3d",
     "Graph",
@@ -67,6 +69,7 @@ __all__ = [
     "SumPool2d",
     "UpsampleBilinear2d",
     "UpsampleNearest2d",
+    "Weights",
     "export_onnx",
     "fold_batch_norm",
     "load_state",

@@ -29,7 +29,7 @@ from dipkernels.nn.pooling import (
     MaxPool3d,
     SumPool2d,
 )
-from dipkernels.nn.reshape import Flatten, Pad2d
+from dipkernels.nn.reshape import Flatten, Frame, Pad2d
 from dipkernels.nn.upsampling import BedOfNails2d, MaxUnpool2d, UpsampleBilinear2d, UpsampleNearest2d
 from dipkernels.ops.activation import Activation as ActivationName
 from dipkernels.ops.activation import activation_arguments
@@ -233,6 +233,10 @@ def _pad(w: _Writer, layer: Pad2d, inputs: list[str], shapes: list[Shape], size:
     return w.add("Pad", [*inputs, w.constant("pads", np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))])
 
 
+def _frame(w: _Writer, layer: Frame, inputs: list[str], shapes: list[Shape], size: Shape) -> str:
+    return w.add("Gather", [*inputs, w.constant("index", np.array(layer.index, np.int64))], axis=2)
+
+
 _WRITERS: dict[type[Layer], _Write] = {
     Activation: lambda w, layer, inputs, shapes, size: w.activate(inputs[0], layer.activation),
     Add: lambda w, layer, inputs, shapes, size: w.add("Sum", inputs),
@@ -246,6 +250,7 @@ _WRITERS: dict[type[Layer], _Write] = {
     ConvTranspose2d: _conv_transpose,
     Dropout: lambda w, layer, inputs, shapes, size: w.add("Identity", inputs),
     Flatten: lambda w, layer, inputs, shapes, size: w.add("Flatten", inputs, axis=1),
+    Frame: _frame,
     GlobalAvgPool2d: _global_avg_pool,
     GlobalAvgPool3d: _global_avg_pool,
     L2Pool2d: _l2_pool,

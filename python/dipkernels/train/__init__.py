@@ -4,5 +4,20 @@ from dipkernels.train.evaluation import Evaluation, evaluate, predict
 from dipkernels.train.gradient_descent import Descent, gradient_descent
 from dipkernels.train.history import Epoch, History
 from dipkernels.train.loop import fit
+from dipkernels.train.multitask import HeadTask, MultiTaskLoss, ScheduledTraining, fit_tasks, task_scores
 
-__all__ = ["Descent", "Epoch", "Evaluation", "History", "evaluate", "fit", "gradient_descent", "predict"]
+__all__ = [
+    "Descent",
+    "Epoch",
+    "Evaluation",
+    "HeadTask",
+    "History",
+    "MultiTaskLoss",
+    "ScheduledTraining",
+    "evaluate",
+    "fit",
+    "fit_tasks",
+    "gradient_descent",
+    "predict",
+    "task_scores",
+]
