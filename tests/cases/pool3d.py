@@ -34,6 +34,13 @@ def _average_bound(op: str) -> Any:
     return bound
 
 
+def _unpooling(label: str, shape: tuple[int, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The size of the large volume, or what it follows from."""
+    if label == "c3d":
+        return {name: options[name] for name in ("kernel_size", "stride", "padding")}
+    return {"output_size": shape[2:]}
+
+
 def _cases() -> list[Case]:
     cases = []
     for label, (shape, kernel_size, stride, padding, dilation, rounding) in GEOMETRIES.items():
@@ -49,12 +56,12 @@ def _cases() -> list[Case]:
 
         # No more windows than taps share an element.
         def shared(expected: Any, dy: Any, indices: Any, size: Any = None, taps: int = taps, **kwargs: Any) -> Any:
-            volume = size or kwargs["output_size"]
+            volume = size or kwargs.get("output_size") or expected.shape
             return taps * UNIT * reference.max_pool3d_backward(np.abs(dy), indices, volume)
 
         cases += [
             Case("max_pool3d_backward", label, (dy, indices, shape), {}, (shared,)),
-            Case("max_unpool3d", label, (dy, indices), {"output_size": shape[2:]}, (shared,)),
+            Case("max_unpool3d", label, (dy, indices), _unpooling(label, shape, options), (shared,)),
             Case("max_unpool3d_backward", label, (large, indices), {}),
         ]
         if dilation != 1:

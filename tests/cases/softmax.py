@@ -160,7 +160,28 @@ def _cross_entropy_cases() -> list[Case]:
                     (_loss_bound(2 + gamma), lambda *a, g=gamma, **k: (4 + 4 * g) * _gradient_bound(*a, **k)),
                 ),
             ]
+        # γ is rounded too, and (1 − p)^γ multiplies that by log(1 − p).
+        for start in (1.0, 0.8, 0.1):
+            gamma, running = -np.log(start), np.float32([start])
+            bounds = _loss_bound(6 + gamma), lambda *a, g=gamma, **k: (12 + 4 * g) * _gradient_bound(*a, **k)
+            options = {"weight": weight, "reduction": "sum"} if start == 0.8 else {}
+            cases += [
+                Case("automated_focal_loss", f"{label}-{start}", (logits, target, running), options, bounds[:1]),
+                Case(
+                    "automated_focal_loss_with_grad",
+                    f"{label}-{start}",
+                    (logits, ignored, running, 0.9),
+                    options,
+                    (*bounds, _running_bound),
+                    in_place=(2,),
+                ),
+            ]
     return cases
+
+
+def _running_bound(expected: Any, logits: Any, *args: Any, **kwargs: Any) -> Any:
+    # A mean of probabilities, each with the error of a softmax.
+    return (roundings(logits.shape[1]) + 4 * np.abs(logits).max() + 16) * UNIT
 
 
 CASES += _cross_entropy_cases()

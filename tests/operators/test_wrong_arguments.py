@@ -76,10 +76,23 @@ WRONG: dict[str, list[Any]] = {
     "optional number": [*NO_NUMBERS, "0.5", True, 10**400, NAN, -1.0, 0],
     "numbers": [v for v in NO_NUMBERS if not isinstance(v, (tuple, list, np.ndarray))] + [None, True, "0.5", NAN, -1.0],
     "pair": [*NO_NUMBERS, None, 1.5, np.float32(1.7), True, "2", (1.0, 2), (1,), 10**400, (1, "2"), (1, None)],
+    "triple": [v for v in NO_NUMBERS if not isinstance(v, (tuple, np.ndarray))]
+    + [None, 1.5, True, "2", (1, 2), (1.0, 2, 2), (1, "2", 3), 10**400],
     "flag": [*NO_NUMBERS, None, 0, 1, 1.0, "yes"],
     "word": [*NO_NUMBERS, None, 1, "other", True],
     "activation": [*NO_NUMBERS, 1, "gelu", ("relu",), ("elu", "x"), ("elu", None), True],
     "size": [*NO_NUMBERS, 3, 1.5, "44", True, (1.0, 1, 1, 1), (1, 2, 3, 4, 5), (1, 1, 1, None), (-1, -1, -1, -1)],
+    "size of clips": [
+        *(v for v in NO_NUMBERS if not isinstance(v, (tuple, np.ndarray))),
+        3,
+        1.5,
+        "44",
+        True,
+        (1.0, 1, 1, 1, 1),
+        (1, 2, 3, 4),
+        (1, 1, 1, 1, None),
+        (-1,) * 5,
+    ],
     "channels": [
         *[v for v in NO_NUMBERS if not isinstance(v, list)],
         None,
@@ -133,6 +146,7 @@ NO_SCALARS = [
     "bias",
     "mean",
     "var",
+    "running",
     "running_mean",
     "running_var",
     "out",
@@ -171,6 +185,8 @@ def _kind(op: str, name: str) -> str:
         return "integer"
     if name == "output_size" and op.startswith("roi"):
         return "pair"
+    if "3d" in op and KINDS[name] in ("pair", "size"):
+        return "triple" if KINDS[name] == "pair" else "size of clips"
     if name == "value":
         return "any number"
     return "integer" if name == "p" and op.startswith("hinge") else KINDS[name]

@@ -13,14 +13,15 @@ from support.device_ops import ops
 
 
 def run(module: Any, case: Case, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The results of a case, as a tuple; for operators that work in place, what they updated."""
+    """The results of a case, as a tuple; of operators that work in place, what they updated comes last."""
     # Lists are of states, which the operator updates.
     kwargs = {name: copy.deepcopy(value) if isinstance(value, list) else value for name, value in case.kwargs.items()}
     results = getattr(module, case.op)(*args, **kwargs)
-    if case.in_place:
-        assert results is None
-        return tuple(args[i] for i in case.in_place)
-    return results if isinstance(results, tuple) else (results,)
+    updated = tuple(args[i] for i in case.in_place)
+    if results is None:
+        assert updated
+        return updated
+    return (*(results if isinstance(results, tuple) else (results,)), *updated)
 
 
 def to_float64(argument: Any) -> Any:

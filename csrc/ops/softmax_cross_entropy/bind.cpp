@@ -1,4 +1,4 @@
-// cross_entropy and focal_loss: arguments are checked here, once, for every backend.
+// cross_entropy, focal_loss, nll_loss and automated_focal_loss: arguments are checked here, once, for every backend.
 #include <cmath>
 
 #include "bind/arguments.h"
@@ -12,9 +12,11 @@ namespace softmax_cross_entropy_functions {
 
 py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object logits_, py::object target_,
                                               py::object weight_, py::object ignore_index_, py::object reduction_,
-                                              py::object label_smoothing_, py::object gamma_, bool want_gradient,
-                                              py::object out) {
+                                              py::object label_smoothing_, py::object gamma_, py::object running_,
+                                              py::object momentum_, bool want_gradient, py::object out) {
   const Arguments args(op.c_str());
+  const double momentum = args.real(momentum_, "momentum");
+  check(momentum >= 0.0 && momentum <= 1.0, args.op(), ": momentum must be from 0 to 1, got ", momentum);
   const std::int64_t ignore_index = args.integer(ignore_index_, "ignore_index");
   const double label_smoothing = args.real(label_smoothing_, "label_smoothing"), gamma = args.real(gamma_, "gamma");
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
@@ -78,7 +80,17 @@ py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object 
                    "; a class index must be from 0 to ", classes - 1, ", or ignore_index (", ignore_index, ")");
   };
   Number value = args.number();
-  compute(backend::softmax_cross_entropy, p, logits, distribution, weight, losses, gradient, value, describe);
+  const bool updates = op == "automated_focal_loss_with_grad";
+  if (updates || op == "automated_focal_loss") {
+    Array running = args.in_place(running_, "running");
+    args.check_shape(running, "running", {1});
+    args.check_apart(running, logits, name);
+    args.check_apart(running, weight, "weight");
+    compute(backend::automated_focal_loss, p, momentum, updates, logits, weight, running.data<float>(), losses,
+            gradient, value, describe);
+  } else {
+    compute(backend::softmax_cross_entropy, p, logits, distribution, weight, losses, gradient, value, describe);
+  }
   return py::make_tuple(reduction == Reduction::none ? losses.object() : value.object(),
                         want_gradient ? gradient.object() : py::none());
 }
@@ -89,7 +101,8 @@ void bind_softmax_cross_entropy(py::module_& m) {
   using namespace softmax_cross_entropy_functions;
   using py::arg;
   m.def("softmax_cross_entropy", run, arg("op"), arg("logits"), arg("target"), arg("weight"), arg("ignore_index"),
-        arg("reduction"), arg("label_smoothing"), arg("gamma"), arg("want_gradient"), arg("out"));
+        arg("reduction"), arg("label_smoothing"), arg("gamma"), arg("running"), arg("momentum"), arg("want_gradient"),
+        arg("out"));
 }
 
 }  // namespace dip

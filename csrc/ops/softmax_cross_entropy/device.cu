@@ -40,12 +40,16 @@ template <class Plan>
 __device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Reals z, float* losses,
                                  RealResults gradient) {
   using Lanes = typename Plan::Lanes;
+  const float gamma = p.running ? -logf(fmaxf(*p.running, least_running_mean)) : p.gamma;
   double written = 0.0;
   for (std::int64_t i = first_position<Lanes>(); i < p.outer * p.inner; i += position_step<Lanes>()) {
     const std::int64_t at = i / p.inner * p.classes * p.inner + i % p.inner;
     const std::int64_t label = p.labels ? p.labels[i] : 0;
     if (p.labels && label == p.ignore_index) {
-      if (Lanes::first() == 0) losses[i] = 0.0f;
+      if (Lanes::first() == 0) {
+        losses[i] = 0.0f;
+        if (p.probabilities) p.probabilities[i] = 0.0f;
+      }
       for (std::int64_t c = Lanes::first(); gradient.data && c < p.classes; c += Lanes::count) {
         write(gradient, at + c * p.inner, 0.0f);
       }
@@ -64,8 +68,11 @@ __device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Real
     const float sum = Lanes::sum(powers.total()), weighted = Lanes::sum(weights.total());
     const float weighted_z = Lanes::sum(products.total());
     float value = weighted * logf(sum) - weighted_z, factor = scale;
-    if (p.gamma > 0.0f && weighted > 0.0f) {
-      const FocalLoss focal = focal_loss(value, weighted, p.gamma);
+    if (p.probabilities && Lanes::first() == 0) {
+      p.probabilities[i] = weighted > 0.0f ? weighted * expf(-value / weighted) : 0.0f;
+    }
+    if (gamma > 0.0f && weighted > 0.0f) {
+      const FocalLoss focal = focal_loss(value, weighted, gamma);
       value = focal.value;
       factor *= focal.factor;
     }
@@ -208,6 +215,13 @@ void compute_loss(const SoftmaxCrossEntropy& p, Reals logits, float* losses, Rea
   sum_elements(positions, Loss{losses}, 1.0, mean_divisor, value);
 }
 
+// p̂ is read by the kernels before, and so changes only after them. The mean of nothing is NaN.
+__global__ void update_running_kernel(const double* mean, double momentum, float* running) {
+  if (threadIdx.x == 0 && *mean == *mean) {
+    *running = static_cast<float>(momentum * *running + (1.0 - momentum) * *mean);
+  }
+}
+
 }  // namespace
 
 void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distribution, Reals weight, RealResults losses,
@@ -217,6 +231,24 @@ void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distributi
   p.weight = wide_weight;
   in_float32_or_scratch(losses, p.outer * p.inner,
                         [&](float* kept) { compute_loss(p, logits, kept, gradient, value, describe); });
+}
+
+void automated_focal_loss(SoftmaxCrossEntropy p, double momentum, bool updates, Reals logits, Reals weight,
+                          float* running, RealResults losses, RealResults gradient, double* value,
+                          const Describe& describe) {
+  const std::int64_t positions = p.outer * p.inner;
+  const Widened wide_weight(weight, p.classes);
+  const DeviceScratch<float> probabilities(updates ? positions : 1);
+  p.weight = wide_weight;
+  p.running = running;
+  p.probabilities = updates ? probabilities.data() : nullptr;
+  in_float32_or_scratch(losses, positions,
+                        [&](float* kept) { compute_loss(p, logits, kept, gradient, value, describe); });
+  if (!updates || positions == 0) return;
+  const DeviceScratch<double> counted(1), mean(1);
+  sum_elements(positions, LabelWeight{p}, 1.0, nullptr, counted.data());
+  sum_elements(positions, Loss{p.probabilities}, 1.0, counted.data(), mean.data());
+  launch(update_running_kernel, 1u, 32u, static_cast<const double*>(mean.data()), momentum, running);
 }
 
 }  // namespace dip::cuda

@@ -31,6 +31,7 @@ void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t
   const std::int64_t label = p.labels ? p.labels[position] : 0;
   if (p.labels && !p.counts(label)) {
     *loss = 0.0f;
+    if (p.probabilities) p.probabilities[position] = 0.0f;
     for (std::int64_t c = 0; gradient && c < p.classes; ++c) gradient[c] = 0.0f;
     return;
   }
@@ -66,6 +67,7 @@ void row(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int64_t
   if (dense) value = dense_weight * log_total - horizontal_sum(weighted_z.total());
   if (p.labels) {
     float entropy = log_total - (label_logit - maximum);
+    if (p.probabilities) p.probabilities[position] = label_weight * __builtin_expf(-entropy);
     if (p.gamma > 0.0f) {
       const Focal f = focal(entropy, p.gamma);
       entropy = f.loss;
@@ -147,6 +149,11 @@ void columns(const SoftmaxCrossEntropy& p, float scale, const float* z, std::int
   const F weighted_z = plain ? label_z : products.total();
   // A sum has the 1 that the largest logit contributes.
   F value = weighted * log(sum) - weighted_z, factor = broadcast(scale);
+  for (std::int64_t lane = 0; lane < n && p.probabilities; ++lane) {
+    const bool has_weight = keeps[lane] != 0 && weighted[lane] > 0.0f;
+    p.probabilities[position + lane] =
+        has_weight ? weighted[lane] * __builtin_expf(-value[lane] / weighted[lane]) : 0.0f;
+  }
   for (std::int64_t lane = 0; lane < n && p.gamma > 0.0f; ++lane) {
     if (weighted[lane] > 0.0f) {
       const Focal f = focal(value[lane] / weighted[lane], p.gamma);

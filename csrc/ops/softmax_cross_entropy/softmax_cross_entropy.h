@@ -15,4 +15,10 @@ namespace dip::DIP_BACKEND {
 void softmax_cross_entropy(SoftmaxCrossEntropy p, Reals logits, Reals distribution, Reals weight, RealResults losses,
                            RealResults gradient, double* value, const Describe& describe);
 
+// The focal loss with γ = −log p̂, where p̂ is `running`; then p̂ becomes momentum·p̂ + (1 − momentum)·mean of the labels'
+// probabilities, weighted as the labels are, unless nothing counts or `updates` is false. For class indices.
+void automated_focal_loss(SoftmaxCrossEntropy p, double momentum, bool updates, Reals logits, Reals weight,
+                          float* running, RealResults losses, RealResults gradient, double* value,
+                          const Describe& describe);
+
 }  // namespace dip::DIP_BACKEND

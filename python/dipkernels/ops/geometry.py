@@ -37,8 +37,8 @@ def _is_sequence(value: Any) -> bool:
     return isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str)
 
 
-def _integer(op: str, name: str, value: Any) -> int:
-    return integer(op, name, value, wanted="an int or a pair of ints")
+def _integer(op: str, name: str, value: Any, wanted: str = "an int or a pair of ints") -> int:
+    return integer(op, name, value, wanted=wanted)
 
 
 def pair(op: str, name: str, value: Any) -> tuple[int, int]:
@@ -63,12 +63,14 @@ def triple(op: str, name: str, value: Any) -> tuple[int, int, int]:
     >>> triple("conv3d", "stride", (1, 2, 2))
     (1, 2, 2)
     """
+    wanted = "an int or three ints"
     if not _is_sequence(value):
-        number = _integer(op, name, value)
+        number = _integer(op, name, value, wanted)
         return number, number, number
     if len(value) != 3:
         raise ValueError(f"{op}: {name} must be an int or (depth, height, width), got {described(value)}")
-    return _integer(op, name, value[0]), _integer(op, name, value[1]), _integer(op, name, value[2])
+    depth, height, width = (_integer(op, name, each, wanted) for each in value)
+    return depth, height, width
 
 
 def padding_triples(op: str, value: Any) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias
 from dipkernels.ops.backend import FloatArray, LabelArray, backend_of
 
 __all__ = [
+    "automated_focal_loss",
+    "automated_focal_loss_with_grad",
     "cross_entropy",
     "cross_entropy_with_grad",
     "focal_loss",
@@ -29,6 +31,8 @@ def _run(
     gamma: float,
     with_grad: bool,
     out: FloatArray | None,
+    running: FloatArray | None = None,
+    momentum: float = 0.0,
 ) -> tuple[Any, Any]:
     shape: tuple[int, ...] = getattr(target, "shape", ())
     classes: tuple[int, ...] = getattr(logits, "shape", ())
@@ -44,6 +48,8 @@ def _run(
         reduction,
         label_smoothing,
         gamma,
+        running,
+        momentum,
         with_grad,
         out,
     )
@@ -146,6 +152,55 @@ def focal_loss_with_grad(
 ) -> tuple[Any, FloatArray]:
     """(loss, dloss/dlogits) of `focal_loss`, in one pass. `out` may be logits itself."""
     return _run("focal_loss", logits, target, weight, ignore_index, reduction, 0.0, gamma, True, out)
+
+
+def automated_focal_loss(
+    logits: FloatArray,
+    target: LabelArray,
+    running: FloatArray,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+) -> Any:
+    """The focal loss with γ = −log p̂, where `running`, float32 (1,), is p̂, a mean of the labels' probabilities: the
+    worse the network, the more the hard examples count; towards the end it is the cross-entropy.
+
+    Parameters and errors as in `focal_loss`; `running` stays as it is. γ is at most 13.8.
+
+    Source: lecture, automated focal loss; Weber, Fürst, Zöllner 2019, "Automated Focal Loss for Image based Object
+    Detection".
+
+    >>> round(automated_focal_loss(np.float32([[0, 0]]), np.array([1]), np.float32([np.exp(-1)])), 5)
+    0.34657
+    """
+    op = "automated_focal_loss"
+    return _run(op, logits, target, weight, ignore_index, reduction, 0.0, 0.0, False, None, running)[0]
+
+
+def automated_focal_loss_with_grad(
+    logits: FloatArray,
+    target: LabelArray,
+    running: FloatArray,
+    momentum: float = 0.95,
+    weight: FloatArray | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    *,
+    out: FloatArray | None = None,
+) -> tuple[Any, FloatArray]:
+    """(loss, dloss/dlogits) of `automated_focal_loss`, in one pass, after which `running` float32 (1,) becomes
+    momentum·running + (1 − momentum)·p̄, in place.
+
+    p̄ is the mean probability of these labels, weighted as they are; where none counts `running` stays. The derivative
+    takes γ for constant. `out` may be logits itself. ValueError for a momentum outside 0 … 1.
+
+    >>> running = np.float32([0.9])
+    >>> loss, gradient = automated_focal_loss_with_grad(np.float32([[0, 0]]), np.array([1]), running, momentum=0.5)
+    >>> running
+    array([0.7], dtype=float32)
+    """
+    op = "automated_focal_loss_with_grad"
+    return _run(op, logits, target, weight, ignore_index, reduction, 0.0, 0.0, True, out, running, momentum)
 
 
 def nll_loss(

@@ -10,6 +10,8 @@ from dipkernels.reference.geometry import Float64
 from dipkernels.reference.softmax import log_softmax
 
 __all__ = [
+    "automated_focal_loss",
+    "automated_focal_loss_with_grad",
     "cross_entropy",
     "cross_entropy_with_grad",
     "focal_loss",
@@ -103,6 +105,39 @@ def focal_loss(
 ) -> Any:
     """−w·(1 − p)^γ·log p."""
     return focal_loss_with_grad(logits, target, gamma, weight, ignore_index, reduction)[0]
+
+
+def automated_focal_loss(
+    logits: Any,
+    target: Any,
+    running: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    """The focal loss with γ = −log p̂."""
+    gamma = -np.log(max(float(np.asarray(running)[0]), 1e-6))
+    return focal_loss(logits, target, gamma, weight, ignore_index, reduction)
+
+
+def automated_focal_loss_with_grad(
+    logits: Any,
+    target: Any,
+    running: Any,
+    momentum: float = 0.95,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> tuple[Any, Float64]:
+    """The same with its gradient; then p̂ moves towards the weighted mean of the labels' probabilities."""
+    gamma = -np.log(max(float(running[0]), 1e-6))
+    result = focal_loss_with_grad(logits, target, gamma, weight, ignore_index, reduction)
+    logits = np.asarray(logits, np.float64)
+    t, counted = _targets(logits, target, weight, ignore_index, 0.0)
+    if counted:
+        mean = (t * np.exp(log_softmax(logits, 1))).sum() / counted
+        running[0] = momentum * running[0] + (1 - momentum) * mean
+    return result
 
 
 def nll_loss_with_grad(

@@ -17,7 +17,9 @@ from dipkernels.ops.backend import FloatArray
 Loss: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
 """(outputs, targets) → (loss, gradient of the outputs), like the `…_with_grad` functions of `ops`."""
 
-_VALUES = [name.removesuffix("_with_grad") for name in ops.__all__ if name.endswith("_with_grad")]
+# The automated focal loss has a state: `train.AutomatedFocalLoss`.
+_STATELESS = [name for name in ops.__all__ if name.endswith("_with_grad") and not name.startswith("automated")]
+_VALUES = [name.removesuffix("_with_grad") for name in _STATELESS]
 
 LOSSES: dict[str, Loss] = {name.removesuffix("_loss"): getattr(ops, f"{name}_with_grad") for name in _VALUES}
 """By name: "cross_entropy", "focal", "nll", "mse", "l1", "huber", "smooth_l1", "msle", "hinge", …"""
