@@ -4,6 +4,7 @@ from dipkernels.data.augmentation import AffineAugmentation, affine, random_affi
 from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, padded_boxes
 from dipkernels.data.canvases import BACKGROUND, canvases, windows
 from dipkernels.data.dataset import Dataset, Splits, split
+from dipkernels.data.digit_tasks import digit_tasks, slant
 from dipkernels.data.digits import digits
 from dipkernels.data.films import Film, film
 from dipkernels.data.folders import FolderData, camvid_objects, image_folders
@@ -42,6 +43,7 @@ __all__ = [
     "camvid_objects",
     "canvases",
     "class_weights",
+    "digit_tasks",
     "digits",
     "film",
     "image_folders",
@@ -54,6 +56,7 @@ __all__ = [
     "read_idx",
     "resample",
     "scenes",
+    "slant",
     "split",
     "toy_points",
     "voc",

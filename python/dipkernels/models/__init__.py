@@ -7,6 +7,7 @@ from dipkernels.models.denoising import dncnn
 from dipkernels.models.encoder_decoder import fcn, segnet
 from dipkernels.models.lenet import lenet5
 from dipkernels.models.mlp import mlp
+from dipkernels.models.multi_head import multi_head
 from dipkernels.models.neuron_graph import NeuronGraph
 from dipkernels.models.perceptron import Perceptron, logistic_neuron, perceptron
 from dipkernels.models.registration import RegistrationNet, compose, corner_error
@@ -30,6 +31,7 @@ __all__ = [
     "lenet5",
     "logistic_neuron",
     "mlp",
+    "multi_head",
     "perceptron",
     "segnet",
     "single_frame",

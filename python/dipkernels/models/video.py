@@ -16,7 +16,7 @@ from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.convolution import Conv2d, Conv3d
 from dipkernels.nn.dropout import Dropout
-from dipkernels.nn.graph import Graph, Sequential
+from dipkernels.nn.graph import Graph
 from dipkernels.nn.layer import Layer
 from dipkernels.nn.linear import Linear
 from dipkernels.nn.merge import Add, Concatenate
@@ -80,9 +80,16 @@ def _finish(
     if len(flat) > 1:
         nodes["together"] = (Concatenate(), flat)
     nodes["hidden"] = (Linear(features, hidden, activation="relu"), ["together" if len(flat) > 1 else flat[0]])
+    return _with_heads(op, shape, nodes, "hidden", hidden, classes, seed)
+
+
+def _with_heads(
+    op: str, shape: ClipShape, nodes: Nodes, last: str, features: int, classes: Classes, seed: int
+) -> Graph:
+    """The network with a linear layer for every head."""
     heads = {"scores": classes} if isinstance(classes, int) else dict(classes)
     for name, count in heads.items():
-        nodes[name] = (Linear(hidden, integer(op, f"classes of {name!r}", count, 2)), ["hidden"])
+        nodes[name] = (Linear(features, integer(op, f"classes of {name!r}", count, 2)), [last])
     return Graph({"x": shape}, nodes, list(heads), seed=seed)
 
 
@@ -211,19 +218,19 @@ def slow_fusion(
 
 
 def c3d(
-    classes: int = 101,
+    classes: Classes = 101,
     input_shape: ClipShape = (3, 16, 112, 112),
     *,
     channels: Sequence[Sequence[int]] = ((64,), (128,), (256, 256), (512, 512), (512, 512)),
     hidden: int = 4096,
     dropout: float = 0.5,
     seed: int = 0,
-) -> Sequential:
+) -> Graph:
     """3×3×3 convolutions throughout, the stages of `channels` each followed by max pooling by 2, the first of single
     frames; then two fully connected layers of `hidden` neurons: float32 (N, C, D, H, W) to logits (N, classes).
 
-    ValueError for clips that cannot be halved so often. Source: Tran et al. 2015, "Learning Spatiotemporal Features
-    with 3D Convolutional Networks".
+    With several heads, {"digit": 10, "direction": 8}, a tuple of logits. ValueError for clips that cannot be halved so
+    often. Source: Tran et al. 2015, "Learning Spatiotemporal Features with 3D Convolutional Networks".
 
     >>> c3d(channels=((4,), (8,)), hidden=16).shapes["pool2"]
     (8, 8, 28, 28)
@@ -244,8 +251,9 @@ def c3d(
         layers[name] = Linear(features, hidden, activation="relu")
         layers[f"{name}_dropout"] = Dropout(dropout)
         features = hidden
-    layers["scores"] = Linear(hidden, classes)
-    return Sequential(shape, layers, seed=seed)
+    names = ["x", *layers]
+    nodes: Nodes = {name: (layer, [before]) for (name, layer), before in zip(layers.items(), names, strict=False)}
+    return _with_heads("c3d", shape, nodes, names[-1], hidden, classes, seed)
 
 
 class MotionNet(Graph):

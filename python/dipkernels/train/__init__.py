@@ -1,5 +1,6 @@
 """Training: the loop, its history, and gradient descent on any function."""
 
+from dipkernels.train.automated_focal import AutomatedFocalLoss
 from dipkernels.train.evaluation import Evaluation, evaluate, predict
 from dipkernels.train.gradient_descent import Descent, gradient_descent
 from dipkernels.train.history import Epoch, History
@@ -7,6 +8,7 @@ from dipkernels.train.loop import fit
 from dipkernels.train.multitask import HeadTask, MultiTaskLoss, ScheduledTraining, fit_tasks, task_scores
 
 __all__ = [
+    "AutomatedFocalLoss",
     "Descent",
     "Epoch",
     "Evaluation",

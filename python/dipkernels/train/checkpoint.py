@@ -27,6 +27,7 @@ class RunState:
     history: History = field(default_factory=History)
     best_loss: float = float("inf")
     best: dict[str, FloatArray] = field(default_factory=dict)
+    loss: dict[str, FloatArray] = field(default_factory=dict)  # what the loss itself has learned
     stopped: bool = False
 
 
@@ -48,7 +49,7 @@ def check_writable(path: Path) -> None:
 
 def save_checkpoint(path: Path, model: Graph, optimizer: Optimizer, run: RunState) -> None:
     """Writes everything, whole or not at all."""
-    arrays = {**_prefixed("parameters", model.state), **_prefixed("best", run.best)}
+    arrays = {**_prefixed("parameters", model.state), **_prefixed("best", run.best), **_prefixed("loss", run.loss)}
     for name, states in optimizer.state.items():
         arrays.update(_prefixed(f"optimizer/{name}", states))
     state: dict[str, Any] = {
@@ -124,6 +125,11 @@ def _checked(
     rng.bit_generator.state = state["rng"]
     best_loss = float("inf") if state["best_loss"] is None else number("checkpoint", "best_loss", state["best_loss"])
     run = RunState(
-        rng, History.from_dict(state["history"]), best_loss, best, flag("checkpoint", "stopped", state["stopped"])
+        rng,
+        History.from_dict(state["history"]),
+        best_loss,
+        best,
+        _without_prefix("loss", arrays),
+        flag("checkpoint", "stopped", state["stopped"]),
     )
     return Checkpoint(run, parameters, states, steps, counters)

@@ -82,6 +82,7 @@ def evaluate(
     if not len(data):
         raise ValueError("evaluate: the data set is empty")
     counted = counting(loss, data.t)
+    judge = getattr(loss, "evaluation", loss)  # of a loss that learns from what it sees
     total, count, correct, predictions = 0.0, 0.0, 0, []
     classes = True
     for start in range(0, len(data), size):
@@ -89,7 +90,7 @@ def evaluate(
         outputs = outputs_on_host(model, data.x[chosen])
         share = counted.of(chosen)
         if share:  # the mean of nothing is NaN
-            total, count = total + float(loss(outputs, data.t[chosen])[0]) * share, count + share
+            total, count = total + float(judge(outputs, data.t[chosen])[0]) * share, count + share
         right = count_correct(outputs, data.t[chosen], counted.right[chosen])
         classes = classes and right is not None
         if right is not None:

@@ -139,6 +139,8 @@ def fit(
         saved = load_checkpoint(path, model, optimizer)
         _check_settings(path, saved.run, settings)
         run = saved.restore(model, optimizer)
+        if run.loss and hasattr(loss, "set_state"):
+            loss.set_state(run.loss)
         _go_on(path, run, epochs, patience)
     else:
         run = RunState(np.random.default_rng(seed))
@@ -170,6 +172,7 @@ def fit(
             )
             _keep_best(model, run, epoch, patience)
             if path is not None:
+                run.loss = loss.state() if hasattr(loss, "state") else {}
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs, bar.width))
         if run.best and keep == "best":

@@ -141,8 +141,8 @@ def task_scores(model: Graph, data: Dataset, tasks: Sequence[HeadTask]) -> list[
     found = []
     for task, outputs in zip(tasks, heads, strict=True):
         target = task.targets(data.t)
-        score = task.score or (lambda y, t, task=task: as_loss("task_scores", task.loss)(y, t)[0])
-        found.append(float(score(outputs, target)))
+        judged = task.score(outputs, target) if task.score else as_loss("task_scores", task.loss)(outputs, target)[0]
+        found.append(float(judged))
     return found
 
 
