@@ -26,8 +26,8 @@ def multi_head(
     linear head for each task, {"digit": 10, "slant": 1}: float32 (N, C, H, W) to a tuple of (N, count).
 
     With `log_variances` a last output (tasks,) has the numbers by which `train.MultiTaskLoss` weights the tasks.
-    ValueError for images that cannot be halved so often, or without a head. Source: lecture, multi-task networks: shared features,
-    a head for every task.
+    ValueError for images that cannot be halved so often, or without a head. Source: lecture, multi-task networks:
+    shared features, a head for every task.
 
     >>> multi_head({"digit": 10, "slant": 1}).outputs
     ['digit', 'slant']

@@ -1,7 +1,7 @@
 """Training: the loop, its history, and gradient descent on any function."""
 
 from dipkernels.train.automated_focal import AutomatedFocalLoss
-from dipkernels.train.evaluation import Evaluation, evaluate, predict
+from dipkernels.train.evaluation import Evaluation, evaluate, predict, predict_heads
 from dipkernels.train.gradient_descent import Descent, gradient_descent
 from dipkernels.train.history import Epoch, History
 from dipkernels.train.loop import fit
@@ -21,5 +21,6 @@ __all__ = [
     "fit_tasks",
     "gradient_descent",
     "predict",
+    "predict_heads",
     "task_scores",
 ]

@@ -49,6 +49,14 @@ def predict(model: Graph, x: FloatArray, batch_size: int | None = None) -> Float
     return np.concatenate(batches) if batches else outputs_on_host(model, x)
 
 
+def predict_heads(model: Graph, x: FloatArray, batch_size: int | None = None) -> tuple[FloatArray, ...]:
+    """The outputs of every head of a network, one or several, batch by batch."""
+    size = batch_of(x) if batch_size is None else integer("predict_heads", "batch_size", batch_size, 1)
+    batches = [outputs_on_host(model, x[i : i + size]) for i in range(0, max(len(x), 1), size)]
+    heads = [batch if isinstance(batch, tuple) else (batch,) for batch in batches]
+    return tuple(np.concatenate(each) for each in zip(*heads, strict=True))
+
+
 def are_classes(outputs: Any, t: npt.NDArray[Any]) -> bool:
     """Whether outputs are logits (N, C, …) of one head and targets class indices (N, …), of images or of pixels."""
     if isinstance(outputs, tuple) or t.dtype.kind not in "iu":

@@ -17,7 +17,7 @@ from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
 from dipkernels.ops.backend import to_host
-from dipkernels.train.evaluation import batch_of, outputs_on_host
+from dipkernels.train.evaluation import outputs_on_host, predict_heads
 from dipkernels.train.loop import fit
 from dipkernels.train.losses import Loss, as_loss
 
@@ -135,11 +135,8 @@ def task_scores(model: Graph, data: Dataset, tasks: Sequence[HeadTask]) -> list[
     """Every task's score on a data set; ValueError where that is empty."""
     if not len(data):
         raise ValueError("task_scores: the data set is empty")
-    size = batch_of(data.x)
-    batches = [outputs_on_host(model, data.x[i : i + size]) for i in range(0, len(data), size)]
-    heads = [np.concatenate([b[i] if isinstance(b, tuple) else b for b in batches]) for i in range(len(tasks))]
     found = []
-    for task, outputs in zip(tasks, heads, strict=True):
+    for task, outputs in zip(tasks, predict_heads(model, data.x), strict=False):
         target = task.targets(data.t)
         judged = task.score(outputs, target) if task.score else as_loss("task_scores", task.loss)(outputs, target)[0]
         found.append(float(judged))

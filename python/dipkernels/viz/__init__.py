@@ -9,6 +9,7 @@ from dipkernels.viz.maps import feature_maps
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
 from dipkernels.viz.planes import decision_plane
 from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
+from dipkernels.viz.studies import film_strips, forgetting, score_bars, score_progress, velocities
 
 __all__ = [
     "confusion_matrix",
@@ -17,7 +18,9 @@ __all__ = [
     "detections",
     "draw_boxes",
     "feature_maps",
+    "film_strips",
     "first_layer_filters",
+    "forgetting",
     "gradient_map",
     "instances",
     "iou_bars",
@@ -31,8 +34,11 @@ __all__ = [
     "prediction",
     "saliency",
     "samples",
+    "score_bars",
+    "score_progress",
     "segmentation",
     "side_by_side",
     "tracks",
+    "velocities",
     "worst_mistakes",
 ]
