@@ -45,7 +45,8 @@ def moving_digits(
     speed
         The slowest and the fastest, in pixels a frame.
     objects
-        In each clip, at most; they may pass over one another.
+        In each clip, at most; they may pass over one another. A single one is half as large as the picture, several a
+        third.
     noise
         The deviation of the normal noise on every element.
 
@@ -68,11 +69,11 @@ def moving_digits(
         raise ValueError(f'{op}: targets="motion" is for one object, got objects {objects}')
     if len(count) != 3:
         raise ValueError(f"{op}: count must be three numbers, for training, validation and test, got {count!r}")
-    side = min(height, width) // 2
+    side = min(height, width) // (2 if objects == 1 else 3)
     margin = fastest * max(frames // 2, frames - 1 - frames // 2)
     if side < 8 or min(height, width) - side < 2 * margin:
         raise ValueError(
-            f"{op}: size must be at least 16 × 16 and leave the fastest digit room, got {height} × {width} for "
+            f"{op}: size must give a digit 8 × 8 pixels, and leave the fastest digit room, got {height} × {width} for "
             f"{frames} frames at {fastest:g} pixels each"
         )
     small = digits((8, 8), seed=seed)

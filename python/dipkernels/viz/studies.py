@@ -110,7 +110,7 @@ def score_progress(
     axes = figure.subplots()
     for i, (name, values) in enumerate(curves.items()):
         axes.plot(steps, values, label=name, color=f"C{i}")
-        reached = np.flatnonzero(values >= wanted) if wanted is not None else []
+        reached = np.flatnonzero(values >= (np.inf if wanted is None else wanted))
         if len(reached):
             axes.plot(steps[reached[0]], values[reached[0]], "o", color=f"C{i}")
     if wanted is not None:
