@@ -14,7 +14,8 @@ from dipkernels.cli import runs
 from dipkernels.cli.datasets import HELP, canonical, positive_number, short_name, whole_number
 from dipkernels.cli.presets import PRESETS
 from dipkernels.cli.tasks import of_test, task_of
-from dipkernels.train import fit
+from dipkernels.train import Ranks, fit
+from dipkernels.train.ranks import from_launcher, only_first_prints
 
 _DEFAULTS = {"seed": 0, "optimizer": "adam", "augmentation": True}
 
@@ -104,6 +105,17 @@ def _old_run(arguments: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains, saves weights, history and pictures, and says how well it did and where everything is."""
+    ranks = from_launcher()
+    if ranks is None:
+        _train(arguments, None)
+        return
+    if arguments.device == "cuda":
+        raise ValueError("--device cuda trains on one GPU: leave out mpirun, or --device")
+    with only_first_prints(ranks):
+        _train(arguments, ranks)
+
+
+def _train(arguments: argparse.Namespace, ranks: Ranks | None) -> None:
     preset = PRESETS[arguments.model]
     assert preset.task is not None
     task = task_of(preset.task)
@@ -113,12 +125,17 @@ def run(arguments: argparse.Namespace) -> None:
     epochs = settings.pop("until", settings["epochs"])
     splits = task.load(settings["data"], preset, settings["seed"], settings.get("validation"))
     of_test(splits, settings["data"])
-    out = _new_folder(arguments, settings) if old is None else old
+    if ranks is None:
+        out = _new_folder(arguments, settings) if old is None else old
+    else:
+        first = _new_folder(arguments, settings) if old is None and ranks.is_first else old
+        out = ranks.from_first(first)
     about = task.metadata(splits)
     model = task.build(preset, settings["seed"], about)
     print(
         f"{arguments.model}, {model.parameter_count:,} weights, on {settings['data']}: {len(splits.train):,} images "
         f"for training, {len(splits.validation):,} for validation, {len(splits.test):,} for the test"
+        + (f"; on {ranks.size} ranks" if ranks else "")
     )
     start = time.perf_counter()
     checkpoint = out / runs.CHECKPOINT
@@ -141,9 +158,14 @@ def run(arguments: argparse.Namespace) -> None:
                 checkpoint=checkpoint,
                 resume=arguments.resume,
                 device=arguments.device,
+                ranks=ranks,
             )
     except KeyboardInterrupt:
         raise Interrupted(_how_to_go_on(arguments.model, out, checkpoint)) from None
+    if ranks is not None:
+        settings["ranks"] = ranks.size
+        if not ranks.is_first:
+            return
     for warning in said:
         print(str(warning.message).removeprefix("fit: "))
     seconds = time.perf_counter() - start

@@ -6,6 +6,7 @@ from dipkernels.train.gradient_descent import Descent, gradient_descent
 from dipkernels.train.history import Epoch, History
 from dipkernels.train.loop import fit
 from dipkernels.train.multitask import HeadTask, MultiTaskLoss, ScheduledTraining, fit_tasks, task_scores
+from dipkernels.train.ranks import Ranks
 
 __all__ = [
     "AutomatedFocalLoss",
@@ -15,6 +16,7 @@ __all__ = [
     "HeadTask",
     "History",
     "MultiTaskLoss",
+    "Ranks",
     "ScheduledTraining",
     "evaluate",
     "fit",

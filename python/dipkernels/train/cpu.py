@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,7 @@ from dipkernels.ops.backend import FloatArray
 from dipkernels.train.evaluation import count_correct
 from dipkernels.train.losses import Loss, counting, weighted
 from dipkernels.train.progress import RichBar, SilentBar
+from dipkernels.train.ranks import Ranks
 
 
 class CpuEpochs:
@@ -26,9 +29,10 @@ class CpuEpochs:
         loss: Loss,
         batch_size: int,
         sample_weight: FloatArray | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
-        self.batch_size, self.sample_weight = batch_size, sample_weight
+        self.batch_size, self.sample_weight, self.ranks = batch_size, sample_weight, ranks
 
     def run(
         self,
@@ -39,38 +43,72 @@ class CpuEpochs:
         bar: SilentBar | RichBar,
     ) -> tuple[float, float | None]:
         """Epoch `number`, in this order: the mean loss and, for classes, the accuracy."""
-        total, count, correct, seen, can_be_right = 0.0, 0.0, 0, 0, 0
-        parameters = self.model.parameters
-        classes = True
+        total, count, correct, can_be_right = 0.0, 0.0, 0, 0
+        classes, is_mean = True, True
         for first in range(0, len(order), self.batch_size):
             chosen = order[first : first + self.batch_size]
             x, t = self.train.x[chosen], self.train.t[chosen]
             x, t = augmented(augment, rng, x, t)
-            counted = counting(self.loss, t)
-            outputs = self.model.forward(x, training=True)
-            share = counted.of(slice(None))
-            if self.sample_weight is None:
-                value, gradient = self.loss(outputs, t)
-            else:
-                value, gradient = weighted(self.loss, outputs, t, self.sample_weight[chosen])
-            if share and not np.isfinite(value):
+            weights = None if self.sample_weight is None else self.sample_weight[chosen]
+            step = self._step(x, t, weights)
+            if step.share and not np.isfinite(step.value):
                 raise FloatingPointError(
-                    f"fit: the loss is {value} in epoch {number}, batch {first // self.batch_size + 1}; "
+                    f"fit: the loss is {step.value} in epoch {number}, batch {first // self.batch_size + 1}; "
                     "a smaller learning rate usually helps"
                 )
-            self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
-            self.optimizer.step(parameters, self.model.gradients)
-            seen += len(chosen)
-            if share:
-                total, count = total + float(value) * share, count + share
-            right = count_correct(outputs, t, counted.right)
-            classes = classes and right is not None
-            correct += right or 0
-            can_be_right += int(counted.right.sum())
-            mean = total if counted.of_examples is None else total / count if count else float("nan")
+            if step.share:
+                total, count = total + step.value * step.share, count + step.share
+            classes, is_mean = classes and step.right is not None, step.is_mean
+            correct += step.right or 0
+            can_be_right += step.can_be_right
+            mean = total if not is_mean else total / count if count else float("nan")
             accuracy = correct / can_be_right if classes and can_be_right else None
             bar.update(len(chosen), mean, accuracy)
         return mean, accuracy
 
+    def _step(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> _Step:
+        """Learns from a batch, or from this rank's share of it."""
+        parameters = self.model.parameters
+        if self.ranks is None:
+            step = self._compute(x, t, weights)
+            self.optimizer.step(parameters, self.model.gradients)
+            return step
+        part = self.ranks.share(np.arange(len(x)))
+        # A rank without a share has nothing to add.
+        step = self._compute(x[part], t[part], None) if len(part) else _Step(0.0, 0.0, 0, 0, True)
+        own = step.value * step.share if step.share else 0.0
+        flags = step.right is None, not step.is_mean
+        sums = np.array([step.share, own, step.right or 0, step.can_be_right, *flags], np.float64)
+        self.ranks.add(sums)
+        share, value = float(sums[0]), float(sums[1])
+        is_mean = not sums[5]
+        total = share if is_mean else 1.0
+        gradients = self.ranks.average(self.model.gradients, parameters, step.share, total or 1.0)
+        self.optimizer.step(parameters, gradients)
+        right = None if sums[4] else int(sums[2])
+        return _Step(value / total if total else float("nan"), total, right, int(sums[3]), is_mean)
+
+    def _compute(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> _Step:
+        """Loss and gradients."""
+        counted = counting(self.loss, t)
+        outputs = self.model.forward(x, training=True)
+        share = counted.of(slice(None))
+        value, gradient = self.loss(outputs, t) if weights is None else weighted(self.loss, outputs, t, weights)
+        self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
+        right = count_correct(outputs, t, counted.right)
+        return _Step(float(value), share, right, int(counted.right.sum()), counted.of_examples is not None)
+
     def close(self) -> None:
         """Nothing: all is on the host."""
+
+
+class _Step(NamedTuple):
+    """What a batch gave: its loss, what that counts, hits (None where there are no classes), how many could be right,
+    and whether the loss is a mean.
+    """
+
+    value: float
+    share: float
+    right: int | None
+    can_be_right: int
+    is_mean: bool

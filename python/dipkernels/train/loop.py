@@ -22,11 +22,12 @@ from dipkernels.nn.serialization import set_state
 from dipkernels.ops.backend import FloatArray, to_host
 from dipkernels.train.checkpoint import RunState, check_writable, load_checkpoint, save_checkpoint
 from dipkernels.train.cpu import CpuEpochs
-from dipkernels.train.evaluation import evaluate
+from dipkernels.train.evaluation import Evaluation, evaluate
 from dipkernels.train.gpu import GpuEpochs
 from dipkernels.train.history import Epoch, History, to_json
-from dipkernels.train.losses import Loss, as_loss, name_of
+from dipkernels.train.losses import Loss, as_loss, counting, name_of
 from dipkernels.train.progress import progress_bar
+from dipkernels.train.ranks import Ranks
 
 
 def fit(
@@ -48,6 +49,7 @@ def fit(
     resume: bool = True,
     progress: bool | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    ranks: Ranks | None = None,
 ) -> History:
     """Trains `model` in place and returns what happened.
 
@@ -90,6 +92,10 @@ def fit(
         A progress bar: True, False, or None for one where rich is installed.
     device
         "cuda" trains on the GPU: `train.gpu` says how. The model's weights are on the host again afterwards.
+    ranks
+        The processes of an MPI job that train this model together, `train.Ranks()` on each of them with the same other
+        arguments: every one computes a share of each batch. The result is that of one process up to rounding, but for
+        layers that see the whole batch (`BatchNorm` sees the share) or draw masks. On the CPU.
 
     Raises
     ------
@@ -122,6 +128,8 @@ def fit(
         if value is not None:
             function("fit", name, value)
     weights = None if sample_weight is None else _sample_weight(sample_weight, len(train))
+    if ranks is not None and (device == "cuda" or weights is not None):
+        raise ValueError('fit: ranks are for device="cpu" and without sample_weight')
     settings = {
         "batch_size": size,
         "seed": seed,
@@ -146,10 +154,15 @@ def fit(
         run = RunState(np.random.default_rng(seed))
     run.history.settings.update(settings)
     done = len(run.history.epochs)
-    learn = GpuEpochs if device == "cuda" else CpuEpochs
+    learner = (
+        GpuEpochs(model, train, optimizer, loss, size, weights)
+        if device == "cuda"
+        else CpuEpochs(model, train, optimizer, loss, size, weights, ranks)
+    )
+    is_first = ranks is None or ranks.is_first
     with (
-        contextlib.closing(learn(model, train, optimizer, loss, size, weights)) as epochs_of_data,
-        progress_bar(progress, epochs * len(train), done * len(train)) as bar,
+        contextlib.closing(learner) as epochs_of_data,
+        progress_bar(progress if is_first else False, epochs * len(train), done * len(train)) as bar,
     ):
         for number in range(done + 1, epochs + 1):
             if run.stopped:
@@ -159,7 +172,7 @@ def fit(
             start = time.perf_counter()
             train_loss, accuracy = epochs_of_data.run(number, run.rng.permutation(len(train)), run.rng, augment, bar)
             seconds = time.perf_counter() - start
-            checked = evaluate(model, validation, loss=loss) if validation is not None and len(validation) else None
+            checked = _checked(model, validation, loss, ranks) if validation is not None and len(validation) else None
             epoch = Epoch(
                 number=number,
                 lr=optimizer.lr,
@@ -171,13 +184,32 @@ def fit(
                 images_per_second=len(train) / seconds,
             )
             _keep_best(model, run, epoch, patience)
-            if path is not None:
+            if path is not None and is_first:
                 run.loss = loss.state() if hasattr(loss, "state") else {}
                 save_checkpoint(path, model, optimizer, run)
             bar.finish_epoch(_line(epoch, epochs, bar.width))
         if run.best and keep == "best":
             set_state(model, run.best, "the best epoch")
     return run.history
+
+
+def _checked(model: Graph, validation: Dataset, loss: Loss, ranks: Ranks | None) -> Evaluation:
+    """Loss and accuracy on the validation data, of which every rank judges a share."""
+    if ranks is None:
+        return evaluate(model, validation, loss=loss)
+    part = ranks.share(np.arange(len(validation)))
+    sums = np.zeros(5)
+    if len(part):
+        data = validation.subset(part)
+        found, counted = evaluate(model, data, loss=loss), counting(loss, data.t)
+        share = 1.0 if counted.of_examples is None else counted.of(slice(None))
+        can_be_right = 0 if found.accuracy is None else int(counted.right.sum())
+        hits = (found.accuracy or 0) * can_be_right
+        sums[:] = share, found.loss * share if share else 0, hits, can_be_right, counted.of_examples is None
+    ranks.add(sums)
+    share, value, hits, can_be_right, is_sum = sums.tolist()
+    mean = value if is_sum else value / share if share else float("nan")
+    return Evaluation(mean, hits / can_be_right if can_be_right else None, None)
 
 
 def _data(train: Any, validation: Any) -> tuple[Dataset, Dataset | None]:

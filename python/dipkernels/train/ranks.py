@@ -1,0 +1,116 @@
+"""Training on several processes or machines, each of which has a share of every batch: data parallelism over MPI.
+
+After every batch the gradients of all ranks are added by one Allreduce of one flat buffer, in an order that depends on
+the number of ranks alone; then every rank takes the same step, so that their weights stay the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dipkernels.ops.backend import FloatArray
+
+# What the launchers of Open MPI, of MPICH and Intel, and of Slurm tell every process.
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
+
+
+class Ranks:
+    """The processes that train together.
+
+    Parameters
+    ----------
+    communicator
+        Of mpi4py; None for MPI.COMM_WORLD. ImportError, with the remedy, without mpi4py.
+
+    Source: lecture, training on several machines; Goyal et al. 2017, "Accurate, Large Minibatch SGD".
+    """
+
+    def __init__(self, communicator: Any = None) -> None:
+        try:
+            from mpi4py import MPI
+        except ImportError as error:
+            raise ImportError('training on several ranks needs mpi4py; pip install "dipkernels[mpi]"') from error
+        self._sum, self._in_place = MPI.SUM, MPI.IN_PLACE
+        self._communicator = MPI.COMM_WORLD if communicator is None else communicator
+        self.rank: int = self._communicator.Get_rank()
+        self.size: int = self._communicator.Get_size()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this one writes and prints."""
+        return self.rank == 0
+
+    def share(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """This rank's part of a batch: as many as the others have, or one less; perhaps none."""
+        return np.array_split(batch, self.size)[self.rank]
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Makes `values` the sum of all ranks'."""
+        self._communicator.Allreduce(self._in_place, values, op=self._sum)
+
+    def from_first(self, value: Any) -> Any:
+        """What the first rank has."""
+        return self._communicator.bcast(value, root=0)
+
+    def average(
+        self, gradients: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray], share: float, total: float
+    ) -> dict[str, FloatArray]:
+        """The gradients of the whole batch, from those of the means over the ranks' parts: `share` is what this one's
+        part counts, `total` what the whole does. One Allreduce of all of them, in the order of `parameters`.
+        """
+        flat = np.zeros(sum(value.size for value in parameters.values()), np.float32)
+        parts, begin = {}, 0
+        for name, value in parameters.items():
+            part = flat[begin : begin + value.size]
+            begin += value.size
+            parts[name] = part.reshape(value.shape)
+            if share:
+                np.multiply(gradients[name], np.float32(share / total), out=parts[name])
+        self.add(flat)
+        return parts
+
+    def abort(self, code: int) -> None:
+        """Ends all ranks: one that waits for another would wait for ever."""
+        self._communicator.Abort(code)
+
+
+def from_launcher() -> Ranks | None:
+    """The ranks that an MPI launcher such as mpirun has started; None where this process is alone.
+
+    ImportError, with the remedy, where it is not and mpi4py is missing.
+    """
+    for name in _SIZES:
+        if os.environ.get(name, "1").isdecimal() and int(os.environ.get(name, "1")) > 1:
+            found = Ranks()
+            return found if found.size > 1 else None
+    return None
+
+
+@contextlib.contextmanager
+def only_first_prints(ranks: Ranks) -> Iterator[None]:
+    """What the first rank prints is seen, and what goes wrong on any of them, once; then all end.
+
+    A rank that fails alone would leave the others waiting, so it ends them, after it has said why. Of an error that all
+    have the first rank speaks first.
+    """
+    try:
+        if ranks.is_first:
+            yield
+        else:
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                yield
+    except (Exception, KeyboardInterrupt) as error:
+        if not ranks.is_first:
+            time.sleep(1)
+        text = str(error) or type(error).__name__
+        print(f"dipkernels: {text if ranks.is_first else f'rank {ranks.rank}: {text}'}", file=sys.stderr, flush=True)
+        ranks.abort(2)
+        raise
