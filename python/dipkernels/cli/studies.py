@@ -22,6 +22,7 @@ STUDIES = {
     "motion": "how fast every object of a clip moves",
     "tasks": "three tasks on one trunk: single, joint, alternating, one after the other; weights by uncertainty",
     "scenes": "classes of pixels and a property of the scene, on CamVid (--data) or drawn scenes: apart and together",
+    "ranks": "the same training on 1, 2 and 4 processes, by mpirun",
     "focal": "a rare digit: cross-entropy, focal loss, automated focal loss",
 }
 

@@ -9,7 +9,7 @@ from dipkernels.viz.maps import feature_maps
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
 from dipkernels.viz.planes import decision_plane
 from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
-from dipkernels.viz.studies import film_strips, forgetting, score_bars, score_progress, velocities
+from dipkernels.viz.studies import film_strips, forgetting, losses_together, score_bars, score_progress, velocities
 
 __all__ = [
     "confusion_matrix",
@@ -26,6 +26,7 @@ __all__ = [
     "iou_bars",
     "learning_rates",
     "loss_curves",
+    "losses_together",
     "occlusion_map",
     "overlaid",
     "overlay",

@@ -13,7 +13,7 @@ from dipkernels.viz.figure import figure_class
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dipkernels.train import ScheduledTraining
+    from dipkernels.train import History, ScheduledTraining
 
 
 def score_bars(
@@ -118,5 +118,19 @@ def score_progress(
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.set(xlabel="steps", ylabel=label)
     axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def losses_together(histories: Mapping[str, History]) -> Figure:
+    """The training loss of several runs over the epochs; the later ones thinner, so that those below are seen."""
+    figure = figure_class()(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    widths = np.linspace(7, 1.2, max(len(histories), 2))
+    for width, (name, history) in zip(widths, histories.items(), strict=False):
+        epochs = [epoch.number for epoch in history.epochs]
+        axes.plot(epochs, [epoch.train_loss for epoch in history.epochs], label=name, linewidth=width)
+    axes.set(xlabel="epoch", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False)
     return figure
