@@ -9,7 +9,8 @@ HELP = (
     "for digits: digits (1,797 digits of scikit-learn, no download), mnist (downloaded once), or a folder with MNIST's "
     "idx files; for masks and boxes: scenes (drawn by the program), or a folder with CamVid's images and "
     "masks, or with images and boxes in the VOC layout; for alexnet: "
-    "a folder with a folder of pictures for each class; for the others: scenes"
+    "a folder with a folder of pictures for each class; for clips: moving_digits, or a folder with a folder of clips "
+    "for each class; for the others: scenes"
 )
 
 
@@ -41,7 +42,7 @@ def positive_number(text: str) -> float:
 
 def canonical(name: str) -> str:
     """A data set's name as it is kept: of a folder the whole path, so that it is found from anywhere."""
-    return name if name in ("digits", "mnist", "scenes") else str(Path(name).resolve())
+    return name if name in ("digits", "mnist", "scenes", "moving_digits") else str(Path(name).resolve())
 
 
 def short_name(name: str) -> str:

@@ -13,8 +13,8 @@ from dipkernels.detection import RCNN, FasterRCNN, FastRCNN, MaskRCNN, RetinaNet
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.precision import Precision
 
-Shape = tuple[int, int, int]
-TaskName = Literal["digits", "images", "masks", "boxes", "instances", "noise", "pairs"]
+Shape = Any  # (C, H, W), or of clips (C, D, H, W)
+TaskName = Literal["digits", "images", "masks", "boxes", "instances", "noise", "pairs", "clips"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Preset:
     lr: float = 0.002
     batch_size: int = 64
     precision: Precision = "highest"
+
+    def build_clips(self, seed: int, shape: Shape, classes: dict[str, int]) -> Graph:
+        """A network of clips, with a head for each of these."""
+        build: Callable[..., Graph] = self.build
+        return build(seed, shape, classes)
 
     def schedule(self, epochs: int, lr: float) -> Callable[[int], float]:
         """Half a cosine from `lr` to nearly zero, where it stays for epochs beyond those that were planned."""
@@ -67,6 +72,17 @@ def _boxes(build: Callable[..., Graph], small: dict[str, Any], lr: float = 0.001
         batch_size=16,
         precision="high",
     )
+
+
+def _clips(build: Callable[..., Graph]) -> Preset:
+    return Preset(lambda seed, shape, classes: build(classes, shape, seed=seed), "clips", (1, 10, 32, 32))
+
+
+def _small_c3d(classes: Any, shape: Shape, seed: int) -> Graph:
+    """A tenth of the paper's channels for clips of up to 64 pixels, and its own for larger ones."""
+    if max(shape[2:]) > 64:
+        return models.c3d(classes, shape, seed=seed)
+    return models.c3d(classes, shape, channels=((16,), (32,), (64,)), hidden=64, dropout=0.2, seed=seed)
 
 
 _SMALL_WINDOWS = {"sizes": (13, 17, 21), "proposals": 100}
@@ -113,5 +129,10 @@ PRESETS = {
         batch_size=16,
         precision="high",
     ),
+    "single_frame": _clips(models.single_frame),
+    "late_fusion": _clips(models.late_fusion),
+    "early_fusion": _clips(models.early_fusion),
+    "slow_fusion": _clips(models.slow_fusion),
+    "c3d": _clips(_small_c3d),
     "retinanet": _boxes(RetinaNet, {"channels": (16, 32, 64, 96), "levels": 2, "size": 3.0, "width": 48}, lr=0.002),
 }

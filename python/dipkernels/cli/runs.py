@@ -15,7 +15,7 @@ CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
 RESULTS = (
     WEIGHTS, "history.json", "loss.png", "confusion.png", "mistakes.png", "filters.png", "iou.png", "segmentation.png",
-    "precision.png", "detections.png", "denoised.png", "registration.png", "instances.png",
+    "precision.png", "detections.png", "denoised.png", "registration.png", "instances.png", "clips.png",
 )  # fmt: skip
 
 

@@ -132,6 +132,7 @@ def task_of(name: TaskName) -> Task:
     """The task of that name."""
     from dipkernels.cli.alignment import Alignment
     from dipkernels.cli.boxes import Boxes
+    from dipkernels.cli.clips import Clips
     from dipkernels.cli.denoising import Denoising
     from dipkernels.cli.digits import Digits
     from dipkernels.cli.images import Images
@@ -146,6 +147,7 @@ def task_of(name: TaskName) -> Task:
         "instances": InstanceMasks,
         "noise": Denoising,
         "pairs": Alignment,
+        "clips": Clips,
     }
     return tasks[name]()
 

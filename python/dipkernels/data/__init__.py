@@ -3,6 +3,7 @@
 from dipkernels.data.augmentation import AffineAugmentation, affine, random_affine, resample
 from dipkernels.data.boxes import CROWD, NO_OBJECT, BoxAugmentation, boxes_of, padded_boxes
 from dipkernels.data.canvases import BACKGROUND, canvases, windows
+from dipkernels.data.clips import clip_folders, read_clip
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.data.digit_tasks import digit_tasks, slant
 from dipkernels.data.digits import digits
@@ -43,6 +44,7 @@ __all__ = [
     "camvid_objects",
     "canvases",
     "class_weights",
+    "clip_folders",
     "digit_tasks",
     "digits",
     "film",
@@ -53,6 +55,7 @@ __all__ = [
     "noisy",
     "padded_boxes",
     "random_affine",
+    "read_clip",
     "read_idx",
     "resample",
     "scenes",

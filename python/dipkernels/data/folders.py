@@ -40,6 +40,28 @@ def image_folders(root: str | Path, size: tuple[int, int], *, seed: int = 0) -> 
 
     FileNotFoundError for a folder that is not there, ValueError for fewer than two classes or a part without a picture.
     """
+    return class_folders(
+        "image_folders",
+        "picture",
+        root,
+        seed,
+        accepts=lambda path: path.suffix.lower() in SUFFIXES,
+        read=lambda path: read_image(path, size),
+    )
+
+
+def class_folders(
+    op: str,
+    what: str,
+    root: str | Path,
+    seed: int,
+    *,
+    accepts: Callable[[Path], bool],
+    read: Callable[[Path], FloatArray],
+) -> FolderData:
+    """A data set of what stands in a folder for each class, as far as `accepts` says yes; a ValueError of `read` is one
+    of the problems.
+    """
     folder, problems = Path(root), list[str]()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -50,31 +72,28 @@ def image_folders(root: str | Path, size: tuple[int, int], *, seed: int = 0) -> 
     classes = tuple(sorted({each.name for part in parts for each in part.iterdir() if each.is_dir()}))
     if len(classes) < 2:
         raise ValueError(f"{folder} must have a folder for each of at least two classes, got {', '.join(classes)}")
-    found = [_part(part, classes, size, problems) for part in parts]
-    for part, data in zip(parts, found, strict=True):
-        if not len(data):
-            raise ValueError(f"there is no picture in the folders of {part}")
+    found = []
+    for part in parts:
+        x: list[FloatArray] = []
+        labels: list[int] = []
+        for label, name in enumerate(classes):
+            directory = part / name
+            for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+                if not accepts(path):
+                    continue
+                try:
+                    x.append(read(path))
+                except ValueError as error:
+                    problems.append(str(error))
+                    continue
+                labels.append(label)
+        if not x:
+            raise ValueError(f"there is no {what} in the folders of {part}")
+        found.append(Dataset(np.stack(x), np.array(labels, np.int64)))
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        warnings.warn(f"image_folders: left out {'; '.join(problems[:3])}{more}", stacklevel=2)
+        warnings.warn(f"{op}: left out {'; '.join(problems[:3])}{more}", stacklevel=3)
     return FolderData(Splits(*found) if len(found) == 3 else split(found[0], seed=seed), classes, tuple(problems))
-
-
-def _part(folder: Path, classes: tuple[str, ...], size: tuple[int, int], problems: list[str]) -> Dataset:
-    x: list[FloatArray] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        directory = folder / name
-        for path in sorted(directory.iterdir()) if directory.is_dir() else []:
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            try:
-                x.append(read_image(path, size))
-            except ValueError as error:
-                problems.append(str(error))
-                continue
-            labels.append(label)
-    return Dataset(np.stack(x) if x else np.zeros((0, 3, *size), np.float32), np.array(labels, np.int64))
 
 
 def camvid_objects(

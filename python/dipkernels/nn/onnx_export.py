@@ -68,7 +68,7 @@ class _Writer:
         """An array by its full name: layers that share their weights write them once."""
         from onnx import numpy_helper
 
-        self.arrays.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.arrays.setdefault(name, numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
     def weights(self, layer: Layer, *names: str) -> list[str]:

@@ -84,3 +84,6 @@ class Frame(Layer):
         if not -frames <= self.index < frames:
             raise ValueError(f"Frame: index must be from {-frames} to {frames - 1}, got {self.index}")
         return channels, *size
+
+    def receptive_field(self, sizes: Sequence[int], jumps: Sequence[int]) -> tuple[list[int], list[int]]:
+        return list(sizes[-2:]), list(jumps[-2:])

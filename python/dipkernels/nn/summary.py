@@ -19,8 +19,9 @@ def receptive_fields(model: Graph) -> dict[str, tuple[int, ...] | None]:
     for name in model.order:
         largest = max((seen[before] for before in model.predecessors[name]), key=lambda field: field[0])
         seen[name] = model.layers[name].receptive_field(*largest)
-        field = tuple(min(size, most) for size, most in zip(seen[name][0], limit, strict=True))
-        fields[name] = field if len(model.shapes[name]) == rank else None
+        sizes = seen[name][0]  # without a depth behind a `Frame`
+        field = tuple(min(size, most) for size, most in zip(sizes, limit[-len(sizes) :], strict=True))
+        fields[name] = field if len(model.shapes[name]) == 1 + len(sizes) else None
     return fields
 
 
