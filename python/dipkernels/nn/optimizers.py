@@ -165,7 +165,11 @@ class SGD(Optimizer):
 
 
 class AdaGrad(Optimizer):
-    """`ops.adagrad_step`. `shared` as of `SGD`."""
+    """`ops.adagrad_step`. `shared` as of `SGD`.
+
+    s ← s + g², w ← w − lr·g/(√s + eps): weights that are seldom needed keep a large rate. TypeError or ValueError for
+    impossible numbers. Source: lecture; Duchi, Hazan, Singer 2011.
+    """
 
     state_names = ("square_sums",)
 
@@ -180,7 +184,11 @@ class AdaGrad(Optimizer):
 
 
 class AdaDelta(Optimizer):
-    """`ops.adadelta_step`. `shared` as of `SGD`."""
+    """`ops.adadelta_step`. `shared` as of `SGD`.
+
+    Steps as long as the root mean square of the last ones over that of the gradients, with the decay `rho`; `lr` scales
+    them. TypeError or ValueError for impossible numbers. Source: lecture; Zeiler 2012.
+    """
 
     state_names = ("square_averages", "step_averages")
 
@@ -197,7 +205,12 @@ class AdaDelta(Optimizer):
 
 
 class Adam(Optimizer):
-    """`ops.adam_step`; `decoupled=True` is AdamW, `amsgrad=True` AMSGrad. `shared` as of `SGD`."""
+    """`ops.adam_step`; `decoupled=True` is AdamW, `amsgrad=True` AMSGrad. `shared` as of `SGD`.
+
+    Means of gradients and of their squares, with the decays `betas`, corrected for their start at zero. TypeError or
+    ValueError for impossible numbers. Source: lecture; Kingma, Ba 2015; AdamW by Loshchilov, Hutter 2019; AMSGrad by
+    Reddi, Kale, Kumar 2018.
+    """
 
     def __init__(
         self,

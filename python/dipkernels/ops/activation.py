@@ -91,12 +91,20 @@ def step(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
 
 
 def step_backward(dy: FloatArray, y: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
-    """Zero: the step function is flat wherever it has a derivative."""
+    """Zero: the step function is flat wherever it has a derivative.
+
+    dy and y = step(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself. TypeError
+    for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of the
+    activation.
+    """
     return _backward("step", dy, y, 0.0, out)
 
 
 def sigmoid(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """The logistic function 1/(1 + e^−x), monotone, with f(x) = 1 − f(−x). Source: lecture, logistic neuron.
+
+    x : float32 of any shape; the result has that shape, or is `out`, which may be x itself. TypeError for other dtypes,
+    ValueError for shapes that differ.
 
     >>> sigmoid(np.float32([0]))
     array([0.5], dtype=float32)
@@ -105,12 +113,20 @@ def sigmoid(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
 
 
 def sigmoid_backward(dy: FloatArray, y: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
-    """dx = dy·y·(1 − y), from y = sigmoid(x)."""
+    """dx = dy·y·(1 − y), from y = sigmoid(x).
+
+    dy and y = sigmoid(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself.
+    TypeError for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of
+    the activation.
+    """
     return _backward("sigmoid", dy, y, 0.0, out)
 
 
 def tanh(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """The hyperbolic tangent.
+
+    x : float32 of any shape; the result has that shape, or is `out`, which may be x itself. TypeError for other dtypes,
+    ValueError for shapes that differ. Source: lecture, activation functions.
 
     >>> tanh(np.float32([0, 100]))
     array([0., 1.], dtype=float32)
@@ -119,12 +135,20 @@ def tanh(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
 
 
 def tanh_backward(dy: FloatArray, y: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
-    """dx = dy·(1 − y²), from y = tanh(x)."""
+    """dx = dy·(1 − y²), from y = tanh(x).
+
+    dy and y = tanh(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself. TypeError
+    for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of the
+    activation.
+    """
     return _backward("tanh", dy, y, 0.0, out)
 
 
 def relu(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """max(0, x). Source: lecture; Nair and Hinton 2010.
+
+    x : float32 of any shape; the result has that shape, or is `out`, which may be x itself. TypeError for other dtypes,
+    ValueError for shapes that differ.
 
     >>> relu(np.float32([-1, 2]))
     array([0., 2.], dtype=float32)
@@ -133,7 +157,12 @@ def relu(x: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
 
 
 def relu_backward(dy: FloatArray, y: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
-    """dx = dy where y > 0, else 0, from y = relu(x)."""
+    """dx = dy where y > 0, else 0, from y = relu(x).
+
+    dy and y = relu(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself. TypeError
+    for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of the
+    activation.
+    """
     return _backward("relu", dy, y, 0.0, out)
 
 
@@ -151,12 +180,20 @@ def leaky_relu(x: FloatArray, negative_slope: float = 0.01, *, out: FloatArray |
 def leaky_relu_backward(
     dy: FloatArray, y: FloatArray, negative_slope: float = 0.01, *, out: FloatArray | None = None
 ) -> FloatArray:
-    """dx = dy where y > 0, else negative_slope·dy, from y = leaky_relu(x)."""
+    """dx = dy where y > 0, else negative_slope·dy, from y = leaky_relu(x).
+
+    dy and y = leaky_relu(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself.
+    TypeError for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of
+    the activation; ValueError too for a negative_slope below 0.
+    """
     return _backward("leaky_relu", dy, y, negative_slope, out)
 
 
 def elu(x: FloatArray, alpha: float = 1.0, *, out: FloatArray | None = None) -> FloatArray:
     """x where x ≥ 0, alpha·(eˣ − 1) below, alpha ≥ 0. Source: Clevert, Unterthiner, Hochreiter 2016.
+
+    x : float32 of any shape; the result has that shape, or is `out`, which may be x itself. TypeError for other dtypes,
+    ValueError for shapes that differ, and for an alpha below 0.
 
     >>> elu(np.float32([-100, 2]))
     array([-1.,  2.], dtype=float32)
@@ -165,7 +202,12 @@ def elu(x: FloatArray, alpha: float = 1.0, *, out: FloatArray | None = None) -> 
 
 
 def elu_backward(dy: FloatArray, y: FloatArray, alpha: float = 1.0, *, out: FloatArray | None = None) -> FloatArray:
-    """dx = dy where y > 0, else dy·(y + alpha), from y = elu(x)."""
+    """dx = dy where y > 0, else dy·(y + alpha), from y = elu(x).
+
+    dy and y = elu(x) : float32 of any shape; the result has that shape, or is `out`, which may be dy itself. TypeError
+    for other dtypes, ValueError for shapes that differ. Source: lecture, backpropagation, the derivative of the
+    activation; ValueError too for an alpha below 0.
+    """
     return _backward("elu", dy, y, alpha, out)
 
 
@@ -194,7 +236,11 @@ def maxout_with_indices(x: FloatArray, pieces: int, *, out: FloatArray | None = 
 
 
 def maxout(x: FloatArray, pieces: int, *, out: FloatArray | None = None) -> FloatArray:
-    """The first result of `maxout_with_indices`."""
+    """The first result of `maxout_with_indices`.
+
+    x float32 (N, C·pieces, …) to (N, C, …). ValueError where `pieces` does not divide the channels. Source: Goodfellow
+    et al. 2013.
+    """
     return maxout_with_indices(x, pieces, out=out)[0]
 
 

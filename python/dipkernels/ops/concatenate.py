@@ -26,6 +26,9 @@ def concatenate(inputs: Sequence[FloatArray], *, out: FloatArray | None = None) 
 def concatenate_backward(dy: FloatArray, channels: Sequence[int]) -> tuple[FloatArray, ...]:
     """Each input's part of dy (N, C, …), from their numbers of channels, which add up to C.
 
+    A list of float32 arrays (N, channels[i], …). TypeError for another dtype, ValueError where the channels do not add
+    up. Source: backpropagation of `concatenate`.
+
     >>> [each.tolist() for each in concatenate_backward(np.float32([[1, 2, 3]]), [2, 1])]
     [[[1.0, 2.0]], [[3.0]]]
     """

@@ -222,6 +222,8 @@ def conv2d_backward_weight(
 def conv2d_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """dbias (K,): the sum of dy (N, K, O_h, O_w) over images and positions, accumulated in float64.
 
+    TypeError where dy is not float32, ValueError where it has not four axes. Source: lecture, backpropagation.
+
     >>> conv2d_backward_bias(np.float32([[[[1, 2]], [[3, 4]]]]))
     array([3., 7.], dtype=float32)
     """

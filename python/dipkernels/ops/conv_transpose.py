@@ -161,6 +161,9 @@ def conv_transpose2d_backward_weight(
 def conv_transpose2d_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """dbias (K,): the sum of dy (N, K, O_h, O_w) over images and positions, accumulated in float64.
 
+    TypeError where dy is not float32, ValueError where it has not four axes. Source: backpropagation of
+    `conv_transpose2d`.
+
     >>> conv_transpose2d_backward_bias(np.float32([[[[1, 2]], [[3, 4]]]]))
     array([3., 7.], dtype=float32)
     """

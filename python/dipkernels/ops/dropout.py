@@ -53,6 +53,9 @@ def dropout_backward(
 ) -> FloatArray:
     """dy through the mask that `dropout` made with the same p, seed and offsets; nothing has to be stored.
 
+    dy float32 of any shape, the result likewise. The other parameters, and the errors, are those of `dropout`. Source:
+    Srivastava et al. 2014.
+
     >>> dropout_backward(np.ones(4, np.float32), 0.5, seed=3)
     array([2., 0., 2., 2.], dtype=float32)
     """

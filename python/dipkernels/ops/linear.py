@@ -67,6 +67,9 @@ def linear_backward_data(
 ) -> FloatArray:
     """dx (N, I) = dy (N, O) · weight (O, I).
 
+    float32 arrays; more axes may stand before the last, as in `linear`. TypeError for another dtype, ValueError for
+    shapes that do not fit. Source: lecture, backpropagation.
+
     >>> linear_backward_data(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
     """
@@ -80,6 +83,9 @@ def linear_backward_weight(
     dy: FloatArray, x: FloatArray, *, precision: Precision | None = None, out: FloatArray | None = None
 ) -> FloatArray:
     """dweight (O, I) = dyᵀ · x, for dy (N, O) and x (N, I).
+
+    float32 arrays; more axes may stand before the last, as in `linear`. TypeError for another dtype, ValueError for
+    shapes that do not fit. Source: lecture, backpropagation.
 
     >>> linear_backward_weight(np.float32([[2]]), np.float32([[3, 4]]))
     array([[6., 8.]], dtype=float32)
@@ -97,6 +103,8 @@ def linear_backward_weight(
 def linear_backward_bias(dy: FloatArray, *, out: FloatArray | None = None) -> FloatArray:
     """dbias (O,): the sum of dy (N, O) over the batch, accumulated in float64.
 
+    TypeError where dy is not float32. Source: lecture, backpropagation.
+
     >>> linear_backward_bias(np.float32([[1, 2], [3, 4]]))
     array([4., 6.], dtype=float32)
     """
@@ -107,6 +115,9 @@ def linear_backward(
     dy: FloatArray, x: FloatArray, weight: FloatArray, *, precision: Precision | None = None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """All three gradients, (dx, dweight, dbias), of ⟨dy, linear(x, weight, bias)⟩.
+
+    dy float32 (N, O), x (N, I), weight (O, I); the gradients have the shapes of x, weight and bias. Errors as in
+    `linear`. Source: lecture, backpropagation.
 
     >>> [g.tolist() for g in linear_backward(np.float32([[2]]), np.float32([[3]]), np.float32([[5]]))]
     [[[10.0]], [[6.0]], [2.0]]

@@ -43,6 +43,9 @@ def local_response_norm_backward(
 ) -> FloatArray:
     """dx: the gradient of ⟨dy, local_response_norm(x)⟩; dy as x.
 
+    dy, x and dx float32 (N, C, …); the other parameters, and the errors, are those of `local_response_norm`. Source:
+    Krizhevsky, Sutskever, Hinton 2012.
+
     >>> local_response_norm_backward(np.float32([[1]]), np.float32([[2]]), 1, alpha=1, beta=1, k=1)
     array([[-0.12]], dtype=float32)
     """

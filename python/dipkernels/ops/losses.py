@@ -50,6 +50,9 @@ def _elementwise(
 def mse_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -> Any:
     """Mean squared error, (x − target)². Source: lecture.
 
+    x and target float32 of one shape; a float, or float32 values with reduction "none". TypeError for other dtypes,
+    ValueError for shapes that differ.
+
     >>> mse_loss(np.float32([1, 2]), np.float32([1, 4]))
     2.0
     """
@@ -59,12 +62,19 @@ def mse_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -
 def mse_loss_with_grad(
     x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
 ) -> tuple[Any, FloatArray]:
-    """`mse_loss` and its gradient 2·(x − target)."""
+    """`mse_loss` and its gradient 2·(x − target).
+
+    (loss, gradient): the loss as `mse_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters and
+    errors as there. Source: the derivative of the formula.
+    """
     return _elementwise("mse_loss", "squared", x, target, reduction, True, out)
 
 
 def half_sum_of_squares(x: FloatArray, target: FloatArray) -> float:
     """The lecture's error function ½ Σ ‖x − target‖², a sum over everything.
+
+    x and target float32 of one shape; a float. TypeError for other dtypes, ValueError for shapes that differ. Source:
+    lecture, backpropagation.
 
     >>> half_sum_of_squares(np.float32([1, 2]), np.float32([1, 4]))
     2.0
@@ -75,12 +85,19 @@ def half_sum_of_squares(x: FloatArray, target: FloatArray) -> float:
 def half_sum_of_squares_with_grad(
     x: FloatArray, target: FloatArray, *, out: FloatArray | None = None
 ) -> tuple[float, FloatArray]:
-    """`half_sum_of_squares` and its gradient x − target."""
+    """`half_sum_of_squares` and its gradient x − target.
+
+    (loss, gradient): a float, and float32 in the shape of x, or `out`. TypeError for other dtypes, ValueError for
+    shapes that differ. Source: lecture, backpropagation.
+    """
     return _elementwise("half_sum_of_squares", "squared", x, target, "sum", True, out, factor=0.5)
 
 
 def l1_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") -> Any:
     """Mean absolute error (MAE), |x − target|. Source: lecture.
+
+    x and target float32 of one shape; a float, or float32 values with reduction "none". TypeError for other dtypes,
+    ValueError for shapes that differ.
 
     >>> l1_loss(np.float32([1, 2]), np.float32([1, 4]))
     1.0
@@ -91,7 +108,11 @@ def l1_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") ->
 def l1_loss_with_grad(
     x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
 ) -> tuple[Any, FloatArray]:
-    """`l1_loss` and its gradient, the sign of x − target, 0 where they are equal."""
+    """`l1_loss` and its gradient, the sign of x − target, 0 where they are equal.
+
+    (loss, gradient): the loss as `l1_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters and
+    errors as there. Source: the derivative of the formula.
+    """
     return _elementwise("l1_loss", "absolute", x, target, reduction, True, out)
 
 
@@ -109,7 +130,11 @@ def msle_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean") 
 def msle_loss_with_grad(
     x: FloatArray, target: FloatArray, reduction: Reduction = "mean", *, out: FloatArray | None = None
 ) -> tuple[Any, FloatArray]:
-    """`msle_loss` and its gradient 2·(log(x + 1) − log(target + 1))/(x + 1)."""
+    """`msle_loss` and its gradient 2·(log(x + 1) − log(target + 1))/(x + 1).
+
+    (loss, gradient): the loss as `msle_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters and
+    errors as there. Source: the derivative of the formula.
+    """
     return _elementwise("msle_loss", "squared_logarithm", x, target, reduction, True, out)
 
 
@@ -132,12 +157,19 @@ def smooth_l1_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """`smooth_l1_loss` and its gradient, d/β or the sign of d."""
+    """`smooth_l1_loss` and its gradient, d/β or the sign of d.
+
+    (loss, gradient): the loss as `smooth_l1_loss` gives it, the gradient float32 in the shape of x, or `out`.
+    Parameters and errors as there. Source: the derivative of the formula.
+    """
     return _elementwise("smooth_l1_loss", "smooth_l1", x, target, reduction, True, out, beta=beta)
 
 
 def huber_loss(x: FloatArray, target: FloatArray, reduction: Reduction = "mean", delta: float = 1.0) -> Any:
     """d²/2 for |d| < δ and δ·(|d| − δ/2) beyond, d = x − target; δ > 0. Source: Huber 1964.
+
+    x and target float32 of one shape; a float, or float32 values with reduction "none". TypeError for other dtypes,
+    ValueError for shapes that differ or a delta of 0.
 
     >>> huber_loss(np.float32([0.5, 3]), np.float32([0, 0]), "none", delta=2.0)
     array([0.125, 4.   ], dtype=float32)
@@ -153,7 +185,11 @@ def huber_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """`huber_loss` and its gradient, d or δ times the sign of d."""
+    """`huber_loss` and its gradient, d or δ times the sign of d.
+
+    (loss, gradient): the loss as `huber_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters
+    and errors as there. Source: the derivative of the formula.
+    """
     return _elementwise("huber_loss", "huber", x, target, reduction, True, out, beta=delta)
 
 
@@ -188,7 +224,11 @@ def hinge_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """`hinge_loss` and its gradient: for every class within the margin, minus their sum for the label."""
+    """`hinge_loss` and its gradient: for every class within the margin, minus their sum for the label.
+
+    (loss, gradient): the loss as `hinge_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters
+    and errors as there. Source: the derivative of the formula.
+    """
     module = backend_of("hinge_loss", scores, target, weight)
     return module.hinge_loss(scores, target, margin, reduction, p, weight, True, out)
 
@@ -215,7 +255,11 @@ def probability_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """`probability_loss` and its gradient, −1/p_y at the label and 0 elsewhere."""
+    """`probability_loss` and its gradient, −1/p_y at the label and 0 elsewhere.
+
+    (loss, gradient): the loss as `probability_loss` gives it, the gradient float32 in the shape of x, or `out`.
+    Parameters and errors as there. Source: the derivative of the formula.
+    """
     return backend_of("probability_loss", probabilities, target).probability_loss(
         probabilities, target, reduction, True, out
     )

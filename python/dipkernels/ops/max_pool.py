@@ -73,6 +73,8 @@ def max_pool2d(
 ) -> FloatArray:
     """The first result of `max_pool2d_with_indices`.
 
+    float32 (N, C, O_h, O_w). Parameters and errors as there. Source: lecture, max pooling.
+
     >>> max_pool2d(np.float32([[[[1, 2, 7], [4, 3, 0]]]]), 2, stride=1)
     array([[[[4., 7.]]]], dtype=float32)
     """

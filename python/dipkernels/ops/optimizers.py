@@ -75,6 +75,10 @@ def gradient_descent_step(
 ) -> None:
     """w ← w − ε·g. Source: lecture, gradient descent.
 
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
+
     >>> w = np.float32([1, 2])
     >>> gradient_descent_step([w], [np.float32([1, -1])], lr=0.5)
     >>> w
@@ -95,7 +99,12 @@ def momentum_step(
     clip_norm: float | None = None,
     clip_value: float | None = None,
 ) -> None:
-    """v ← μ·v + g, w ← w − ε·v. Source: lecture; Polyak 1964, in the form of torch.optim.SGD."""
+    """v ← μ·v + g, w ← w − ε·v. Source: lecture; Polyak 1964, in the form of torch.optim.SGD.
+
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
+    """
     options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "clip_norm": clip_norm, "clip_value": clip_value}
     _step("momentum", weights, gradients, {"velocities": velocities}, decay1=momentum, **options)
 
@@ -111,7 +120,12 @@ def nesterov_step(
     clip_norm: float | None = None,
     clip_value: float | None = None,
 ) -> None:
-    """v ← μ·v + g, w ← w − ε·(g + μ·v). Source: lecture; Nesterov 1983, in the form of Sutskever et al. 2013."""
+    """v ← μ·v + g, w ← w − ε·(g + μ·v). Source: lecture; Nesterov 1983, in the form of Sutskever et al. 2013.
+
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
+    """
     options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "clip_norm": clip_norm, "clip_value": clip_value}
     _step("nesterov", weights, gradients, {"velocities": velocities}, decay1=momentum, **options)
 
@@ -127,7 +141,12 @@ def adagrad_step(
     clip_norm: float | None = None,
     clip_value: float | None = None,
 ) -> None:
-    """s ← s + g², w ← w − ε·g/(√s + eps). Source: lecture; Duchi, Hazan, Singer 2011."""
+    """s ← s + g², w ← w − ε·g/(√s + eps). Source: lecture; Duchi, Hazan, Singer 2011.
+
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
+    """
     options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "clip_norm": clip_norm, "clip_value": clip_value}
     _step("adagrad", weights, gradients, {"square_sums": square_sums}, eps=eps, **options)
 
@@ -146,6 +165,10 @@ def adadelta_step(
     clip_value: float | None = None,
 ) -> None:
     """s ← ρ·s + (1 − ρ)·g²; Δ = √(d + eps)/√(s + eps)·g; d ← ρ·d + (1 − ρ)·Δ²; w ← w − ε·Δ.
+
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
 
     Source: lecture; Zeiler 2012, "ADADELTA".
     """
@@ -171,6 +194,10 @@ def adam_step(
     clip_value: float | None = None,
 ) -> None:
     """m ← β₁·m + (1 − β₁)·g; v ← β₂·v + (1 − β₂)·g²; w ← w − ε·m̂/(√v̂ + eps), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+
+    `weights`, `gradients` and states are lists of float32 arrays of matching shapes; weights and states are updated in
+    place, and nothing is returned. The other parameters and the errors are said at the top of this module:
+    `help(dipkernels.ops.optimizers)`.
 
     `step` is t, from 1; on the GPU it may be an int64 array of one element, for a captured step. `decoupled=True` is
     AdamW: the weights shrink by 1 − ε·λ, and the gradient has no decay. With `largest_second_moments` it is AMSGrad:

@@ -41,6 +41,9 @@ def pad2d_backward(
 ) -> FloatArray:
     """dx: dy without what was added, and zeros where x was cropped.
 
+    dy float32 (N, C, H', W') to dx (N, C, H, W). TypeError for another dtype, ValueError for a padding that leaves
+    nothing. Source: backpropagation of `pad2d`.
+
     >>> pad2d_backward(np.float32([[[[9, 1], [9, 9]]]]), ((0, 1), (1, -2)))
     array([[[[1., 0., 0.]]]], dtype=float32)
     """

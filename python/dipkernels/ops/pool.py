@@ -81,6 +81,9 @@ def avg_pool2d(
 ) -> FloatArray:
     """The mean of every window; with `count_include_pad=False` the mean of those elements that are not padding.
 
+    x float32 (N, C, H, W) to (N, C, O_h, O_w). TypeError for other dtypes, ValueError for a geometry that does not fit.
+    Source: lecture, pooling.
+
     >>> avg_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[3.]]]], dtype=float32)
     """
@@ -101,6 +104,8 @@ def avg_pool2d_backward(
     out: FloatArray | None = None,
 ) -> FloatArray:
     """dx (N, C, H, W) = input_size: dy (N, C, O_h, O_w), divided as the window was, onto every element of it.
+
+    float32; the other parameters, and the errors, are those of `avg_pool2d`. Source: backpropagation.
 
     >>> avg_pool2d_backward(np.float32([[[[4]]]]), (1, 1, 2, 2), 2)
     array([[[[1., 1.],
@@ -132,6 +137,9 @@ def sum_pool2d(
 ) -> FloatArray:
     """The sum of every window.
 
+    x float32 (N, C, H, W) to (N, C, O_h, O_w). TypeError for other dtypes, ValueError for a geometry that does not fit.
+    Source: lecture, pooling.
+
     >>> sum_pool2d(np.float32([[[[1, 2], [3, 6]]]]), 2)
     array([[[[12.]]]], dtype=float32)
     """
@@ -151,6 +159,8 @@ def sum_pool2d_backward(
     out: FloatArray | None = None,
 ) -> FloatArray:
     """dx (N, C, H, W) = input_size: dy (N, C, O_h, O_w) onto every element of its window.
+
+    float32; the other parameters, and the errors, are those of `sum_pool2d`. Source: backpropagation.
 
     >>> sum_pool2d_backward(np.float32([[[[4]]]]), (1, 1, 1, 2), (1, 2))
     array([[[[4., 4.]]]], dtype=float32)
@@ -181,6 +191,9 @@ def l2_pool2d(
 ) -> FloatArray:
     """The root of the sum of squares of every window. Squares beyond 3.4e38 (|x| above 1.8e19) overflow to infinity.
 
+    x float32 (N, C, H, W) to (N, C, O_h, O_w). TypeError for other dtypes, ValueError for a geometry that does not fit.
+    Source: lecture, pooling.
+
     >>> l2_pool2d(np.float32([[[[3, 4]]]]), (1, 2))
     array([[[[5.]]]], dtype=float32)
     """
@@ -201,6 +214,8 @@ def l2_pool2d_backward(
     out: FloatArray | None = None,
 ) -> FloatArray:
     """dx (N, C, H, W) = dy·x/y from y = l2_pool2d(x), both (N, C, O_h, O_w); the subgradient 0 where y is 0.
+
+    float32; the other parameters, and the errors, are those of `l2_pool2d`. Source: backpropagation.
 
     >>> l2_pool2d_backward(np.float32([[[[5]]]]), np.float32([[[[3, 4]]]]), np.float32([[[[5]]]]), (1, 2))
     array([[[[3., 4.]]]], dtype=float32)

@@ -63,6 +63,8 @@ def roi_pool(
 ) -> FloatArray:
     """The first result of `roi_pool_with_indices`.
 
+    float32 (K, C, *output_size). Parameters and errors as there. Source: Girshick 2015, "Fast R-CNN".
+
     >>> roi_pool(np.float32([[[[1, 2], [4, 3]]]]), np.float32([[0, 0, 1, 1]]), np.int64([0]), 1)
     array([[[[4.]]]], dtype=float32)
     """
@@ -144,6 +146,8 @@ def roi_align_backward(
     out: FloatArray | None = None,
 ) -> FloatArray:
     """The gradient of roi_align from dy (K, C, *output_size): dx (N, C, H, W), which is `input_size`.
+
+    float32; the other parameters, and the errors, are those of `roi_align`. Source: He et al. 2017, "Mask R-CNN".
 
     >>> roi_align_backward(np.float32([[[[8]]]]), np.float32([[0, 0, 2, 2]]), np.int64([0]), (1, 1, 2, 2))
     array([[[[2., 2.],

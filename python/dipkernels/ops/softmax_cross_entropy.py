@@ -150,7 +150,11 @@ def focal_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """(loss, dloss/dlogits) of `focal_loss`, in one pass. `out` may be logits itself."""
+    """(loss, dloss/dlogits) of `focal_loss`, in one pass. `out` may be logits itself.
+
+    The loss as `focal_loss` gives it, the gradient float32 in the shape of the logits. Where nothing counts it is zero.
+    Parameters and errors as there. Source: Lin et al. 2017.
+    """
     return _run("focal_loss", logits, target, weight, ignore_index, reduction, 0.0, gamma, True, out)
 
 
@@ -230,5 +234,9 @@ def nll_loss_with_grad(
     *,
     out: FloatArray | None = None,
 ) -> tuple[Any, FloatArray]:
-    """(loss, dloss/dx) of `nll_loss`."""
+    """(loss, dloss/dx) of `nll_loss`.
+
+    The loss as `nll_loss` gives it, the gradient float32 in the shape of x, or `out`. Parameters and errors as there.
+    Source: lecture, −1/N Σ log p_i.
+    """
     return _run("nll_loss", log_probabilities, target, weight, ignore_index, reduction, 0.0, 0.0, True, out)
