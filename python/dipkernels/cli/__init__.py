@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from dipkernels import __version__
-from dipkernels.cli import demo, evaluation, export, lecture, notebooks, prediction, studies, training
+from dipkernels.cli import completion, demo, evaluation, export, lecture, notebooks, prediction, studies, training
 from dipkernels.cli.presets import PRESETS
 from dipkernels.runtime import info
 
@@ -76,8 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("study", help="an experiment of the lecture: a table and a picture")
     studies.add_arguments(command)
 
+    command = commands.add_parser("completion", help="a script that completes these commands in a shell")
+    completion.add_arguments(command, _parser)
+
     command = commands.add_parser("summary", help="output shapes, parameters and receptive fields of a model")
-    command.add_argument("model", choices=PRESETS, metavar="MODEL", help=", ".join(PRESETS))
+    command.add_argument("model", choices=list(PRESETS), metavar="MODEL", help=", ".join(PRESETS))
     command.set_defaults(run=_summary)
     return parser
 

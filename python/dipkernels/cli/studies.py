@@ -52,7 +52,8 @@ Study = Callable[[Settings], Findings]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     add = parser.add_argument
-    add("name", choices=STUDIES, metavar="NAME", help="; ".join(f"{name}: {what}" for name, what in STUDIES.items()))
+    said = "; ".join(f"{name}: {what}" for name, what in STUDIES.items())
+    add("name", choices=list(STUDIES), metavar="NAME", help=said)
     add("--data", metavar="FOLDER", help="of CamVid, for scenes; drawn by the program where none is given")
     add("--epochs", type=whole_number(1), help="default some that suffice, in minutes on two cores")
     add("--seed", type=whole_number(0), default=0, help="default 0")

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=whole_number(1), help="default 12 to 120, by model and data")
     add("--batch-size", type=whole_number(1), help="default 64 for digits, 8 for masks, 16 for boxes")
     add("--lr", type=positive_number, help="the learning rate it begins with; default that of the model")
-    add("--optimizer", choices=nn.OPTIMIZERS, help="default adam")
+    add("--optimizer", choices=list(nn.OPTIMIZERS), help="default adam")
     add("--patience", type=whole_number(1), help="stop after so many epochs without a better one")
     add("--validation", type=whole_number(0), help="so many of the training images judge the epochs")
     add("--seed", type=whole_number(0), help="of the weights, the splits and the order; default 0")

@@ -5,6 +5,7 @@ from dipkernels.viz.classification import confusion_matrix, prediction, worst_mi
 from dipkernels.viz.comparisons import instances, overlaid, samples, side_by_side, tracks
 from dipkernels.viz.curves import descent_path, learning_rates, loss_curves
 from dipkernels.viz.filters import first_layer_filters
+from dipkernels.viz.inputs import augmented_samples, receptive_field_sizes
 from dipkernels.viz.maps import feature_maps
 from dipkernels.viz.masks import iou_bars, overlay, segmentation
 from dipkernels.viz.planes import decision_plane
@@ -12,6 +13,7 @@ from dipkernels.viz.saliency import gradient_map, occlusion_map, saliency
 from dipkernels.viz.studies import film_strips, forgetting, losses_together, score_bars, score_progress, velocities
 
 __all__ = [
+    "augmented_samples",
     "confusion_matrix",
     "decision_plane",
     "descent_path",
@@ -33,6 +35,7 @@ __all__ = [
     "photograph",
     "precision_recall",
     "prediction",
+    "receptive_field_sizes",
     "saliency",
     "samples",
     "score_bars",
