@@ -16,6 +16,7 @@ from dipkernels.cli import main
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import Networks
 from dipkernels.demo.playground import playground
+from dipkernels.demo.scenes import SceneNetworks, drawn, scene
 
 testclient = pytest.importorskip("starlette.testclient", reason='needs pip install "dipkernels[demo]" and httpx')
 
@@ -201,6 +202,7 @@ def test_five_hundred_random_requests_leave_it_serving(page: Any) -> None:
         "/api/convolution",
         "/api/descent",
         "/api/playground",
+        "/api/scene",
         "/api/state",
         "/x",
         "/api/../draw.js",
@@ -227,6 +229,10 @@ def test_five_hundred_random_requests_leave_it_serving(page: Any) -> None:
         "steps",
         "x",
         "y",
+        "scene",
+        "score",
+        "overlap",
+        "objects",
     ]
     for _ in range(500):
         kind = rng.integers(3)
@@ -313,6 +319,64 @@ def test_wrong_settings_of_the_playground(page: Any, change: dict[str, Any], mes
     answer = page.post("/api/playground", json={**PLAY, **change})
     assert answer.status_code == 400
     assert message in answer.json()["error"]
+
+
+SCENE = {"scene": 0, "score": 0.3, "overlap": 0.5}
+
+
+def test_scenes_are_seen_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dipkernels.demo.scenes._EPOCHS", {"masks": 1, "boxes": 3})
+    networks = SceneNetworks(tmp_path)
+    first = scene(networks, SCENE)
+    assert not first["ready"]
+    assert 0 <= first["progress"] < 1
+    networks.wait()
+    answer = scene(networks, SCENE)
+    assert numbers(answer["image"]).reshape(3, 64, 64).max() <= 1
+    assert len(answer["mask"]) == 64 * 64
+    assert answer["all_anchors"] == len(answer["anchors"]) * 16 * 16
+    assert len(answer["proposals"]) == 40
+    (whole,) = networks.boxes.detect(networks.images[:1], score=0.3)  # type: ignore[index]
+    np.testing.assert_allclose([row["box"] for row in answer["after"]], whole.boxes, atol=0.01)
+    assert len(answer["before"]) >= len(answer["after"])
+    none = scene(networks, {**SCENE, "score": 1.0})
+    assert none["before"] == none["after"] == []
+    mine = scene(networks, {**SCENE, "objects": [{"kind": "disc", "x": 20, "y": 30, "side": 18, "hue": 0.2}]})
+    assert mine["image"] != answer["image"]
+    again = SceneNetworks(tmp_path)  # reads what was kept
+    again.wait()
+    assert scene(again, SCENE) == answer
+    (tmp_path / "scenes-masks.safetensors").write_bytes(b"damaged")
+    anew = SceneNetworks(tmp_path)
+    anew.wait()
+    assert anew.error == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scene": 60}, "scene"),
+        ({"score": 2}, "score"),
+        ({"overlap": "a"}, "overlap"),
+        ({"objects": 3}, "objects must be a list"),
+        ({"objects": [{}] * 9}, "up to 8"),
+        ({"objects": [{"kind": "cat"}]}, "must have a kind"),
+        ({"objects": [{"kind": "disc", "x": -1, "y": 3, "side": 18, "hue": 0}]}, "x"),
+        ({"objects": [{"kind": "disc", "x": 1, "y": 3, "side": 50, "hue": 0}]}, "side"),
+    ],
+)
+def test_wrong_scenes(page: Any, change: dict[str, Any], message: str) -> None:
+    answer = page.post("/api/scene", json={**SCENE, **change})
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+
+
+def test_drawn_objects_are_where_they_were_put() -> None:
+    empty, image = drawn([]), drawn([{"kind": "square", "x": 40, "y": 10, "side": 12, "hue": 0.0}])
+    changed = np.abs(image - empty).max(0) > 0.2
+    rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+    assert (rows[0], rows[-1]) == pytest.approx((5, 14), abs=1.5)
+    assert (columns[0], columns[-1]) == pytest.approx((35, 44), abs=1.5)
 
 
 def test_the_command_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

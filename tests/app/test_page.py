@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from dipkernels import data
+from dipkernels.demo import scenes
 from dipkernels.demo.networks import Networks
 
 playwright = pytest.importorskip("playwright.sync_api", reason='needs pip install ".[browser]"')
@@ -31,6 +32,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from dipkernels.demo.server import application
 
     networks = Networks("digits", tmp_path_factory.mktemp("networks"))
+    few = pytest.MonkeyPatch()  # of epochs: enough to see most objects
+    few.setattr(scenes, "_EPOCHS", {"masks": 2, "boxes": 5})
     app = application(networks, ["localhost", "127.0.0.1"])
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -41,6 +44,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+    few.undo()
 
 
 @pytest.fixture(scope="module")
@@ -199,13 +203,44 @@ def test_the_playground(page: Any) -> None:
     page.click("#playground-play")
 
 
+def test_the_scenes(page: Any) -> None:
+    page.click("#tab-scenes")
+    result = page.locator("#scenes-result")
+    expect(result).to_contain_text("trained, once", timeout=10_000)
+    expect(page.locator("#scenes-training")).to_be_hidden(timeout=120_000)
+    expect(result).to_contain_text("left, for each object the surest")
+    seen = {}
+    for view in ("image", "mask", "anchors", "proposals", "before", "after"):
+        page.check(f"#view-{view}")
+        seen[view] = page.evaluate("document.getElementById('scene').toDataURL()")
+        assert len(result.inner_text()) > 20
+    assert len(set(seen.values())) == 6  # each draws something else
+    page.locator("#scenes-scene").fill("7")
+    page.check("#view-image")
+    expect(result).to_contain_text("scene 7")
+    for name, value in (("score", "0.9"), ("overlap", "0.2"), ("side", "20")):
+        page.locator(f"#scenes-{name}").fill(value)
+    # Drawn: nothing, a disc by mouse, and a square by keyboard.
+    page.click("#scenes-clear")
+    expect(result).to_contain_text("what you drew")
+    page.select_option("#scenes-kind", "disc")
+    before = page.evaluate("document.getElementById('scene').toDataURL()")
+    page.locator("#scene").click(position={"x": 150, "y": 200})
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.getElementById('scene').toDataURL()") != before
+    page.select_option("#scenes-kind", "square")
+    page.locator("#scene").press("Enter")
+    page.check("#view-proposals")
+    expect(result).to_contain_text("regions that look like an object")
+
+
 def test_it_fits_a_telephone_in_both_themes(browser: Any, address: str, tmp_path: Path) -> None:
     for scheme in ("light", "dark"):
         page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
         page.goto(address)
         page.locator("#training").wait_for(state="hidden", timeout=120_000)
         draw(page, np.clip(data.digits((32, 32)).test.x[7, 0], 0, 1))
-        for tab in ("draw", "convolution", "descent", "playground"):
+        for tab in ("draw", "convolution", "descent", "playground", "scenes"):
             page.click(f"#tab-{tab}")
             page.wait_for_timeout(600)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360

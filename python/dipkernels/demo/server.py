@@ -25,6 +25,7 @@ from dipkernels.data import TOYS
 from dipkernels.demo import layers, lessons
 from dipkernels.demo.networks import NAMES, Networks
 from dipkernels.demo.playground import playground
+from dipkernels.demo.scenes import SceneNetworks, scene
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
           "svg": "image/svg+xml"}  # fmt: skip
@@ -69,8 +70,9 @@ async def _wrong(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": error.detail}, error.status_code, headers={**(error.headers or {}), **_HEADERS})
 
 
-def application(networks: Networks, hosts: list[str]) -> Starlette:
+def application(networks: Networks, hosts: list[str], of_scenes: SceneNetworks | None = None) -> Starlette:
     """The ASGI application; `hosts` are the names by which it may be called."""
+    seen = of_scenes or SceneNetworks(networks.folder)
 
     def file(content: bytes, kind: str) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -124,6 +126,7 @@ def application(networks: Networks, hosts: list[str]) -> Starlette:
         Route("/api/convolution", lesson(lessons.convolution), methods=["POST"]),
         Route("/api/descent", lesson(lessons.descent), methods=["POST"]),
         Route("/api/playground", lesson(playground), methods=["POST"]),
+        Route("/api/scene", lesson(lambda given: scene(seen, given)), methods=["POST"]),
     ]
     for entry in resources.files("dipkernels.demo").joinpath("static").iterdir():
         kind = entry.name.rpartition(".")[2]

@@ -5,6 +5,7 @@ import { startConvolution } from "./convolution.js";
 import { startDescent } from "./descent.js";
 import { startDrawing } from "./draw.js";
 import { startPlayground } from "./playground.js";
+import { startScenes } from "./scenes.js";
 
 function startTabs() {
   const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -36,4 +37,5 @@ if (state) {
   startConvolution();
   startDescent(state);
   startPlayground(state);
+  startScenes();
 }
