@@ -20,6 +20,7 @@ from dipkernels.ops.backend import to_host
 from dipkernels.train.evaluation import outputs_on_host, predict_heads
 from dipkernels.train.loop import fit
 from dipkernels.train.losses import Loss, as_loss
+from dipkernels.train.progress import progress_bar
 
 Schedule = Literal["joint", "alternating", "consecutive"]
 
@@ -179,22 +180,33 @@ def fit_tasks(
     if not callable(optimizer):
         raise TypeError(f"fit_tasks: optimizer must be a function that makes one, got {described(optimizer)}")
     phases = [[i] for i in range(len(tasks))] if schedule == "consecutive" else [list(range(len(tasks)))]
-    scores, learned, variances = [], [], []
-    number = 0
-    for active in phases:
-        chosen = optimizer()
-        loss = MultiTaskLoss(tasks, weighting, active, schedule == "alternating")
-        for _ in range(epochs):
-            fit(
-                model, data.train, loss=loss, optimizer=chosen, epochs=1, batch_size=batch_size, seed=seed + number,
-                keep="last", progress=progress, device=device,
-            )  # fmt: skip
-            number += 1
-            scores.append(task_scores(model, data.validation, tasks))
-            learned.append(tuple(tasks[i].name for i in active))
-            if weighting == "uncertainty":
-                variances.append(np.array(outputs_on_host(model, data.train.x[:1])[-1], np.float64))
+    scores: list[list[float]] = []
+    learned: list[tuple[str, ...]] = []
+    variances: list[npt.NDArray[np.float64]] = []
+    rounds = epochs * len(phases)
+    with progress_bar(progress, rounds * len(data.train)) as bar:
+        for active in phases:
+            chosen = optimizer()
+            loss = MultiTaskLoss(tasks, weighting, active, schedule == "alternating")
+            for _ in range(epochs):
+                number = len(scores)
+                history = fit(
+                    model, data.train, loss=loss, optimizer=chosen, epochs=1, batch_size=batch_size, seed=seed + number,
+                    keep="last", progress=False, device=device,
+                )  # fmt: skip
+                scores.append(task_scores(model, data.validation, tasks))
+                learned.append(tuple(tasks[i].name for i in active))
+                if weighting == "uncertainty":
+                    variances.append(np.array(outputs_on_host(model, data.train.x[:1])[-1], np.float64))
+                bar.update(len(data.train), history.epochs[-1].train_loss)
+                bar.finish_epoch(_line(number + 1, rounds, history.epochs[-1].train_loss, tasks, scores[-1]))
     names = tuple(task.name for task in tasks)
     return ScheduledTraining(
         names, np.array(scores), tuple(learned), np.array(variances) if weighting == "uncertainty" else None
     )
+
+
+def _line(number: int, rounds: int, loss: float, tasks: Sequence[HeadTask], scores: Sequence[float]) -> str:
+    """What an epoch came to."""
+    said = "  ".join(f"{task.name} {score:.4f}" for task, score in zip(tasks, scores, strict=True))
+    return f"epoch {number:3}/{rounds}  loss {loss:.4f}  {said}"
