@@ -62,7 +62,7 @@ def study(settings: Settings) -> Findings:
         large = camvid(settings.data)
         whole = Splits(*(_halved(part) for part in (large.train, large.validation, large.test)))
         names = CAMVID_CLASSES
-        wanted, question = ("pedestrian", "bicyclist"), "people?"
+        wanted, question = ("bicyclist",), "a bicyclist?"
     indices = [i for i, name in enumerate(names) if name.lower() in wanted]
     parts = Splits(*(_with_property(part, indices, len(names)) for part in (whole.train, whole.validation, whole.test)))
     shape = whole.train.x.shape[1:]
@@ -90,6 +90,6 @@ def study(settings: Settings) -> Findings:
                 cells[1] = percent(float((heads["scene"].argmax(1) == parts.test.t[:, -1, 0]).mean()))
             rows.append((label, f"{model.parameter_count:,}", *cells))
     often = float(parts.test.t[:, -1, 0].mean())
-    says = f"In {percent(often)} of the test images there is {question.removesuffix('?')}."
+    says = f"{percent(often)} of the test images hold {question.removesuffix('?')}."
     picture = viz.segmentation(whole.test.x[:3], shown[:3], names, parts.test.t[:3, :-1], ignore_index=_IGNORED)
     return Findings(("learned", "parameters", "mean IoU", question), rows, says, {"scenes.png": picture})

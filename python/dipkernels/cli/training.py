@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of convolutions; default highest, for masks and boxes high",
     )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train; default cpu")
+    add(
+        "--exchange",
+        choices=("mpi", "nccl"),
+        default="mpi",
+        help="under mpirun on GPUs: gradients go by way of the host, or from GPU to GPU by NCCL; default mpi",
+    )
     add("--out", type=Path, help="folder for the results; default runs/MODEL-DATA, with a number where that is taken")
     add(
         "--resume",
@@ -109,10 +115,10 @@ def run(arguments: argparse.Namespace) -> None:
     if ranks is None:
         _train(arguments, None)
         return
-    if arguments.device == "cuda":
-        raise ValueError("--device cuda trains on one GPU: leave out mpirun, or --device")
     with only_first_prints(ranks):
-        _train(arguments, ranks)
+        if arguments.exchange == "nccl" and arguments.device == "cpu":
+            raise ValueError("--exchange nccl is for gradients on GPUs: add --device cuda, or leave it out")
+        _train(arguments, Ranks(exchange=arguments.exchange))
 
 
 def _train(arguments: argparse.Namespace, ranks: Ranks | None) -> None:

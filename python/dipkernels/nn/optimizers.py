@@ -61,7 +61,7 @@ class Optimizer:
 
     def to_device(self, names: Sequence[str]) -> None:
         """Moves the state of these parameters to the GPU. RuntimeError without one."""
-        self._move_state(cuda.to_device)
+        self.move_state(cuda.to_device)
         self.device_step = cuda.to_device(np.array([self.steps + 1]))
         self.device_rates = cuda.to_device(self._all_rates(names))
 
@@ -72,10 +72,11 @@ class Optimizer:
 
     def to_host(self) -> None:
         """Moves the state back to NumPy arrays."""
-        self._move_state(to_host)
+        self.move_state(to_host)
         self.device_step = self.device_rates = None
 
-    def _move_state(self, move: Callable[[Any], Any]) -> None:
+    def move_state(self, move: Callable[[Any], Any]) -> None:
+        """Moves the state alone: `cuda.to_device` to the GPU, for steps that are not captured."""
         self.state = {name: {key: move(value) for key, value in states.items()} for name, states in self.state.items()}
 
     def _all_rates(self, names: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -15,7 +15,6 @@ from dipkernels.ops.backend import FloatArray
 from dipkernels.train.evaluation import count_correct
 from dipkernels.train.losses import Loss, counting, weighted
 from dipkernels.train.progress import RichBar, SilentBar
-from dipkernels.train.ranks import Ranks
 
 
 class CpuEpochs:
@@ -29,10 +28,9 @@ class CpuEpochs:
         loss: Loss,
         batch_size: int,
         sample_weight: FloatArray | None = None,
-        ranks: Ranks | None = None,
     ) -> None:
         self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
-        self.batch_size, self.sample_weight, self.ranks = batch_size, sample_weight, ranks
+        self.batch_size, self.sample_weight = batch_size, sample_weight
 
     def run(
         self,
@@ -66,43 +64,32 @@ class CpuEpochs:
             bar.update(len(chosen), mean, accuracy)
         return mean, accuracy
 
-    def _step(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> _Step:
-        """Learns from a batch, or from this rank's share of it."""
-        parameters = self.model.parameters
-        if self.ranks is None:
-            step = self._compute(x, t, weights)
-            self.optimizer.step(parameters, self.model.gradients)
-            return step
-        part = self.ranks.share(np.arange(len(x)))
-        # A rank without a share has nothing to add.
-        step = self._compute(x[part], t[part], None) if len(part) else _Step(0.0, 0.0, 0, 0, True)
-        own = step.value * step.share if step.share else 0.0
-        flags = step.right is None, not step.is_mean
-        sums = np.array([step.share, own, step.right or 0, step.can_be_right, *flags], np.float64)
-        self.ranks.add(sums)
-        share, value = float(sums[0]), float(sums[1])
-        is_mean = not sums[5]
-        total = share if is_mean else 1.0
-        gradients = self.ranks.average(self.model.gradients, parameters, step.share, total or 1.0)
-        self.optimizer.step(parameters, gradients)
-        right = None if sums[4] else int(sums[2])
-        return _Step(value / total if total else float("nan"), total, right, int(sums[3]), is_mean)
+    def _step(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> Step:
+        """Learns from a batch."""
+        step = self._compute(x, t, weights)
+        self.optimizer.step(self.model.parameters, self.model.gradients)
+        return step
 
-    def _compute(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> _Step:
+    def _compute(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> Step:
         """Loss and gradients."""
         counted = counting(self.loss, t)
-        outputs = self.model.forward(x, training=True)
-        share = counted.of(slice(None))
-        value, gradient = self.loss(outputs, t) if weights is None else weighted(self.loss, outputs, t, weights)
+        outputs, value, gradient = self._judge(x, t, weights)
         self.model.backward(*(gradient if isinstance(gradient, tuple) else (gradient,)))
         right = count_correct(outputs, t, counted.right)
-        return _Step(float(value), share, right, int(counted.right.sum()), counted.of_examples is not None)
+        is_mean = counted.of_examples is not None
+        return Step(value, counted.of(slice(None)), right, int(counted.right.sum()), is_mean)
+
+    def _judge(self, x: FloatArray, t: npt.NDArray[Any], weights: FloatArray | None) -> tuple[Any, float, Any]:
+        """Outputs, loss and gradients of the outputs."""
+        outputs = self.model.forward(x, training=True)
+        value, gradient = self.loss(outputs, t) if weights is None else weighted(self.loss, outputs, t, weights)
+        return outputs, float(value), gradient
 
     def close(self) -> None:
         """Nothing: all is on the host."""
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
     """What a batch gave: its loss, what that counts, hits (None where there are no classes), how many could be right,
     and whether the loss is a mean.
     """

@@ -27,6 +27,14 @@ def on_gpu(t: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return t.astype(np.int64) if t.dtype.kind in "iu" else t
 
 
+def loss_on_gpu(loss: Loss) -> Loss:
+    """The loss with its weights of the classes, if it has any, there."""
+    if not isinstance(loss, functools.partial):
+        return loss
+    there = {k: cuda.to_device(v) if isinstance(v, np.ndarray) else v for k, v in loss.keywords.items()}
+    return functools.partial(loss.func, *loss.args, **there)
+
+
 class GpuEpochs:
     """Trains `model`, whose weights it moves to the GPU, epoch by epoch; `close` moves them back.
 
@@ -47,7 +55,7 @@ class GpuEpochs:
     ) -> None:
         if sample_weight is not None:
             raise ValueError('fit: sample_weight is for device="cpu", got device="cuda"')
-        self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss
+        self.model, self.train, self.optimizer, self.loss = model, train, optimizer, loss_on_gpu(loss)
         self.batch_size = batch_size
         model.to_device()
         optimizer.to_device(list(model.parameters))
@@ -57,9 +65,6 @@ class GpuEpochs:
         # No class is −1: an ignored label that is the number of a class must not be right.
         counts = self._counting.right
         self._hits = None if counts.all() or labels.ndim != 1 else cuda.to_device(np.where(counts, labels, -1))
-        if isinstance(loss, functools.partial):  # weights of the classes
-            on_device = {k: cuda.to_device(v) if isinstance(v, np.ndarray) else v for k, v in loss.keywords.items()}
-            self.loss = functools.partial(loss.func, *loss.args, **on_device)
         of_examples = self._counting.of_examples
         self._counts = None if of_examples is None else cuda.to_device(of_examples)
         self._order = cuda.to_device(np.zeros(len(train), np.int64))

@@ -22,6 +22,7 @@ from dipkernels.nn.serialization import set_state
 from dipkernels.ops.backend import FloatArray, to_host
 from dipkernels.train.checkpoint import RunState, check_writable, load_checkpoint, save_checkpoint
 from dipkernels.train.cpu import CpuEpochs
+from dipkernels.train.data_parallel import RankEpochs
 from dipkernels.train.evaluation import Evaluation, evaluate
 from dipkernels.train.gpu import GpuEpochs
 from dipkernels.train.history import Epoch, History, to_json
@@ -95,7 +96,7 @@ def fit(
     ranks
         The processes of an MPI job that train this model together, `train.Ranks()` on each of them with the same other
         arguments: every one computes a share of each batch. The result is that of one process up to rounding, but for
-        layers that see the whole batch (`BatchNorm` sees the share) or draw masks. On the CPU.
+        layers that see the whole batch (`BatchNorm` sees the share) or draw masks.
 
     Raises
     ------
@@ -128,8 +129,8 @@ def fit(
         if value is not None:
             function("fit", name, value)
     weights = None if sample_weight is None else _sample_weight(sample_weight, len(train))
-    if ranks is not None and (device == "cuda" or weights is not None):
-        raise ValueError('fit: ranks are for device="cpu" and without sample_weight')
+    if ranks is not None and weights is not None:
+        raise ValueError("fit: sample_weight is for one process: leave out ranks, or sample_weight")
     settings = {
         "batch_size": size,
         "seed": seed,
@@ -154,11 +155,13 @@ def fit(
         run = RunState(np.random.default_rng(seed))
     run.history.settings.update(settings)
     done = len(run.history.epochs)
-    learner = (
-        GpuEpochs(model, train, optimizer, loss, size, weights)
-        if device == "cuda"
-        else CpuEpochs(model, train, optimizer, loss, size, weights, ranks)
-    )
+    learner: CpuEpochs | GpuEpochs
+    if ranks is not None:
+        learner = RankEpochs(model, train, optimizer, loss, size, ranks, device)
+    elif device == "cuda":
+        learner = GpuEpochs(model, train, optimizer, loss, size, weights)
+    else:
+        learner = CpuEpochs(model, train, optimizer, loss, size, weights)
     is_first = ranks is None or ranks.is_first
     with (
         contextlib.closing(learner) as epochs_of_data,

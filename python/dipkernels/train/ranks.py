@@ -1,7 +1,8 @@
 """Training on several processes or machines, each of which has a share of every batch: data parallelism over MPI.
 
 After every batch the gradients of all ranks are added by one Allreduce of one flat buffer, in an order that depends on
-the number of ranks alone; then every rank takes the same step, so that their weights stay the same bits.
+the number of ranks alone; then every rank takes the same step, so that their weights stay the same bits. Ranks that
+have a GPU each may add them there, by NCCL.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.ops.backend import FloatArray
+from dipkernels import cuda
+from dipkernels.arguments import choice
+from dipkernels.ops.backend import FloatArray, to_host
 
 # What the launchers of Open MPI, of MPICH and Intel, and of Slurm tell every process.
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
@@ -28,12 +31,19 @@ class Ranks:
     Parameters
     ----------
     communicator
-        Of mpi4py; None for MPI.COMM_WORLD. ImportError, with the remedy, without mpi4py.
+        Of mpi4py; None for MPI.COMM_WORLD.
+    exchange
+        How gradients on GPUs are added: "mpi" by way of the host, "nccl" from GPU to GPU. NCCL wants a GPU for each
+        rank, its current one: launch it with another CUDA_VISIBLE_DEVICES each.
+
+    Raises ImportError, with the remedy, without mpi4py, or without nccl4py for "nccl", and ValueError for another
+    exchange.
 
     Source: lecture, training on several machines; Goyal et al. 2017, "Accurate, Large Minibatch SGD".
     """
 
-    def __init__(self, communicator: Any = None) -> None:
+    def __init__(self, communicator: Any = None, exchange: Literal["mpi", "nccl"] = "mpi") -> None:
+        choice("Ranks", "exchange", exchange, ("mpi", "nccl"))
         try:
             from mpi4py import MPI
         except ImportError as error:
@@ -42,6 +52,7 @@ class Ranks:
         self._communicator = MPI.COMM_WORLD if communicator is None else communicator
         self.rank: int = self._communicator.Get_rank()
         self.size: int = self._communicator.Get_size()
+        self._gpus = _Gpus(self) if exchange == "nccl" else None
 
     @property
     def is_first(self) -> bool:
@@ -66,6 +77,9 @@ class Ranks:
         """The gradients of the whole batch, from those of the means over the ranks' parts: `share` is what this one's
         part counts, `total` what the whole does. One Allreduce of all of them, in the order of `parameters`.
         """
+        on_gpu = any(cuda.is_on_gpu(value) for value in parameters.values())
+        if on_gpu and self._gpus is not None:
+            return self._gpus.average(gradients, parameters, share / total if share else 0.0)
         flat = np.zeros(sum(value.size for value in parameters.values()), np.float32)
         parts, begin = {}, 0
         for name, value in parameters.items():
@@ -73,13 +87,42 @@ class Ranks:
             begin += value.size
             parts[name] = part.reshape(value.shape)
             if share:
-                np.multiply(gradients[name], np.float32(share / total), out=parts[name])
+                np.multiply(to_host(gradients[name]), np.float32(share / total), out=parts[name])
         self.add(flat)
-        return parts
+        return {name: cuda.to_device(part) for name, part in parts.items()} if on_gpu else parts  # type: ignore[misc]
 
     def abort(self, code: int) -> None:
         """Ends all ranks: one that waits for another would wait for ever."""
         self._communicator.Abort(code)
+
+
+class _Gpus:
+    """NCCL's communicator of all ranks, by NVIDIA's nccl4py."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        try:
+            import nccl.core as nccl
+        except ImportError as error:
+            raise ImportError('Ranks: exchange "nccl" needs nccl4py; pip install "dipkernels[nccl]"') from error
+        self._nccl = nccl
+        own = nccl.get_unique_id() if ranks.is_first else None
+        self._communicator = nccl.Communicator.init(nranks=ranks.size, rank=ranks.rank, unique_id=ranks.from_first(own))
+        self._sums: dict[float, Any] = {}
+
+    def average(
+        self, gradients: Mapping[str, FloatArray], parameters: Mapping[str, FloatArray], weight: float
+    ) -> dict[str, FloatArray]:
+        """The sums of all ranks' gradients times their `weight`, in place and in one group: NCCL multiplies what a rank
+        brings before it adds.
+        """
+        if weight not in self._sums:  # few: by the sizes of the batches
+            self._sums[weight] = self._communicator.create_pre_mul_sum(np.array([weight], np.float32))
+        # A rank that has no share of a batch brings zeros.
+        own = {n: gradients[n] if weight else value.zeros_like() for n, value in parameters.items()}  # type: ignore[attr-defined]
+        with self._nccl.group():
+            for each in own.values():
+                self._communicator.allreduce(each, each, self._sums[weight])
+        return own
 
 
 def from_launcher() -> Ranks | None:
