@@ -87,6 +87,15 @@ bool backward_data_in_place(const Conv3d& p, const float* weight) {
   return plan.meets_all() && lanes_serve(p, plan.ways, image.group_filters() * image.taps(), weight);
 }
 
+// Here the frames around a clip are multiplied too: worth it unless they are most of what the taps meet.
+bool backward_weight_in_place(const Conv3d& p) {
+  const std::vector<FrameRun> runs = runs_of_taps(p.d);
+  if (2 * frames_met(runs) < p.d.kernel * p.d.output) return false;
+  Conv2d image = p.frame;
+  image.N *= largest(runs).count;
+  return plan_backward_weight(image).ways[0].way == Way::lanes;
+}
+
 }  // namespace
 
 void conv3d_forward(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
@@ -100,6 +109,11 @@ void conv3d_backward_data(const Conv3d& p, const float* dy, const float* weight,
 }
 
 void conv3d_backward_weight(const Conv3d& p, const float* dy, const float* x, float* dweight) {
+  if (backward_weight_in_place(p)) {
+    backward_weight_clips_by_lanes(p, dy, x, dweight);
+    // Perhaps of infinities in dy times the zeros around a clip, which tap by tap are not there.
+    if (!any_nan(dweight, p.weight_count())) return;
+  }
   backward_weight_by_frames<Memory>(p, dy, x, dweight);
 }
 

@@ -90,8 +90,10 @@ void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* 
 void backward_weight_by_lanes(const WeightPlan& plan, const float* dy, const float* x, float* dweight);
 
 // The same of clips, whose frames are read where they lie. Every frame must meet some tap, and every weight be finite.
+// In gradients of weights the frames around a clip are zeros, so that they are NaN where dy is infinite there.
 void forward_clips_by_lanes(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y);
 void backward_data_clips_by_lanes(const Conv3d& p, const float* dy, const float* weight, float* dx);
+void backward_weight_clips_by_lanes(const Conv3d& p, const float* dy, const float* x, float* dweight);
 
 // The images as the vector: for few channels and filters. Backward data for stride 1 alone.
 void forward_by_images(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y);
