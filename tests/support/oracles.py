@@ -61,5 +61,5 @@ def check_case(case: Case) -> None:
         for one, other, bound in zip(got, expected, case.bounds, strict=True):
             assert_close(one, other, bound(other, *case.args, **case.kwargs))
     for i, (before, after) in enumerate(zip(case.args, args, strict=True)):
-        if isinstance(before, np.ndarray):
+        if isinstance(before, np.ndarray) and i not in case.in_place:
             np.testing.assert_array_equal(before, after, err_msg=f"argument {i} was changed")
