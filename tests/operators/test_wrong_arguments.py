@@ -37,15 +37,17 @@ def _spoiled() -> list[Any]:
     cases = []
     for op, case in GOOD.items():
         arrays = sum(isinstance(a, np.ndarray) for a in case.args)
-        reals = sum(isinstance(a, np.ndarray) and a.dtype == np.float32 for a in case.args)
         names = list(inspect.signature(getattr(ops, op)).parameters)
+        # A running mean is float32 whatever the others are.
+        reals = [n for n, a in zip(names, case.args, strict=False) if isinstance(a, np.ndarray) and n != "running"]
+        reals = [n for n in reals if case.args[names.index(n)].dtype == np.float32]
         for i, argument in enumerate(case.args):
             if not isinstance(argument, np.ndarray):
                 continue
             for label, change in wrong.items():
                 if label == "more_dimensions" and (arrays == 1 or (op, names[i]) in _ANY_AXES):
                     continue  # any shape is right for a function of one array
-                if label == "float16" and DEVICE != "cpu" and (reals == 1 or op.endswith("_step")):
+                if label == "float16" and DEVICE != "cpu" and (reals == [names[i]] or op.endswith("_step")):
                     continue  # right on the GPU, where no other array is of another dtype
                 cases.append(pytest.param(op, i, names[i], change, id=f"{op}-{names[i]}-{label}"))
     return cases
