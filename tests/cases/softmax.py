@@ -161,7 +161,7 @@ def _cross_entropy_cases() -> list[Case]:
                 ),
             ]
         # γ is rounded too, and (1 − p)^γ multiplies that by log(1 − p).
-        for start in (1.0, 0.8, 0.1):
+        for start in (1.0, 0.8, 0.1) if logits.ndim == 2 else (0.8,):  # the shapes of maps cost, not the γ
             gamma, running = -np.log(start), np.float32([start])
             bounds = _loss_bound(6 + gamma), lambda *a, g=gamma, **k: (12 + 4 * g) * _gradient_bound(*a, **k)
             options = {"weight": weight, "reduction": "sum"} if start == 0.8 else {}
