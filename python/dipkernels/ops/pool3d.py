@@ -15,9 +15,10 @@ import numpy as np
 
 from dipkernels.arguments import size
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding3d, Rounding, Triple, padding_triples, triple
+from dipkernels.ops.geometry import Padding3d, Rounding, Triple, triple
 from dipkernels.ops.pool import pooling_geometry, window
 from dipkernels.ops.single_images import single_clips
+from dipkernels.ops.unpool import unpooled_size
 
 __all__ = [
     "avg_pool3d",
@@ -123,15 +124,7 @@ def max_unpool3d(
     """
     op = "max_unpool3d"
     if output_size is None:
-        shape = shape_of(op, "y", y)
-        if len(shape) != 5:
-            raise ValueError(f"{op}: y must have 5 dimensions (N, C, D, H, W), got shape {shape}")
-        if kernel_size is None:
-            raise ValueError(f"{op}: give output_size, or kernel_size to compute it from")
-        kernel = triple(op, "kernel_size", kernel_size)
-        steps = triple(op, "stride", kernel_size if stride is None else stride)
-        pads = padding_triples(op, padding)
-        volume = tuple((n - 1) * s + f - sum(p) for n, s, f, p in zip(shape[2:], steps, kernel, pads, strict=True))
+        volume = unpooled_size(op, y, kernel_size, stride, padding, axes=3)
     else:
         volume = _volume(op, "output_size", output_size, "y", y)
     return backend_of(op, y, indices).max_unpool(y, indices, volume, out)

@@ -6,12 +6,13 @@ TypeError for arrays that are not float32 (int32 or int64 for indices), ValueErr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from dipkernels import arguments
 from dipkernels.ops.backend import FloatArray, IndexArray, backend_of, shape_of
-from dipkernels.ops.geometry import Padding, Pair, padding_pairs, pair, resampled_size
+from dipkernels.ops.geometry import Padding, Pair, padding_pairs, padding_triples, pair, resampled_size, triple
 from dipkernels.ops.single_images import single_images
 
 __all__ = [
@@ -24,21 +25,20 @@ __all__ = [
 ]
 
 
-def _unpooled_size(y: FloatArray, kernel_size: Pair | None, stride: Pair | None, padding: Padding) -> tuple[int, int]:
-    op = "max_unpool2d"
-    shape = shape_of(op, "y", y)
-    if len(shape) != 4:
-        raise ValueError(f"{op}: y must have 4 dimensions (N, C, H, W), got shape {shape}")
+def unpooled_size(
+    op: str, y: FloatArray, kernel_size: Any, stride: Any, padding: Any, axes: Literal[2, 3] = 2
+) -> tuple[int, ...]:
+    """(O − 1)·S + F − P along the last two or three axes: what a pooling made y from, if it rounded no window away."""
+    names, shape = "NCHW" if axes == 2 else "NCDHW", shape_of(op, "y", y)
+    if len(shape) != len(names):
+        raise ValueError(f"{op}: y must have {len(names)} dimensions ({', '.join(names)}), got shape {shape}")
     if kernel_size is None:
         raise ValueError(f"{op}: give output_size, or kernel_size to compute it from")
-    kernel = pair(op, "kernel_size", kernel_size)
-    steps = pair(op, "stride", kernel_size if stride is None else stride)
-    (top, bottom), (left, right) = padding_pairs(op, padding)
-    height, width = (
-        (extent - 1) * s + f - p
-        for extent, s, f, p in zip(shape[2:], steps, kernel, (top + bottom, left + right), strict=True)
-    )
-    return height, width
+    extents, pads = (pair, padding_pairs) if axes == 2 else (triple, padding_triples)
+    kernel = extents(op, "kernel_size", kernel_size)
+    steps = extents(op, "stride", kernel_size if stride is None else stride)
+    lost = [sum(sides) for sides in pads(op, padding)]
+    return tuple((n - 1) * s + f - p for n, s, f, p in zip(shape[2:], steps, kernel, lost, strict=True))
 
 
 @single_images("y", "indices", size="output_size")
@@ -83,12 +83,12 @@ def max_unpool2d(
     """
     op = "max_unpool2d"
     if output_size is None:
-        plane = _unpooled_size(y, kernel_size, stride, padding)
+        plane = unpooled_size(op, y, kernel_size, stride, padding)
     else:
         shape = arguments.size(op, "output_size", output_size, "NCHW" if np.shape(output_size) == (4,) else "HW")
         if len(shape) == 4 and shape[:2] != shape_of(op, "y", y)[:2]:
             raise ValueError(f"{op}: output_size must be (H, W) or (N, C, H, W) with y's N and C, got {output_size!r}")
-        plane = shape[-2], shape[-1]
+        plane = shape[-2:]
     return backend_of(op, y, indices).max_unpool(y, indices, plane, out)
 
 
