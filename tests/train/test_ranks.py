@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from dipkernels import data, models, nn, train
+from dipkernels.cli import main
 from dipkernels.train.ranks import Ranks
 from support.device_ops import DEVICE
 
@@ -169,6 +170,11 @@ def test_wrong_settings_are_said_once(options: tuple[str, ...], said: str, tmp_p
     assert done.returncode != 0
     assert done.stderr.count(said) == 1
     assert "Traceback" not in done.stderr
+
+
+def test_one_process_has_nothing_to_exchange(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "lenet5", "--exchange", "nccl"]) != 0
+    assert "start dipkernels by mpirun" in capsys.readouterr().err
 
 
 def test_a_rank_that_dies_ends_all_and_the_checkpoint_serves(tmp_path: Path) -> None:

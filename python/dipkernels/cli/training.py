@@ -113,6 +113,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains, saves weights, history and pictures, and says how well it did and where everything is."""
     ranks = from_launcher()
     if ranks is None:
+        if arguments.exchange == "nccl":
+            raise ValueError("--exchange nccl is for several ranks: start dipkernels by mpirun, or leave it out")
         _train(arguments, None)
         return
     with only_first_prints(ranks):
