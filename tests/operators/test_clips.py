@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import dipkernels
 from cases import conv3d, pool3d
 from cases.case import UNIT, Case, normal
-from dipkernels import _cpu, precision, reference
+from dipkernels import _cpu, reference
 from dipkernels.reference.geometry import Windows
 from support.device_ops import DEVICE, ops
 from support.differences import differences
-from support.oracles import check_case
-from support.properties import every_window_meets_the_input, integers, kinds
+from support.oracles import check_case, check_what_a_number_spoils
+from support.properties import every_window_meets_the_input, integers
 
 settings.register_profile("clips", max_examples=100, deadline=None, derandomize=True)
 settings.load_profile("clips")
@@ -139,24 +139,7 @@ def test_gradients_of_pooling(name: str) -> None:
 @pytest.mark.parametrize("name", ["highest", "high", "medium"])
 @pytest.mark.parametrize("label", [g for g in conv3d.GEOMETRIES if g != "empty_batch"])
 def test_an_infinite_number_spoils_only_what_it_meets(label: str, name: Any, number: Any, isa: str) -> None:
-    x_size, weight_size, stride, padding, dilation, groups, rounding = conv3d.GEOMETRIES[label]
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
-    x, weight = normal(*x_size), normal(*weight_size, seed=1)
-    dy = normal(*reference.conv3d(x, weight, **options).shape, seed=2)
-    calls = {
-        "conv3d": (x, weight),
-        "conv3d_backward_data": (dy, weight, x_size),
-        "conv3d_backward_weight": (dy, x, weight_size),
-    }
-    place = np.random.default_rng(len(label)).integers(1 << 30)
-    for op, (one, other, *size) in calls.items():
-        for spoiled in (0, 1):
-            arrays = [one.copy(), other.copy()]
-            arrays[spoiled].flat[place % arrays[spoiled].size] = number
-            expected = getattr(reference, op)(*arrays, *size, **options)
-            with precision(name):
-                got = getattr(ops, op)(*arrays, *size, **options)
-            np.testing.assert_array_equal(kinds(got), kinds(expected), err_msg=f"{op}, argument {spoiled}")
+    check_what_a_number_spoils("conv3d", label, conv3d.GEOMETRIES[label], name, number)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 from cases.case import normal
 from cases.conv import GEOMETRIES
-from dipkernels import precision, reference
+from dipkernels import reference
 from support.device_ops import DEVICE, ops
+from support.oracles import check_what_a_number_spoils
 from support.properties import kinds
 
 INF, NAN = np.float32(np.inf), np.float32(np.nan)
@@ -35,24 +36,7 @@ def test_depthwise_weight_gradient(isa: str) -> None:
 @pytest.mark.parametrize("name", ["highest", "high", "medium"])
 @pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
 def test_every_way(label: str, name: Any, number: np.float32, isa: str) -> None:
-    x_size, weight_size, stride, padding, dilation, groups, rounding = GEOMETRIES[label]
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
-    x, weight = normal(*x_size), normal(*weight_size, seed=1)
-    dy = normal(*reference.conv2d(x, weight, **options).shape, seed=2)
-    calls = {
-        "conv2d": (x, weight),
-        "conv2d_backward_data": (dy, weight, x_size),
-        "conv2d_backward_weight": (dy, x, weight_size),
-    }
-    place = np.random.default_rng(len(label)).integers(1 << 30)
-    for op, (one, other, *size) in calls.items():
-        for spoiled in (0, 1):
-            arrays = [one.copy(), other.copy()]
-            arrays[spoiled].flat[place % arrays[spoiled].size] = number
-            expected = getattr(reference, op)(*arrays, *size, **options)
-            with precision(name):
-                got = getattr(ops, op)(*arrays, *size, **options)
-            np.testing.assert_array_equal(kinds(got), kinds(expected), err_msg=f"{op}, argument {spoiled}")
+    check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], name, number)
 
 
 @pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cases.case import Case
-from dipkernels import reference
+from cases.case import Case, normal
+from dipkernels import precision, reference
 from support.device_ops import ops
+from support.properties import kinds
 
 
 def run(module: Any, case: Case, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -63,3 +64,25 @@ def check_case(case: Case) -> None:
     for i, (before, after) in enumerate(zip(case.args, args, strict=True)):
         if isinstance(before, np.ndarray) and i not in case.in_place:
             np.testing.assert_array_equal(before, after, err_msg=f"argument {i} was changed")
+
+
+def check_what_a_number_spoils(family: str, label: str, geometry: Any, name: Any, number: Any) -> None:
+    """One infinite or NaN number in an argument of conv2d or conv3d and its gradients spoils only what it meets."""
+    x_size, weight_size, stride, padding, dilation, groups, rounding = geometry
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "rounding": rounding}
+    x, weight = normal(*x_size), normal(*weight_size, seed=1)
+    dy = normal(*getattr(reference, family)(x, weight, **options).shape, seed=2)
+    calls = {
+        family: (x, weight),
+        f"{family}_backward_data": (dy, weight, x_size),
+        f"{family}_backward_weight": (dy, x, weight_size),
+    }
+    place = np.random.default_rng(len(label)).integers(1 << 30)
+    for op, (one, other, *size) in calls.items():
+        for spoiled in (0, 1):
+            arrays = [one.copy(), other.copy()]
+            arrays[spoiled].flat[place % arrays[spoiled].size] = number
+            expected = getattr(reference, op)(*arrays, *size, **options)
+            with precision(name):
+                got = getattr(ops, op)(*arrays, *size, **options)
+            np.testing.assert_array_equal(kinds(got), kinds(expected), err_msg=f"{op}, argument {spoiled}")
