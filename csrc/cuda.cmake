@@ -2,7 +2,7 @@
 list(APPEND cuda_kernel_sources cuda/copy_kernels.cu cuda/indices.cu cuda/sum.cu cuda/training.cu cuda/gemm/block.cu)
 # What takes longest is compiled first, so that no core waits for it at the end.
 list(PREPEND cuda_kernel_sources cuda/gemm/packed/backward_data.cu cuda/gemm/packed/forward.cu
-     cuda/gemm/packed/backward_weight.cu)
+     cuda/gemm/packed/backward_weight.cu cuda/gemm/packed/packing.cu)
 list(TRANSFORM cuda_kernel_sources PREPEND "${dip_sources}/" REGEX "^cuda/")
 set(device_bind_sources arguments_device.cpp device_array.cpp device_view.cpp library.cpp runtime_device.cpp training.cpp)
 list(TRANSFORM device_bind_sources PREPEND "${dip_sources}/bind/")

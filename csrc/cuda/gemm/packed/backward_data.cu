@@ -109,8 +109,8 @@ struct BackwardData : PlaneProduct<Number> {
 
 template <class Number>
 Packed pack_weights_across(const Conv2d& p, const void* weight) {
-  if (!std::is_same_v<Number, Tf32>) return pack_weights<Number>(p, weight, 1);
-  return pack_images<Number>(1, p.groups, p.group_filters(), p.group_channels() * p.taps(), weight);
+  if (!std::is_same_v<Number, Tf32>) return pack_weights(Number::packed_as, p, weight, 1);
+  return pack_images(Number::packed_as, 1, p.groups, p.group_filters(), p.group_channels() * p.taps(), weight);
 }
 
 }  // namespace
@@ -119,7 +119,7 @@ void conv2d_backward_data_packed(const Conv2d& p, Reals dy, Reals weight, RealRe
   const Axis &h = p.window.h, &w = p.window.w;
   with_number(p, dy.dtype, [&](auto number) {
     using Number = decltype(number);
-    const Packed images = pack_dy<Number>(p, dy.data), weights = pack_weights_across<Number>(p, weight.data);
+    const Packed images = pack_dy(Number::packed_as, p, dy.data), weights = pack_weights_across<Number>(p, weight.data);
     if (!meets_all(h) || !meets_all(w)) fill_zero(dx.data, p.x_count() * sizeof(typename Number::Stored));
     for (const Phases& along_h : sets_of_phases(h)) {
       for (const Phases& along_w : sets_of_phases(w)) {

@@ -58,7 +58,8 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
   const Axis &h = p.window.h, &w = p.window.w;
   with_transposable_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
-    const Packed gradients = pack_dy<Number>(p, dy.data), images = pack_x<Number>(given, p, x.data);
+    const Packed gradients = pack_dy(Number::packed_as, p, dy.data),
+                 images = pack_x(Number::packed_as, given, p, x.data);
     const PackedView view{int(h.input),    int(w.input),    int(images.padded),
                           forward_axis(h), forward_axis(w), unfolded_row(given, p)};
     BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);

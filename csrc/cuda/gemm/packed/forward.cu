@@ -55,8 +55,8 @@ void conv2d_forward_packed(const Conv2d& given, Reals x, Reals weight, Reals bia
   const Axis &h = p.window.h, &w = p.window.w;
   with_number(p, x.dtype, [&](auto number) {
     using Number = decltype(number);
-    const Packed images = pack_x<Number>(given, p, x.data);
-    const Packed weights = pack_weights<Number>(p, weight.data, given.window.w.kernel / w.kernel);
+    const Packed images = pack_x(Number::packed_as, given, p, x.data);
+    const Packed weights = pack_weights(Number::packed_as, p, weight.data, given.window.w.kernel / w.kernel);
     const PackedView view{int(h.input),    int(w.input),    int(images.padded),
                           forward_axis(h), forward_axis(w), unfolded_row(given, p)};
     Forward<Number> problem(view, p.N, weights, images, int(p.group_filters()), h.output, w.output, p.K, y.data);

@@ -5,6 +5,9 @@
 
 namespace dip::cuda {
 
+// How numbers are packed: 16 bits as they are stored, float32 rounded to TF32, or as a sum of bfloat16 numbers.
+enum class PackedAs { stored, tf32, two_parts, three_parts };
+
 // float32 as so many bfloat16 numbers. Two parts have 16 bits of a number and three all 24; the products that are left
 // out are at most 2^-16 and 2^-24 of the whole.
 template <int parts_>
@@ -12,6 +15,7 @@ struct SplitFloat {
   using Stored = float;
   using Part = std::uint16_t;
   static constexpr int parts = parts_, products = parts == 2 ? 3 : 6;
+  static constexpr PackedAs packed_as = parts == 2 ? PackedAs::two_parts : PackedAs::three_parts;
 
   // Which parts of A and B meet, the small ones first.
   __device__ static constexpr int a_part(int product) {
@@ -69,6 +73,7 @@ template <class Number>
 struct AsStored : OnePart {
   using Stored = Number;
   using Part = std::uint16_t;
+  static constexpr PackedAs packed_as = PackedAs::stored;
 
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) {
     Number::multiply(d, a, b);
@@ -87,6 +92,7 @@ struct AsStored : OnePart {
 struct Tf32 : OnePart {
   using Stored = float;
   using Part = std::uint32_t;
+  static constexpr PackedAs packed_as = PackedAs::tf32;
 
   __device__ static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned* b) { multiply_tf32(d, a, b); }
   template <bool a_across, bool b_across>
