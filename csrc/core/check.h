@@ -3,9 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <sstream>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace dip {
@@ -20,14 +21,25 @@ struct IndexError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A shape in a message, as Python writes a tuple.
-std::ostream& operator<<(std::ostream& text, const std::vector<std::int64_t>& shape);
+// A part of a message: a text, a number, or a shape, as Python writes a tuple.
+inline const char* text_of(const char* text) {
+  return text;
+}
+inline const std::string& text_of(const std::string& text) {
+  return text;
+}
+std::string text_of(double number, int digits = 6);
+std::string text_of(const std::vector<std::int64_t>& shape);
+template <class Integer>
+std::enable_if_t<std::is_integral_v<Integer>, std::string> text_of(Integer number) {
+  return std::to_string(number);
+}
+
+std::string joined(std::initializer_list<std::string> parts);
 
 template <class... Parts>
 std::string message(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
+  return joined({text_of(parts)...});
 }
 
 // check(condition, "conv2d: stride must be at least 1, got ", stride). The parts are evaluated even where the condition

@@ -37,12 +37,6 @@ std::int64_t size_of(DType dtype) {
   }
 }
 
-std::ostream& operator<<(std::ostream& text, const Shape& shape) {
-  text << "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text << (i ? ", " : "") << shape[i];
-  return text << (shape.size() == 1 ? ",)" : ")");
-}
-
 std::int64_t element_count(const Shape& shape, const char* name, const char* op) {
   std::int64_t count = 1;
   for (std::int64_t extent : shape) {

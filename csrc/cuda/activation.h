@@ -23,19 +23,16 @@ __device__ inline float activate(float x, Activation kind, float alpha) {
   return x;
 }
 
-// Of several numbers at once: what is asked of the kind is asked once.
-template <int count>
-__device__ void activate_all(float (&x)[count], ActivationSpec activation) {
-  switch (activation.kind) {
-    case Activation::none: return;
-    case Activation::relu:
-#pragma unroll
-      for (int k = 0; k < count; ++k) x[k] = activate(x[k], Activation::relu, 0.0f);
-      return;
-    default:
-#pragma unroll
-      for (int k = 0; k < count; ++k) x[k] = activate(x[k], activation.kind, activation.alpha);
-  }
+__device__ DIP_RARE inline float activate_called(float x, Activation kind, float alpha) {
+  return activate(x, kind, alpha);
+}
+
+// Of one of many results of a thread, in unrolled code: what is not ReLU is called, so that the code does not hold all
+// functions as many times.
+__device__ inline float activate_one_of_many(float x, ActivationSpec activation) {
+  if (activation.kind == Activation::none) return x;
+  if (activation.kind == Activation::relu) return activate(x, Activation::relu, 0.0f);
+  return activate_called(x, activation.kind, activation.alpha);
 }
 
 // dx from dy and the activation's result y. Where y is NaN so is dx; where an activation is flat dx is 0, whatever dy.

@@ -82,7 +82,8 @@ def check_what_a_number_spoils(family: str, label: str, geometry: Any, name: Any
         for spoiled in (0, 1):
             arrays = [one.copy(), other.copy()]
             arrays[spoiled].flat[place % arrays[spoiled].size] = number
-            expected = getattr(reference, op)(*arrays, *size, **options)
+            with np.errstate(invalid="ignore", over="ignore"):  # some machines' BLAS would warn of what is asked here
+                expected = getattr(reference, op)(*arrays, *size, **options)
             with precision(name):
                 got = getattr(ops, op)(*arrays, *size, **options)
             np.testing.assert_array_equal(kinds(got), kinds(expected), err_msg=f"{op}, argument {spoiled}")

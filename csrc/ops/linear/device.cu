@@ -29,7 +29,7 @@ struct Product {
   __device__ DepthAt depth_at(int d) const { return {d * a_depth, d * b_depth, 0, 0}; }
   __device__ ColumnAt column_at(int j) const { return {j * b_column, j, 0, 0}; }
   __device__ float finish(int, int j, float sum) const {
-    return activate(bias ? sum + bias[j] : sum, activation.kind, activation.alpha);
+    return activate_one_of_many(bias ? sum + bias[j] : sum, activation);
   }
   __device__ float* place(int i, int j) const { return result + i * columns + j; }
 };

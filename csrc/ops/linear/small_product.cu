@@ -101,7 +101,7 @@ struct SmallProduct {
 
   __device__ void store(int i, int j, float sum) const {
     const float shifted = bias ? sum + bias[j].widen() : sum;
-    result[i * columns + j] = Number::round(activate(shifted, activation.kind, activation.alpha));
+    result[i * columns + j] = Number::round(activate_one_of_many(shifted, activation));
   }
 
   // Whether the numbers of each operand can be copied 16 bytes at a time, and none of them is beyond the end.

@@ -2,7 +2,6 @@
 #include "ops/losses/losses.h"
 
 #include <cmath>
-#include <iomanip>
 
 #include "bind/arguments.h"
 #include "bind/families.h"
@@ -122,8 +121,8 @@ py::typing::Tuple<py::object, py::object> probability(py::object probabilities_,
     args.check_apart(gradient, target, "target");
   }
   const auto describe = [op = std::string(args.op())](auto position, double value) {
-    return message(op, ": probabilities must be from 0 to 1, got ", std::setprecision(9), value, " for target.flat[",
-                   position, "]");
+    return message(op, ": probabilities must be from 0 to 1, got ", text_of(value, 9), " for target.flat[", position,
+                   "]");
   };
   const double denominator = denominator_of(reduction, target.count());
   const ProbabilityLoss loss{outer, classes, inner, gradient_scale(denominator)};

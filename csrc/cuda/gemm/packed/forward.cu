@@ -33,7 +33,7 @@ struct Forward : PlaneProduct<Number> {
   }
   __device__ void store(int i, int out, float sum) const {
     const float biased = bias ? sum + Number::widen(bias[i]) : sum;
-    this->result[out + i * this->out_plane] = Number::round(activate(biased, activation.kind, activation.alpha));
+    this->result[out + i * this->out_plane] = Number::round(activate_one_of_many(biased, activation));
   }
 };
 

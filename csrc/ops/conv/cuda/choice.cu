@@ -54,7 +54,7 @@ struct Forward : Geometry {
     return {n * image + h * width + w, n * out_image + oh * out_w + ow, h, w};
   }
   __device__ float finish(int i, int, float sum) const {
-    return activate(bias ? sum + bias[i] : sum, activation.kind, activation.alpha);
+    return activate_one_of_many(bias ? sum + bias[i] : sum, activation);
   }
   __device__ float* place(int i, int column_out) const { return y + i * out_h * out_w + column_out; }
 };

@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(threads_per_block, Plan::size == 3 ? 3 : 1)
       store([](float sum) { return sum; });
     } else {
       const float shift = bias ? bias[own].widen() : -0.0f;
-      store([&](float sum) { return activate(sum + shift, p.activation.kind, p.activation.alpha); });
+      store([&](float sum) { return activate_one_of_many(sum + shift, p.activation); });
     }
   }
 }

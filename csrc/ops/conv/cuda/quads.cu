@@ -70,8 +70,7 @@ __global__ void __launch_bounds__(quad_threads, size == 3 && pad != unaligned ? 
       }
     }
 #pragma unroll
-    for (int k = 0; k < quad; ++k) sums[i][k] += shift;
-    activate_all(sums[i], p.activation);
+    for (int k = 0; k < quad; ++k) sums[i][k] = activate_one_of_many(sums[i][k] + shift, p.activation);
     if (p.stores_whole) {
       write_quad(to, sums[i]);
     } else {

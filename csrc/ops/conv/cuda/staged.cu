@@ -223,8 +223,7 @@ __global__ void __launch_bounds__(staged_threads, blocks_together<filters, strip
         }
       }
 #pragma unroll
-      for (int i = 0; i < strip; ++i) results[i] += shift;
-      activate_all(results, p.activation);
+      for (int i = 0; i < strip; ++i) results[i] = activate_one_of_many(results[i] + shift, p.activation);
       if constexpr (std::is_same_v<Number, Single>) {
         if (indices) {
           store_maxima(p, results, {n * p.own + own, oh, ow, counts}, &y->value, indices);
