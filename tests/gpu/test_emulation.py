@@ -78,6 +78,11 @@ def test_a_barrier_that_not_all_threads_reach_is_an_error() -> None:
     assert emulated.run_planted_fault("none")  # the next kernel runs
 
 
+def test_a_launch_that_no_gpu_takes_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="no GPU takes such a launch"):
+        emulated.run_planted_fault("too_many_threads")
+
+
 def test_an_unknown_fault_is_an_error() -> None:
     with pytest.raises(ValueError, match="there is no fault"):
         emulated.run_planted_fault("typing_error")

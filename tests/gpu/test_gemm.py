@@ -149,6 +149,7 @@ def test_linear_of_16_bits(n: int, i: int, o: int, dtype: str) -> None:
         (2, 48, (9, 10), 60, (3, 3), 3, {"padding": 1}),
         (2, 2, (9, 10), 3, (3, 3), 1, {"stride": (4, 1)}),
         (2, 9, (23, 20), 9, (7, 6), 1, {"stride": (6, 5), "padding": 2}),  # more phases than one launch takes
+        (3, 32, (14, 14), 20, (3, 3), 2, {"padding": 1}),  # the weights' gradient in groups, and its depth is split
     ],
 )
 def test_conv2d_of_16_bits(
@@ -156,6 +157,18 @@ def test_conv2d_of_16_bits(
 ) -> None:
     geometry = {"groups": groups, "rounding": "floor", **options}
     check_conv2d_of_16_bits((n, c, *size), (k, c // groups, *kernel), geometry, dtype)
+
+
+def test_gradient_of_more_taps_than_shared_memory_holds_of_several_channels() -> None:
+    (x, dy), (wide_x, wide_dy) = halves("bfloat16", normal(1, 8, 113, 112), normal(1, 3, 2, 1, seed=1))
+    got = kernels.conv2d_backward_weight(dy, x, (3, 8, 112, 112))
+
+    def gradient(x: Any, dy: Any) -> Any:
+        return np.einsum("rchw,kr->kchw", np.stack([x[0, :, :112], x[0, :, 1:]]), dy[0, :, :, 0])
+
+    assert_rounded_once(
+        got, gradient(wide_x, wide_dy), bound("fma", 4, gradient(abs(wide_x), abs(wide_dy))), "bfloat16"
+    )
 
 
 # Channels of whole lines, and on a GPU arrays that its driver maps.

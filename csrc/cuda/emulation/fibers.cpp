@@ -1,6 +1,7 @@
 // The fibers of one block: each has a stack of its own and runs until it meets a barrier or ends; when all have met the
 // barrier, all go on, in a new order.
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -9,6 +10,7 @@
 
 #include "core/interruption.h"
 #include "cuda/emulation/block.h"
+#include "cuda/runtime.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -322,6 +324,12 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
               const void* kernel) {
   static thread_local std::vector<Fiber> fibers;  // their stacks are kept from launch to launch
   const std::size_t count = std::size_t{threads.x} * threads.y * threads.z;
+  const bool has_blocks =
+      grid.x > 0 && grid.y > 0 && grid.z > 0 && grid.x <= INT_MAX && std::max(grid.y, grid.z) < 1 << 16;
+  if (!has_blocks || count == 0 || count > 1024 ||
+      dynamic_shared_bytes > static_cast<std::size_t>(cuda::shared_bytes_a_block())) {
+    throw std::logic_error("no GPU takes such a launch: its blocks, their threads or their shared memory");
+  }
   if (fibers.size() != count) fibers = std::vector<Fiber>(count);
   Block current(fibers);
   current.dynamic_shared_bytes = dynamic_shared_bytes;

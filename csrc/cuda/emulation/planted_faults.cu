@@ -107,6 +107,10 @@ bool run_planted_fault(const std::string& name) {
     launch(overrun_kernel, 1u, static_cast<unsigned>(threads), result.data());
     return true;
   }
+  if (name == "too_many_threads") {
+    launch(overrun_kernel, 1u, 1025u, result.data());
+    return true;
+  }
   if (name == "shared_out_of_bounds") {
     launch(shared_overrun_kernel, 1u, static_cast<unsigned>(threads), result.data());
     return true;

@@ -7,25 +7,22 @@
 namespace dip::cuda {
 namespace {
 
-// Filters × (taps and channels), summed over images and positions.
+// Filters × (taps and channels), summed over images and positions. The sums lie as they come, taps × channels of a
+// filter, so that neighbouring threads write side by side.
 struct BackwardWeight : PackedOperands {
   static constexpr bool a_across = true, b_across = true, has_few_tiles = false;
-  int kernel_taps, group_channels, folded, elements;
-  float* dweight;  // of each split, one after the other
+  float* sums;  // of each split, one after the other
   bool rows_side_by_side = false;
 
-  BackwardWeight(const Conv2d& p, std::int64_t folded_, const PackedView& view, const Packed& gradients,
-                 const Packed& images)
+  BackwardWeight(const Conv2d& p, const PackedView& view, const Packed& gradients, const Packed& images)
       : PackedOperands(view, p.N, gradients, images, int(p.group_filters()), int(p.taps()) * view.channels,
-                       int(p.N * p.window.h.output * p.window.w.output)),
-        kernel_taps(int(p.taps())),
-        group_channels(int(p.group_channels())),
-        folded(int(folded_)),
-        elements(int(p.K) * group_channels * kernel_taps) {}
+                       int(p.N * p.window.h.output * p.window.w.output)) {}
+
+  std::int64_t count() const { return std::int64_t{groups} * rows * columns; }
 
   __device__ void begin(const AlikeBatches&, int group, int split) {
     PackedOperands::begin(group);
-    dweight += split * elements + group * rows * group_channels * kernel_taps;
+    sums += static_cast<std::int64_t>(split * groups + group) * rows * columns;
   }
   __device__ int a_at(int position) const { return position * a_padded; }
 
@@ -42,14 +39,54 @@ struct BackwardWeight : PackedOperands {
       copy_lines_async(to + column * T::A::lines * 64, map, barrier, i + column * 64, d, part * groups + group, 0);
     }
   }
-  __device__ int out_at(int j) const {
-    const int c = j % channels, tap = j / channels;
-    return c < group_channels ? (c / folded * kernel_taps + tap) * folded + c % folded : -1;
-  }
-  __device__ void store(int i, int out, float sum) const {
-    if (out >= 0) dweight[i * group_channels * kernel_taps + out] = sum;
-  }
+  __device__ int out_at(int j) const { return j; }
+  __device__ void store(int i, int out, float sum) const { sums[i * columns + out] = sum; }
 };
+
+// dweight from the sums, [split][filter][tap][channel, filled up to `padded`], where it is [filter][channel / folded]
+// [tap][channel % folded]. A block has so many channels of a filter and turns them around in shared memory; of `folded`
+// channels there is nothing to turn.
+struct WeightSums {
+  const float* sums;
+  int splits, padded, channels, taps, folded, at_once;  // at_once is a multiple of folded
+  std::int64_t split_size;
+
+  __host__ __device__ bool turns() const { return at_once > folded; }
+};
+
+__global__ void finish_weights_kernel(WeightSums p, RealResults dweight) {
+  const Shared<float> turned = dynamic_shared<float>();
+  const int pieces = (p.channels + p.at_once - 1) / p.at_once, filter = static_cast<int>(blockIdx.x) / pieces;
+  const int first = static_cast<int>(blockIdx.x) % pieces * p.at_once, count = min(p.at_once, p.channels - first);
+  const float* sums = p.sums + static_cast<std::int64_t>(filter) * p.taps * p.padded + first;
+  const std::int64_t to = (static_cast<std::int64_t>(filter) * p.channels + first) * p.taps;
+  for (int e = static_cast<int>(threadIdx.x); e < count * p.taps; e += threads_per_block) {
+    const int c = e % count, tap = e / count, place = (c / p.folded * p.taps + tap) * p.folded + c % p.folded;
+    const float* from = sums + tap * p.padded + c;
+    float sum = from[0];
+    for (int split = 1; split < p.splits; ++split) sum += from[split * p.split_size];
+    if (p.turns()) {
+      turned[place] = sum;
+    } else {
+      write(dweight, to + place, sum);
+    }
+  }
+  if (!p.turns()) return;
+  __syncthreads();
+  for (int e = static_cast<int>(threadIdx.x); e < count * p.taps; e += threads_per_block) {
+    write(dweight, to + e, turned[e]);
+  }
+}
+
+void finish_weights(const Conv2d& p, int folded, int splits, const BackwardWeight& problem, RealResults dweight) {
+  constexpr int wanted = 32, most_turned = 12 << 10;  // channels; numbers, of 48 KiB
+  const int channels = int(p.group_channels()), taps = int(p.taps());
+  const int at_once = std::max(1, std::min(wanted, most_turned / taps) / folded) * folded;
+  const std::int64_t blocks = p.K * ((channels + at_once - 1) / at_once);
+  const WeightSums sums{problem.sums, splits, problem.channels, channels, taps, folded, at_once, problem.count()};
+  launch(finish_weights_kernel, Grid{static_cast<unsigned>(blocks)}, threads_per_block,
+         sums.turns() ? std::size_t(at_once) * taps * sizeof(float) : 0, sums, dweight);
+}
 
 }  // namespace
 
@@ -62,14 +99,19 @@ void conv2d_backward_weight_packed(const Conv2d& given, Reals dy, Reals x, RealR
                  images = pack_x(Number::packed_as, given, p, x.data);
     const PackedView view{int(h.input),    int(w.input),    int(images.padded),
                           forward_axis(h), forward_axis(w), unfolded_row(given, p)};
-    BackwardWeight problem(p, given.window.w.kernel / w.kernel, view, gradients, images);
+    BackwardWeight problem(p, view, gradients, images);
     const GemmPlan cut = plan<Number>(problem, p.groups, true);
-    in_float32(dweight, problem.elements, [&](float* result) {
-      sum_splits(cut, problem.elements, result, [&](float* to) {
-        problem.dweight = to;
-        packed_gemm<Number>(problem, AlikeBatches{int(p.groups)}, cut);
-      });
-    });
+    const auto multiply = [&](float* to) {
+      problem.sums = to;
+      packed_gemm<Number>(problem, AlikeBatches{int(p.groups)}, cut);
+    };
+    if (p.taps() == 1 && problem.channels == p.group_channels()) {  // the sums lie as dweight does
+      in_float32(dweight, problem.count(), [&](float* to) { sum_splits(cut, problem.count(), to, multiply); });
+      return;
+    }
+    const DeviceScratch<float> sums(cut.splits * problem.count());
+    multiply(sums.data());
+    finish_weights(p, int(given.window.w.kernel / w.kernel), cut.splits, problem, dweight);
   });
 }
 
