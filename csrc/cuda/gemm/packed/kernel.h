@@ -125,7 +125,7 @@ __device__ void multiply_packed(Problem problem, const Batches& batches, int spl
   copy_async_wait<0>();
   __syncthreads();  // all are done with the operands
   const Shared<float> tile = shared_cast<float>(a_slices);
-  product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
+  put_in_tile<T>(product, problem.rows_side_by_side, tile);
   __syncthreads();
   store_tile<Number, T, T::threads>(problem, block, tile, outs);
 }

@@ -63,7 +63,7 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   product.finish();
   barrier_of<T::multiplying>();  // all are done with the operands
   const Shared<float> tile = shared_cast<float>(a_slices);
-  product.store([&](int i, int j, float sum) { tile[i * T::result_pitch + j] = sum; });
+  put_in_tile<T>(product, problem.rows_side_by_side, tile);
   barrier_of<T::multiplying>();
   store_tile<Number, T, T::multiplying>(problem, block, tile, outs);
 }

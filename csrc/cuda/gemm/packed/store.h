@@ -33,7 +33,17 @@ __device__ DIP_RARE float sum_of_what_meets(Problem problem, int i, int j, int b
   return sum;
 }
 
-// So many threads write the results, which lie in shared memory.
+// Leaves the sums of a block in shared memory.
+template <class T, class Product>
+__device__ void put_in_tile(const Product& product, bool rows_side_by_side, Shared<float> tile) {
+  if (rows_side_by_side) {
+    product.store([&](int i, int j, float sum) { tile[j * T::column_pitch + i] = sum; });
+  } else {
+    product.store([&](int i, int j, float sum) { tile[i * T::row_pitch + j] = sum; });
+  }
+}
+
+// So many threads write the results from there.
 template <class Number, class T, int threads, class Problem>
 __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Shared<float> tile, Shared<int> outs) {
 #pragma unroll 4
@@ -42,7 +52,7 @@ __device__ void store_tile(const Problem& problem, const GemmBlock<T>& block, Sh
     const int i = problem.rows_side_by_side ? e % T::rows : e / T::columns;
     const int j = problem.rows_side_by_side ? e / T::rows : e % T::columns;
     if (block.first_row + i < problem.rows && block.first_column + j < problem.columns) {
-      float sum = tile[i * T::result_pitch + j];
+      float sum = tile[problem.rows_side_by_side ? j * T::column_pitch + i : i * T::row_pitch + j];
       if (sum != sum) {
         sum = sum_of_what_meets<Problem, Number>(problem, block.first_row + i, block.first_column + j, block.begin,
                                                  block.end);

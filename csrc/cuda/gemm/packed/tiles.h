@@ -1,6 +1,7 @@
 // The tiles of the packed product: what a block computes and keeps in shared memory.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "cuda/gemm/block.h"
@@ -50,9 +51,11 @@ struct TileMemory {
   static constexpr int shared_bytes = operand_bytes +
                                       (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
                                       (columns + stages * depth) * static_cast<int>(sizeof(int));
-  // The results pass through the operands' memory, so that neighbours are written by neighbouring threads.
-  static constexpr int result_pitch = columns + 4;
-  static_assert(rows * result_pitch * 4 <= operand_bytes, "the tile of results has room");
+  // The results pass through the operands' memory, row by row or column by column, so that neighbours are written by
+  // neighbouring threads. The padding puts what a warp leaves there at once, of eight rows four pairs of columns, into
+  // different banks.
+  static constexpr int row_pitch = columns + 8, column_pitch = rows + 4;
+  static_assert(std::max(rows* row_pitch, columns* column_pitch) * 4 <= operand_bytes, "the results have room");
 };
 
 template <template <int, int> class AnySlice, int rows, int depth, bool across>
