@@ -29,7 +29,7 @@ __device__ void multiply_packed(Problem problem, const Batches& batches, int spl
   using B = typename T::B;
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
                               b_slices = a_slices + T::stages * T::a_numbers;
-  const Shared<Place> column_places = shared_cast<Place>(b_slices + T::stages * T::b_numbers);
+  const Shared<Place> column_places = shared_cast<Place>(a_slices + T::operand_bytes / 2);
   const Shared<Place> depth_places = column_places + T::column_places;
   const Shared<int> outs = shared_cast<int>(depth_places + T::stages * T::depth_places);
   const Shared<int> depth_lines = outs + T::columns;

@@ -16,7 +16,7 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
                                 int split_depth) {
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
                               b_slices = a_slices + T::stages * T::a_numbers;
-  const Shared<PhaseBarrier> full = shared_cast<PhaseBarrier>(b_slices + T::stages * T::b_numbers),
+  const Shared<PhaseBarrier> full = shared_cast<PhaseBarrier>(a_slices + T::operand_bytes / 2),
                              empty = full + T::stages;
   const Shared<int> outs = shared_cast<int>(empty + T::stages);
 

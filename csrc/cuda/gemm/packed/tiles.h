@@ -17,16 +17,21 @@ struct alignas(16) Place {
 // So far outside that adding any shift, or a second `nowhere`, stays outside.
 constexpr Place nowhere = {0, -(1 << 29), 0, -1};
 
-// A slice of an operand in shared memory: lines of octets. The padding puts the same octet of eight neighbouring lines,
-// which one instruction reads, into different banks.
+// A slice of an operand in shared memory: lines of octets. Within the 128 bytes of all banks octets change their places
+// from line to line, so that the same octet of eight neighbouring lines, which one instruction reads, and eight octets
+// side by side, which eight threads write, lie in different banks.
 template <int lines_, int octets_>
 struct Slice {
-  static constexpr int lines = lines_, octets = octets_, pitch = (octets + 1) * octet, numbers = lines * pitch;
+  static constexpr int lines = lines_, octets = octets_, numbers = lines * octets * octet;
+  static constexpr int moving = octets < 8 ? octets : 8, lines_together = 8 / moving;
+  static_assert(8 % moving == 0 && octets % moving == 0, "octets change places among a power of two");
 
-  __device__ static int at(int line, int which) { return line * pitch + which * octet; }
+  __device__ static int at(int line, int which) {
+    return (line * octets + (which ^ line / lines_together % moving)) * octet;
+  }
 };
 
-// The same as SharedMatrix has it: without padding, in columns of eight octets.
+// The same as SharedMatrix has it: in columns of eight octets.
 template <int lines_, int octets_>
 struct MatrixSlice {
   static constexpr int lines = lines_, octets = octets_, numbers = lines * octets * octet;
@@ -47,15 +52,15 @@ struct TileMemory {
   static constexpr int column_places = b_across ? columns / octet : columns,
                        depth_places = b_across ? depth : depth / octet;
   static constexpr int a_numbers = parts * A::numbers, b_numbers = parts * B::numbers;  // of a stage
-  static constexpr int operand_bytes = stages * (a_numbers + b_numbers) * 2;
-  static constexpr int shared_bytes = operand_bytes +
-                                      (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
-                                      (columns + stages * depth) * static_cast<int>(sizeof(int));
   // The results pass through the operands' memory, row by row or column by column, so that neighbours are written by
   // neighbouring threads. The padding puts what a warp leaves there at once, of eight rows four pairs of columns, into
   // different banks.
   static constexpr int row_pitch = columns + 8, column_pitch = rows + 4;
-  static_assert(std::max(rows* row_pitch, columns* column_pitch) * 4 <= operand_bytes, "the results have room");
+  static constexpr int result_bytes = std::max(rows * row_pitch, columns* column_pitch) * 4;
+  static constexpr int operand_bytes = std::max(stages * (a_numbers + b_numbers) * 2, result_bytes);
+  static constexpr int shared_bytes = operand_bytes +
+                                      (column_places + stages * depth_places) * static_cast<int>(sizeof(Place)) +
+                                      (columns + stages * depth) * static_cast<int>(sizeof(int));
 };
 
 template <template <int, int> class AnySlice, int rows, int depth, bool across>

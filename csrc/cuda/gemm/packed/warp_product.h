@@ -42,13 +42,13 @@ class WarpProduct : public WarpSums<T> {
 
   // The row of a matrix whose address load_matrices wants from this lane: of four, two down and two along the depth.
   __device__ static int octet_of_a(int row, int d) {
-    return a_across ? (d + lane() % 8 + lane() / 16 * 8) * T::A::pitch + row + lane() / 8 % 2 * 8
-                    : (row + lane() % 16) * T::A::pitch + d + lane() / 16 * 8;
+    return a_across ? T::A::at(d + lane() % 8 + lane() / 16 * 8, row / octet + lane() / 8 % 2)
+                    : T::A::at(row + lane() % 16, d / octet + lane() / 16);
   }
   // Of four, two along the depth and two across.
   __device__ static int octet_of_b(int column, int d) {
-    return b_across ? (d + lane() % 16) * T::B::pitch + column + lane() / 16 * 8
-                    : (column + lane() % 8 + lane() / 16 * 8) * T::B::pitch + d + lane() / 8 % 2 * 8;
+    return b_across ? T::B::at(d + lane() % 16, column / octet + lane() / 16)
+                    : T::B::at(column + lane() % 8 + lane() / 16 * 8, d / octet + lane() / 8 % 2);
   }
 
   __device__ void add(Shared<std::uint16_t> a, Shared<std::uint16_t> b) {
