@@ -108,6 +108,7 @@ def test_info_and_summary(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "lenet5", "--data", "."], "there is neither train-images-idx3-ubyte.gz nor"),
         (["predict", "."], "there are no weights"),
         (["fly"], "invalid choice: 'fly'"),
+        (["study", "focal", "--fast"], "unrecognized arguments: --fast; `dipkernels study --help`"),
         ([], "required: COMMAND"),
     ],
 )

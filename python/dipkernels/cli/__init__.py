@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dipkernels import __version__
 from dipkernels.cli import completion, demo, evaluation, export, lecture, notebooks, prediction, studies, training
@@ -40,6 +40,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for all that the user can mend."""
         raise ValueError(f"{message}; `{self.prog} --help` says what there is")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """A command says itself what it does not know, and so names its own help."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def _parser() -> argparse.ArgumentParser:
