@@ -131,7 +131,11 @@ def _cross_entropy_cases() -> list[Case]:
             "distribution": (distribution, {}),
             "distribution_smooth_weight": (distribution, {"label_smoothing": 0.3, "weight": weight}),
         }
+        gammas, starts = (0.0, 0.5, 2.0, 5.0), (1.0, 0.8, 0.1)
+        if inner:
+            starts = (0.8,)  # the shapes of maps cost, not the γ
         if c > 5000:  # what matters of these is the length of the sums
+            gammas, starts = (2.0,), (0.8,)
             options = {name: options[name] for name in ("plain", "smooth_weight_ignored", "distribution")}
         for name, (t, kwargs) in options.items():
             cases += [
@@ -144,7 +148,7 @@ def _cross_entropy_cases() -> list[Case]:
                     (_loss_bound(), _gradient_bound),
                 ),
             ]
-        for gamma in (0.0, 0.5, 2.0, 5.0) if c <= 5000 else (2.0,):
+        for gamma in gammas:
             # (1 − p)^γ multiplies a relative error of 1 − p by γ.
             cases += [
                 Case(
@@ -163,9 +167,7 @@ def _cross_entropy_cases() -> list[Case]:
                 ),
             ]
         # γ is rounded too, and (1 − p)^γ multiplies that by log(1 − p).
-        for start in (
-            (1.0, 0.8, 0.1) if logits.ndim == 2 and c <= 5000 else (0.8,)
-        ):  # the shapes of maps cost, not the γ
+        for start in starts:
             gamma, running = -np.log(start), np.float32([start])
             bounds = _loss_bound(6 + gamma), lambda *a, g=gamma, **k: (12 + 4 * g) * _gradient_bound(*a, **k)
             options = {"weight": weight, "reduction": "sum"} if start == 0.8 else {}

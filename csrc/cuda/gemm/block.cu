@@ -5,9 +5,7 @@ namespace {
 
 __global__ void add_splits_kernel(const float* parts, int splits, std::int64_t count, float* result) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    float sum = parts[i];
-    for (int split = 1; split < splits; ++split) sum += parts[split * count + i];
-    result[i] = sum;
+    result[i] = sum_of_splits(parts + i, splits, count);
   }
 }
 

@@ -66,6 +66,13 @@ __device__ void run_pipeline(int slices, const Load& load, const SetDepth& set_d
   }
 }
 
+// The sum of what the splits have left, `distance` apart, in their order.
+__device__ inline float sum_of_splits(const float* first, int splits, std::int64_t distance) {
+  float sum = first[0];
+  for (int split = 1; split < splits; ++split) sum += first[split * distance];
+  return sum;
+}
+
 // result[i] = Σ parts of the splits, in their order.
 void add_splits(const float* parts, int splits, std::int64_t count, float* result);
 

@@ -62,9 +62,7 @@ __global__ void finish_weights_kernel(WeightSums p, RealResults dweight) {
   const std::int64_t to = (static_cast<std::int64_t>(filter) * p.channels + first) * p.taps;
   for (int e = static_cast<int>(threadIdx.x); e < count * p.taps; e += threads_per_block) {
     const int c = e % count, tap = e / count, place = (c / p.folded * p.taps + tap) * p.folded + c % p.folded;
-    const float* from = sums + tap * p.padded + c;
-    float sum = from[0];
-    for (int split = 1; split < p.splits; ++split) sum += from[split * p.split_size];
+    const float sum = sum_of_splits(sums + tap * p.padded + c, p.splits, p.split_size);
     if (p.turns()) {
       turned[place] = sum;
     } else {

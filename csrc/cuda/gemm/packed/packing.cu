@@ -10,7 +10,7 @@ std::int64_t whole_octets(std::int64_t channels) {
 
 // Float16 and bfloat16 are packed alike: as their bits.
 template <class Run>
-void with_packed_number(PackedAs number, const Run& run) {
+auto with_packed_number(PackedAs number, const Run& run) {
   switch (number) {
     case PackedAs::stored: return run(AsStored<Bfloat>{});
     case PackedAs::tf32: return run(Tf32{});
@@ -19,18 +19,17 @@ void with_packed_number(PackedAs number, const Run& run) {
   }
 }
 
-// Of a number as it is packed, how many 16 bits.
+// Of a number as it is packed, how many 16 bits in a part, and how many parts.
 std::int64_t width(PackedAs number) {
-  return number == PackedAs::tf32 ? 2 : 1;
+  return with_packed_number(number, [](auto as) { return width_of<decltype(as)>; });
 }
 int parts(PackedAs number) {
-  return number == PackedAs::two_parts ? 2 : number == PackedAs::three_parts ? 3 : 1;
+  return with_packed_number(number, [](auto as) { return decltype(as)::parts; });
 }
 
 // Where an array has its numbers as they are packed, one beside the other.
 bool lies_packed(PackedAs number, std::int64_t channels, const void* from) {
-  return number == PackedAs::stored && channels % octet == 0 &&
-         reinterpret_cast<std::uintptr_t>(from) % sizeof(Octet) == 0;
+  return number == PackedAs::stored && channels % octet == 0 && is_octet_aligned(from);
 }
 
 // The word that starts with this number: two of 16 bits, or one of 32.
