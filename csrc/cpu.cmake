@@ -52,13 +52,16 @@ if(DIP_COMPILES_AVX512_BF16)
   endif()
 endif()
 
-list(APPEND cpu_sources cpu/costs.cpp cpu/finite.cpp cpu/indices.cpp cpu/isa.cpp cpu/memory.cpp cpu/parallel.cpp cpu/sum.cpp
-     cpu/gemm/bf16.cpp)
+set(cpu_own_sources cpu/costs.cpp cpu/finite.cpp cpu/indices.cpp cpu/isa.cpp cpu/memory.cpp cpu/parallel.cpp cpu/sum.cpp
+    cpu/gemm/bf16.cpp)
 if(DIPKERNELS_EMULATION)
-  list(APPEND cpu_sources cpu/failing_allocations.cpp)
+  list(APPEND cpu_own_sources cpu/failing_allocations.cpp)
   list(APPEND isa_definitions DIP_FAILING_ALLOCATIONS)
 endif()
-add_library(dip_cpu OBJECT ${cpu_sources})
+add_library(dip_cpu OBJECT ${cpu_sources} ${cpu_own_sources})
+# Three files of the families' launchers: the headers take longer to read than most of them to compile.
+set_target_properties(dip_cpu PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+set_source_files_properties(${cpu_own_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 target_compile_definitions(dip_cpu PRIVATE DIP_BACKEND=cpu ${isa_definitions})
 target_link_libraries(dip_cpu PRIVATE dip_options)
 target_precompile_headers(dip_cpu PRIVATE <algorithm> <functional> <string> <vector>)

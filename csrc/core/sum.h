@@ -3,6 +3,13 @@
 
 #include <cstdint>
 
+namespace dip {
+
+// Sums of more terms than this are never float32 alone, because their error would grow with their length.
+constexpr std::int64_t longest_sum = 1 << 20;
+
+}  // namespace dip
+
 namespace dip::DIP_BACKEND {
 
 // *total = Σ values[i] / divisor. On the GPU `total` lies there.

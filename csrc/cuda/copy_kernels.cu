@@ -10,18 +10,18 @@ namespace {
 
 constexpr int most_axes = 8;
 
-struct Layout {
-  int axes;
+struct CopiedAxes {
+  int count;
   std::int64_t shape[most_axes], strides[most_axes];
 };
 
 template <class T>
-__global__ void copy_kernel(Layout layout, std::int64_t count, const T* from, T* to) {
+__global__ void copy_kernel(CopiedAxes given, std::int64_t count, const T* from, T* to) {
   const auto read = [&](std::int64_t i) {
     std::int64_t rest = i, at = 0;
-    for (int axis = layout.axes - 1; axis >= 0; --axis) {
-      at += rest % layout.shape[axis] * layout.strides[axis];
-      rest /= layout.shape[axis];
+    for (int axis = given.count - 1; axis >= 0; --axis) {
+      at += rest % given.shape[axis] * given.strides[axis];
+      rest /= given.shape[axis];
     }
     return from[at];
   };
@@ -45,8 +45,8 @@ bool is_real(DType dtype) {
 }
 
 template <class T>
-void copy_as(const Layout& layout, std::int64_t count, const void* from, void* to) {
-  launch_stream(copy_kernel<T>, count, layout, count, static_cast<const T*>(from), static_cast<T*>(to));
+void copy_as(const CopiedAxes& given, std::int64_t count, const void* from, void* to) {
+  launch_stream(copy_kernel<T>, count, given, count, static_cast<const T*>(from), static_cast<T*>(to));
 }
 
 template <class From, class To>
@@ -74,16 +74,16 @@ void copy_strided(void* to, const void* from, std::int64_t bytes, std::int64_t c
                   const Shape& strides) {
   check(shape.size() <= most_axes, "an array on the GPU that is not contiguous may have up to ", most_axes,
         " dimensions, got shape ", shape);
-  Layout layout{static_cast<int>(shape.size()), {}, {}};
-  for (int axis = 0; axis < layout.axes; ++axis) {
-    layout.shape[axis] = shape[axis];
-    layout.strides[axis] = strides[axis];
+  CopiedAxes given{static_cast<int>(shape.size()), {}, {}};
+  for (int axis = 0; axis < given.count; ++axis) {
+    given.shape[axis] = shape[axis];
+    given.strides[axis] = strides[axis];
   }
   switch (bytes) {
-    case 1: copy_as<std::uint8_t>(layout, count, from, to); break;
-    case 2: copy_as<std::uint16_t>(layout, count, from, to); break;
-    case 4: copy_as<std::uint32_t>(layout, count, from, to); break;
-    default: copy_as<std::uint64_t>(layout, count, from, to); break;
+    case 1: copy_as<std::uint8_t>(given, count, from, to); break;
+    case 2: copy_as<std::uint16_t>(given, count, from, to); break;
+    case 4: copy_as<std::uint32_t>(given, count, from, to); break;
+    default: copy_as<std::uint64_t>(given, count, from, to); break;
   }
 }
 

@@ -53,13 +53,13 @@ struct Window3dOf : Window2dOf<Index_> {
 
 // Where an element of a result lies.
 template <class Index>
-struct Place {
+struct ElementPlace {
   Index channel, frame, row, column;
 };
 
 // Of element i of an array of so many frames of `height` × `width`.
 template <class Index>
-__device__ Place<Index> place_of(Index i, Index frames, Index height, Index width) {
+__device__ ElementPlace<Index> place_of(Index i, Index frames, Index height, Index width) {
   const Index column = i % width, row = i / width % height, rest = i / width / height;
   return {rest / frames, rest % frames, row, column};
 }

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "core/check.h"
+#include "core/sum.h"
 #include "cpu/finite.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <optional>
 
+#include "core/sum.h"
 #include "cpu/costs.h"
 #include "cpu/finite.h"
 #include "cpu/gemm/kernels.h"

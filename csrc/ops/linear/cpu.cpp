@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/sum.h"
 #include "cpu/gemm/kernels.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
@@ -64,8 +65,7 @@ void multiply(const float* matrix, int64_t row_stride, int64_t column_stride, co
 
 void nothing_more(int64_t, int64_t, int64_t, int64_t) {}
 
-// The error of a float32 sum grows with its length, so that longer ones are taken in pieces and these added in float64.
-constexpr int64_t longest_sum = 1 << 20, piece_of_sum = 1 << 16;
+constexpr int64_t piece_of_sum = 1 << 16;  // of a long one; the pieces are added in float64
 
 // Calls run(begin, length, to) for the pieces of a sum of `depth` terms; result = Σ of what it leaves in `to`.
 template <class Run>

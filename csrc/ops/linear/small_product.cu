@@ -197,7 +197,7 @@ __global__ void finish_small_product_kernel(Problem problem, int splits, const f
 }
 
 template <class Problem>
-void run(const Problem& problem, const GemmPlan& plan) {
+void run_small_product(const Problem& problem, const GemmPlan& plan) {
   using Number = typename Problem::Number;
   constexpr std::size_t bytes = SmallTile::stages * (Problem::A::numbers + Problem::B::numbers) * sizeof(Number);
   const std::int64_t count = std::int64_t{problem.rows} * problem.columns;
@@ -218,7 +218,7 @@ void run(const Problem& problem, const GemmPlan& plan) {
 }
 
 // The gradient of the weights for a batch of a few rows, which only writes: four results a thread.
-constexpr std::int64_t most_terms = 4;
+constexpr std::int64_t most_outer_rows = 4;
 
 template <class Number>
 __global__ void outer_product_kernel(int fours, Divisor columns, int depth, int rows, const Number* a, Reals b,
@@ -243,7 +243,7 @@ __global__ void outer_product_kernel(int fours, Divisor columns, int depth, int 
 
 template <class Number>
 bool multiply_outer(const StridedProduct& p) {
-  const bool fits = p.layout == Layout::backward_weight && p.depth <= most_terms && p.columns % 4 == 0 &&
+  const bool fits = p.layout == Layout::backward_weight && p.depth <= most_outer_rows && p.columns % 4 == 0 &&
                     moves_fours(p.b.data, p.b.dtype) && moves_fours(p.result.data, p.result.dtype);
   if (!fits || !may_avoid_tiles()) return false;
   const int fours = static_cast<int>(p.rows * p.columns / 4);
@@ -272,7 +272,7 @@ bool multiply_tile(const StridedProduct& p) {
   if (!is_single && !problem.copies_whole()) return false;
   const GemmPlan plan = plan_small_product(p.rows, p.columns, p.depth, multiprocessors(), is_single ? 4 : 1);
   if (plan.splits == 0) return false;
-  run(problem, plan);
+  run_small_product(problem, plan);
   return true;
 }
 

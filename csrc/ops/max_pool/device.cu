@@ -12,7 +12,7 @@ template <class Window, int size>
 __global__ void max_pool_kernel(Window p, typename Window::Index count, Reals x, RealResults y, std::int32_t* indices) {
   using Index = typename Window::Index;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
-    const Place<Index> of = place_of(i, p.output_frames(), p.h.output, p.w.output);
+    const ElementPlace<Index> of = place_of(i, p.output_frames(), p.h.output, p.w.output);
     const Index channel = of.channel * p.frames() * p.h.input * p.w.input;
     // Where a tap lies in its frame; −1: outside.
     const auto place = [&](Index r, Index s) {

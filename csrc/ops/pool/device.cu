@@ -55,7 +55,7 @@ __global__ void pool_kernel(PoolOf<Window> p, typename Window::Index count, Real
   using Index = typename Window::Index;
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
-    const Place<Index> of = place_of(i, p.window.output_frames(), h.output, w.output);
+    const ElementPlace<Index> of = place_of(i, p.window.output_frames(), h.output, w.output);
     const Index channel = of.channel * p.window.frames() * h.input * w.input;
     const auto read = [&](Index frame, Index r, Index s) {
       const Index ih = of.row * h.stride + r * h.dilation - h.pad_start;
@@ -101,7 +101,7 @@ __global__ void pool_backward_kernel(PoolOf<Window> p, typename Window::Index co
   using Index = typename Window::Index;
   const AxisOf<Index> h = p.window.h, w = p.window.w;
   for (Index i = static_cast<Index>(first_element()); i < count; i += static_cast<Index>(element_step())) {
-    const Place<Index> of = place_of(i, p.window.frames(), h.input, w.input);
+    const ElementPlace<Index> of = place_of(i, p.window.frames(), h.input, w.input);
     LongSum sum;
     for (Index t = p.window.frame_taps() - 1; t >= 0; --t) {
       Index od = 0;

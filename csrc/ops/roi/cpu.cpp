@@ -27,13 +27,13 @@ void each_map(const Roi& p, const int64_t* images, const Prepare& prepare, const
 }
 
 // The weights of a bin along an axis, for the elements from `first`.
-struct Taps {
+struct BinTaps {
   int64_t first = 0;
   std::vector<float> weights;
 };
 
-Taps bin_taps(const Roi& p, double start, double end, int64_t bin, int64_t bins, int64_t extent) {
-  Taps taps;
+BinTaps bin_taps(const Roi& p, double start, double end, int64_t bin, int64_t bins, int64_t extent) {
+  BinTaps taps;
   std::vector<Sample> samples(p.samples);
   int64_t last = -1;
   taps.first = extent;
@@ -56,7 +56,7 @@ Taps bin_taps(const Roi& p, double start, double end, int64_t bin, int64_t bins,
 
 // Of one box: its mean over samples is a product of weights of rows and of columns.
 struct AlignWeights {
-  std::vector<Taps> rows, columns;
+  std::vector<BinTaps> rows, columns;
   int64_t left = 0, right = 0;  // the columns that have a weight
 
   AlignWeights(const Roi& p, const float* box) {
@@ -64,7 +64,7 @@ struct AlignWeights {
     left = p.W;
     for (int64_t bin = 0; bin < p.bins_w; ++bin) {
       columns.push_back(bin_taps(p, box[0], box[2], bin, p.bins_w, p.W));
-      const Taps& taps = columns.back();
+      const BinTaps& taps = columns.back();
       if (taps.weights.empty()) continue;
       left = std::min(left, taps.first);
       right = std::max(right, taps.first + static_cast<int64_t>(taps.weights.size()));
@@ -136,14 +136,14 @@ void roi_align(const Roi& p, Reals x, Reals boxes, const int64_t* images, RealRe
     const float* map = x + (n * p.C + c) * p.H * p.W;
     float* to = y + (k * p.C + c) * bins;
     std::vector<float> mixed(weights.right - weights.left);  // of the rows of a bin
-    for (const Taps& rows : weights.rows) {
+    for (const BinTaps& rows : weights.rows) {
       std::fill(mixed.begin(), mixed.end(), 0.0f);
       for (std::size_t r = 0; r < rows.weights.size(); ++r) {
         const float weight = rows.weights[r];
         const float* row = map + (rows.first + static_cast<int64_t>(r)) * p.W + weights.left;
         for (std::size_t i = 0; i < mixed.size(); ++i) mixed[i] += weight * row[i];
       }
-      for (const Taps& columns : weights.columns) {
+      for (const BinTaps& columns : weights.columns) {
         float sum = 0.0f;
         for (std::size_t i = 0; i < columns.weights.size(); ++i) {
           sum += columns.weights[i] * mixed[columns.first - weights.left + static_cast<int64_t>(i)];
@@ -165,9 +165,9 @@ void roi_align_backward(const Roi& p, Reals dy, Reals boxes, const int64_t* imag
         if (images[k] != plane / p.C) continue;
         const float* from = dy + (k * p.C + plane % p.C) * bins;
         const int64_t left = weights[k].left, right = weights[k].right;
-        for (const Taps& rows : weights[k].rows) {
+        for (const BinTaps& rows : weights[k].rows) {
           std::fill(mixed.begin() + left, mixed.begin() + right, 0.0);
-          for (const Taps& columns : weights[k].columns) {
+          for (const BinTaps& columns : weights[k].columns) {
             const double d = *from++;
             for (std::size_t i = 0; i < columns.weights.size(); ++i) mixed[columns.first + i] += d * columns.weights[i];
           }

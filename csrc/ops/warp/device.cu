@@ -13,11 +13,11 @@
 namespace dip::cuda {
 namespace {
 
-struct Place {
+struct SampledPlace {
   Taps rows, columns;
 };
 
-__device__ Place place_at(const Warp& p, Reals flow, std::int64_t n, std::int64_t at) {
+__device__ SampledPlace place_at(const Warp& p, Reals flow, std::int64_t n, std::int64_t at) {
   const std::int64_t first = n * 2 * p.places();
   return {taps_at(p.interpolation, at / p.out_w, read(flow, first + p.places() + at)),
           taps_at(p.interpolation, at % p.out_w, read(flow, first + at))};
@@ -29,7 +29,7 @@ constexpr int taps_of(Interpolation interpolation) {
 
 // `taps` along each axis, so that their weights stay in registers.
 template <int taps, class Body>
-__device__ void each_tap(const Warp& p, const Place& place, const Body& body) {
+__device__ void each_tap(const Warp& p, const SampledPlace& place, const Body& body) {
 #pragma unroll
   for (int i = 0; i < taps; ++i) {
     const std::int64_t row = place.rows.first + i;
@@ -55,14 +55,14 @@ void with_taps(const Warp& p, const Run& run) {
 }
 
 // A thread has one place of several channels: where they are read is the same.
-constexpr int channels_a_thread = 8;
+constexpr int warped_channels = 8;
 
 // All places of groups of channels of images, or all elements.
 struct Work {
   std::int64_t count;
   IndexDivisor by_places, by_groups;
 
-  Work(const Warp& p, std::int64_t places) : Work((p.C + channels_a_thread - 1) / channels_a_thread, p.N, places) {}
+  Work(const Warp& p, std::int64_t places) : Work((p.C + warped_channels - 1) / warped_channels, p.N, places) {}
   Work(std::int64_t groups, std::int64_t images, std::int64_t places)
       : count(images * groups * places), by_places(places, count), by_groups(groups, count) {}
 };
@@ -71,8 +71,8 @@ struct Work {
 template <class Body>
 __device__ void each_channel(const Warp& p, std::int64_t n, std::int64_t group, const Body& body) {
 #pragma unroll
-  for (int k = 0; k < channels_a_thread; ++k) {
-    const std::int64_t c = group * channels_a_thread + k;
+  for (int k = 0; k < warped_channels; ++k) {
+    const std::int64_t c = group * warped_channels + k;
     if (c < p.C) body(k, n * p.C + c);
   }
 }
@@ -82,8 +82,8 @@ __global__ void warp_kernel(Warp p, Work work, Reals x, Reals flow, RealResults 
   for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
     std::int64_t n = i;
     const std::int64_t at = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
-    const Place place = place_at(p, flow, n, at);
-    float sums[channels_a_thread] = {};
+    const SampledPlace place = place_at(p, flow, n, at);
+    float sums[warped_channels] = {};
     each_tap<taps>(p, place, [&](std::int64_t element, int r, int c) {
       const float weight = place.rows.weight[r] * place.columns.weight[c];
       each_channel(p, n, group,
@@ -97,7 +97,7 @@ template <int taps>
 __global__ void flow_kernel(Warp p, std::int64_t count, Reals dy, Reals x, Reals flow, RealResults dflow) {
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t n = i / p.places(), at = i % p.places();
-    const Place place = place_at(p, flow, n, at);
+    const SampledPlace place = place_at(p, flow, n, at);
     LongSum right, down;
     for (std::int64_t plane = n * p.C; plane < (n + 1) * p.C; ++plane) {
       float of_right = 0.0f, of_down = 0.0f;
@@ -116,11 +116,11 @@ __global__ void flow_kernel(Warp p, std::int64_t count, Reals dy, Reals x, Reals
 }
 
 // Cells are named by the first element that their results take, which may be up to three before the image.
-struct Cells {
+struct TouchedCells {
   std::int64_t rows, columns;
   static constexpr std::int64_t before = Taps::most - 1;
 
-  __host__ __device__ explicit Cells(const Warp& p) : rows(p.H + before), columns(p.W + before) {}
+  __host__ __device__ explicit TouchedCells(const Warp& p) : rows(p.H + before), columns(p.W + before) {}
   __host__ __device__ std::int64_t count() const { return rows * columns; }
   // −1 for one whose results take nothing of the image.
   __device__ std::int64_t number(std::int64_t row, std::int64_t column) const {
@@ -130,11 +130,11 @@ struct Cells {
 };
 
 // heads[cell] is 1 + the last result that came, next[i] 1 + the one before it, 0 the end.
-__global__ void link_kernel(Warp p, std::int64_t count, Reals flow, int* heads, int* next) {
-  const Cells cells(p);
+__global__ void link_cells_kernel(Warp p, std::int64_t count, Reals flow, int* heads, int* next) {
+  const TouchedCells cells(p);
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
     const std::int64_t n = i / p.places(), at = i % p.places();
-    const Place place = place_at(p, flow, n, at);
+    const SampledPlace place = place_at(p, flow, n, at);
     const std::int64_t cell = cells.number(place.rows.first, place.columns.first);
     if (cell >= 0) next[i] = atomic_exchange(heads + n * cells.count() + cell, static_cast<int>(at + 1));
   }
@@ -169,19 +169,19 @@ __device__ float weight_of(const Taps& axis, int tap) {
 template <int taps>
 __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* heads, const int* next,
                             RealResults dx) {
-  const Cells cells(p);
+  const TouchedCells cells(p);
   for (std::int64_t i = first_element(); i < work.count; i += element_step()) {
     std::int64_t n = i;
     const std::int64_t element = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const int column = static_cast<int>(element % p.W), row = static_cast<int>(element / p.W);
-    LongSum sums[channels_a_thread];
+    LongSum sums[warped_channels];
 #pragma unroll 1  // what a tap has to do is long, and the same for all
     for (int r = 0; r < taps; ++r) {
 #pragma unroll 1
       for (int c = 0; c < taps; ++c) {
         const std::int64_t cell = cells.number(row - r, column - c);
         const auto add = [&](std::int64_t result) {
-          const Place place = place_at(p, flow, n, result);
+          const SampledPlace place = place_at(p, flow, n, result);
           const float weight = weight_of<taps>(place.rows, r) * weight_of<taps>(place.columns, c);
           each_channel(p, n, group, [&](int k, std::int64_t plane) {
             sums[k].add_product(weight, read(dy, plane * p.places() + result));
@@ -196,7 +196,7 @@ __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* 
           continue;
         }
         for (std::int64_t result = 0; result < p.places(); ++result) {
-          const Place place = place_at(p, flow, n, result);
+          const SampledPlace place = place_at(p, flow, n, result);
           if (place.rows.first == row - r && place.columns.first == column - c) add(result);
         }
       }
@@ -241,11 +241,11 @@ void warp(const Warp& p, Reals x, Reals flow, RealResults y) {
 
 void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
   check(p.places() < INT_MAX, "warp_backward: the GPU takes results of up to 2147483646 places, got ", p.places());
-  const std::int64_t cells = p.N * Cells(p).count(), results = p.N * p.places();
+  const std::int64_t cells = p.N * TouchedCells(p).count(), results = p.N * p.places();
   const Work work(p, p.H * p.W);
   const DeviceScratch<int> heads(cells), next(results);
   fill_zero(heads.data(), static_cast<std::size_t>(cells) * sizeof(int));
-  launch_elements(link_kernel, results, p, results, flow, heads.data(), next.data());
+  launch_elements(link_cells_kernel, results, p, results, flow, heads.data(), next.data());
   with_taps(p, [&](auto taps) {
     launch_elements(data_kernel<taps()>, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
                     static_cast<const int*>(next.data()), dx);

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/phases.h"
+#include "core/sum.h"
 #include "cpu/finite.h"
 #include "cpu/parallel.h"
 #include "ops/conv/conv.h"

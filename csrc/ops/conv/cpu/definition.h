@@ -6,9 +6,6 @@
 
 namespace dip::cpu {
 
-// Sums of more terms than this are always taken so: in float32 their error would grow with their length.
-constexpr std::int64_t longest_sum = 1 << 20;
-
 // Which results to compute. Fast ways multiply padding like any number, and 0·∞ and 0·NaN are NaN: where an operand is
 // not finite their NaN are looked at again. They never hide one.
 enum class Which { all, nan };

@@ -8,7 +8,7 @@
 namespace dip::cuda {
 namespace {
 
-constexpr int strip = 8;        // rows of the gradient that a thread goes through at a time
+constexpr int strip_rows = 8;   // rows of the gradient that a thread goes through at a time
 constexpr int most_strips = 8;  // of a thread's float32 sum, 256 terms
 
 struct QuadWeightCut : Correlation {
@@ -21,7 +21,7 @@ struct QuadWeightCut : Correlation {
     int n, oh, ow;
   };
   __device__ Place place(int item) const {
-    const int ow = by_quads.take_remainder(item) * quad, oh = by_strips.take_remainder(item) * strip;
+    const int ow = by_quads.take_remainder(item) * quad, oh = by_strips.take_remainder(item) * strip_rows;
     return {item, oh, ow};
   }
 };
@@ -35,7 +35,7 @@ __device__ DIP_RARE float tap_sum_of_what_meets(const QuadWeightCut& p, int tap,
   float sum = 0.0f;
   for (int item = first; item < end; item += weight_threads) {
     const auto at = p.place(item);
-    for (int oh = at.oh; oh < min(p.out_h, at.oh + strip); ++oh) {
+    for (int oh = at.oh; oh < min(p.out_h, at.oh + strip_rows); ++oh) {
       for (int ow = at.ow; ow < min(p.out_w, at.ow + quad); ++ow) {
         const int ih = p.first_row(oh) + r, iw = p.first_column(ow) + s;
         if (ih < 0 || ih >= p.in_h || iw < 0 || iw >= p.in_w) continue;
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(weight_threads, size == 3 ? 5 : 4)
 #pragma unroll
     for (int i = 0; i < size - 1; ++i) read(i);
 #pragma unroll
-    for (int i = 0; i < strip; ++i, gradients += p.out_w) {
+    for (int i = 0; i < strip_rows; ++i, gradients += p.out_w) {
       read(i + size - 1);
       float g[quad];
       if (p.gradients_whole) {
@@ -101,7 +101,8 @@ __global__ void __launch_bounds__(weight_threads, size == 3 ? 5 : 4)
 
 template <int size, class Number>
 void run(const Correlation& p, Reals dy, Reals x, RealResults dweight) {
-  const int quads = divide_up(p.out_w, quad), strips = divide_up(p.out_h, strip), items = p.images * strips * quads;
+  const int quads = divide_up(p.out_w, quad), strips = divide_up(p.out_h, strip_rows),
+            items = p.images * strips * quads;
   // So many parts as fill the GPU, but a thread has two strips at least.
   const int pairs = p.own * p.others, wanted = divide_up(8 * multiprocessors(), pairs);
   const int parts =

@@ -136,7 +136,7 @@ struct Widths {
 };
 
 template <int size, class Number>
-void run(const Correlation& p, const Number* dy, const Number* x, RealResults dweight) {
+void launch_staged_weights(const Correlation& p, const Number* dy, const Number* x, RealResults dweight) {
   constexpr int taps = size * size;
   const int groups = p.own / p.own_of_group, pairs = p.own_of_group * p.others;
   const auto [pieces, piece, width, gradient_pitch, plane_pitch] = Widths(p);
@@ -188,10 +188,10 @@ bool can_stage_weights(const Correlation& forward) {
 void conv2d_backward_weight_staged(const Correlation& forward, Reals dy, Reals x, RealResults dweight) {
   with_number(x.dtype, [&](auto* null) {
     using Number = std::remove_pointer_t<decltype(null)>;
-    const auto go = [&](auto run) {
-      run(forward, static_cast<const Number*>(dy.data), static_cast<const Number*>(x.data), dweight);
+    const auto go = [&](auto launch_weights) {
+      launch_weights(forward, static_cast<const Number*>(dy.data), static_cast<const Number*>(x.data), dweight);
     };
-    forward.kernel_h == 3 ? go(run<3, Number>) : go(run<5, Number>);
+    forward.kernel_h == 3 ? go(launch_staged_weights<3, Number>) : go(launch_staged_weights<5, Number>);
   });
 }
 

@@ -74,14 +74,14 @@ bool has_tiny_row(const Weights& from, int64_t groups, int64_t rows, int64_t cha
 }
 
 // Planes height × width from `first` on.
-struct Source {
+struct TileSource {
   const float* first;
   int64_t height, width;
 };
 
 // Lines [y, y + count) of some channels, a pixel's side by side, with zeros where they are outside; a line of so many
 // pixels begins at x.
-void pack_lines(const Source& planes, int64_t channels, int64_t y, int64_t count, int64_t x, int64_t pixels,
+void pack_lines(const TileSource& planes, int64_t channels, int64_t y, int64_t count, int64_t x, int64_t pixels,
                 float* to) {
   const int64_t lanes = packing_kernels().lanes, begin = std::clamp<int64_t>(-x, 0, pixels);
   const int64_t end = std::clamp<int64_t>(planes.width - x, begin, pixels);
