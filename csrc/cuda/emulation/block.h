@@ -45,7 +45,8 @@ struct Fiber {
   void* top = nullptr;  // the saved stack pointer
   Dim3 index;
   Waiting waiting = Waiting::nothing;
-  std::vector<std::vector<Copy>> copies;  // groups of asynchronous copies, the last one open
+  std::vector<Copy> copies;              // asynchronous ones under way, in the order in which they began
+  std::vector<std::size_t> copy_groups;  // how many of them belong to each group, the last one open
   int fences = 0;
   bool products_begun = false;
   std::vector<std::vector<GroupProduct>> products;  // groups under way, the last one open

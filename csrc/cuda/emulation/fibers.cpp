@@ -89,7 +89,8 @@ void enter_fiber() {
 
 void start(Fiber& fiber) {
   fiber.waiting = Waiting::nothing;
-  fiber.copies.assign(1, {});
+  fiber.copies.clear();
+  fiber.copy_groups.assign(1, 0);
   fiber.fences = fiber.finished = 0;
   fiber.products_begun = false;
   fiber.products.assign(1, {});
@@ -302,22 +303,25 @@ void copy_async(SharedArray* array, void* to, const void* from, std::size_t byte
   count_access(Memory::shared_store, to, bytes, static_cast<const char*>(__builtin_return_address(0)) - 1);
   Copy copy{array, to, bytes, {}};
   if (valid) std::memcpy(copy.value, from, bytes);
-  block->fiber().copies.back().push_back(copy);
+  block->fiber().copies.push_back(copy);
+  ++block->fiber().copy_groups.back();
 }
 
 void copy_async_commit() {
-  block->fiber().copies.emplace_back();
+  block->fiber().copy_groups.push_back(0);
 }
 
 void copy_async_wait(int pending) {
-  auto& copies = block->fiber().copies;
-  while (static_cast<int>(copies.size()) > pending + 1) {
-    for (const Copy& copy : copies.front()) {
-      check_access(copy.array, copy.to, copy.bytes, Access::write);
-      std::memcpy(copy.to, copy.value, copy.bytes);
-    }
-    copies.erase(copies.begin());
+  std::vector<Copy>& copies = block->fiber().copies;
+  std::vector<std::size_t>& groups = block->fiber().copy_groups;
+  const auto last = groups.end() - std::min<std::ptrdiff_t>(pending + 1, groups.end() - groups.begin());
+  const auto arrived = copies.begin() + std::accumulate(groups.begin(), last, std::ptrdiff_t{0});
+  for (auto copy = copies.begin(); copy != arrived; ++copy) {
+    check_access(copy->array, copy->to, copy->bytes, Access::write);
+    std::memcpy(copy->to, copy->value, copy->bytes);
   }
+  copies.erase(copies.begin(), arrived);
+  groups.erase(groups.begin(), last);
 }
 
 void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const std::function<void()>& body,
@@ -350,7 +354,7 @@ void run_grid(Dim3 grid, Dim3 threads, std::size_t dynamic_shared_bytes, const s
       for (unsigned x = 0; x < grid.x; ++x) {
         check_interruption();
         block_index = {x, y, z};
-        current.shared.clear();
+        for (auto& [place, array] : current.shared) array.words.clear();  // to be made again, in the same memory
         current.phases.clear();
         run_block(random);
       }

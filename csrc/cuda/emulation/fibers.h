@@ -11,6 +11,13 @@
 #include "cuda/emulation/counter.h"
 #include "cuda/gemm/tensor_map.h"
 
+// For loops over the emulation's own memory, of known size, in which sanitizers would take most of the time.
+#if defined(__SANITIZE_ADDRESS__)
+#define DIP_UNSANITIZED __attribute__((no_sanitize("address"), no_sanitize("undefined")))
+#else
+#define DIP_UNSANITIZED
+#endif
+
 namespace dip::emulation {
 
 struct Dim3 {

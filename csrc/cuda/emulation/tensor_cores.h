@@ -49,7 +49,7 @@ inline float toward_zero(double sum) {
 
 // This lane's part of d += a·b, which the warp has written down: d is 16 × 8, and lane 4·g + t has (g, 2t), (g, 2t +
 // 1), and 8 rows below.
-inline void add_product(float (&d)[4], const float* a, const float* b, int depth) {
+DIP_UNSANITIZED inline void add_product(float (&d)[4], const float* a, const float* b, int depth) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   for (int part = 0; part < 4; ++part) {
     const int row = lane / 4 + 8 * (part / 2), column = 2 * (lane % 4) + part % 2;

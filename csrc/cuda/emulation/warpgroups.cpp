@@ -78,24 +78,27 @@ void commit_products() {
 
 namespace {
 
+// This thread's part of the sums.
+DIP_UNSANITIZED void add_products(const GroupOperands& operands, int depth, WarpgroupSums& sums) {
+  const int lane = static_cast<int>(block->running % 32), warp = static_cast<int>(block->running % 128 / 32);
+  for (int j = 0; j < 16; ++j) {
+    for (int part = 0; part < 4; ++part) {
+      const int row = 16 * warp + lane / 4 + 8 * (part / 2), column = 8 * j + 2 * (lane % 4) + part % 2;
+      double exact = sums[j][part];
+      for (int k = 0; k < depth; ++k) exact += static_cast<double>(operands.a[row][k]) * operands.b[k][column];
+      sums[j][part] = cuda::toward_zero(exact);
+    }
+  }
+}
+
 void finish(const std::vector<GroupProduct>& products) {
   Fiber& fiber = block->fiber();
   const std::size_t group = block->running / 128;
-  const int lane = static_cast<int>(block->running % 32), warp = static_cast<int>(block->running % 128 / 32);
   for (const GroupProduct& product : products) {
     const auto key = std::pair(group, fiber.finished++);
     GroupOperands& operands = block->operands[key];
     if (operands.threads == 0) read_operands(product, operands);
-    for (int j = 0; j < 16; ++j) {
-      for (int part = 0; part < 4; ++part) {
-        const int row = 16 * warp + lane / 4 + 8 * (part / 2), column = 8 * j + 2 * (lane % 4) + part % 2;
-        float& sum = (*product.sums)[j][part];
-        double exact = sum;
-        for (int k = 0; k < product.depth(); ++k)
-          exact += static_cast<double>(operands.a[row][k]) * operands.b[k][column];
-        sum = cuda::toward_zero(exact);
-      }
-    }
+    add_products(operands, product.depth(), *product.sums);
     if (++operands.threads == 128) block->operands.erase(key);
   }
 }
