@@ -17,6 +17,7 @@ class Scratch {
   ~Scratch() { std::free(data_); }
 
   float* floats(std::int64_t count) { return static_cast<float*>(bytes(count * 4)); }
+  double* doubles(std::int64_t count) { return static_cast<double*>(bytes(count * 8)); }
   std::uint16_t* halves(std::int64_t count) { return static_cast<std::uint16_t*>(bytes(count * 2)); }
 
  private:

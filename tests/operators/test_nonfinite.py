@@ -92,3 +92,35 @@ def test_gradients_of_activations(name: str, isa: str) -> None:
     assert np.isnan(got[:2]).all()
     if name in ("relu", "step"):
         np.testing.assert_array_equal(got[2:4], 0)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(7, 9), (3, 3), (20, 40)])
+def test_warping_reads_no_more_than_its_taps(size: tuple[int, int], interpolation: Any, isa: str) -> None:
+    """At the border too, where the kernels take elements along that have no weight."""
+    x, dy = normal(1, 2, *size), normal(1, 2, 8, 35, seed=1)
+    flow = np.float32(2.5) * normal(1, 2, 8, 35, seed=2) + np.float32(0.01)  # between the elements
+    y = ops.warp(x, flow, interpolation)
+    dx, dflow = ops.warp_backward(dy, x, flow, interpolation)
+    elements, results = np.prod(size), dy[0, 0].size
+    rng = np.random.default_rng(3)
+    for number in (INF, NAN):
+        for at in {0, elements - 1, *rng.integers(elements, size=8).tolist()}:
+            only, spoiled = np.zeros_like(x), x.copy()
+            only[0, 0].flat[at] = 1
+            spoiled[0, 0].flat[at] = number
+            reads = reference.warp(only, flow, interpolation)[0, 0] != 0
+            got, clean = ops.warp(spoiled, flow, interpolation)[0, 0], y[0, 0]
+            np.testing.assert_array_equal(np.isfinite(got), ~reads)
+            np.testing.assert_allclose(got[~reads], clean[~reads], rtol=1e-5, atol=1e-6)  # sums in another order
+            got = ops.warp_backward(dy, spoiled, flow, interpolation)[1][0]
+            np.testing.assert_array_equal(np.isfinite(got).all(0), ~reads)
+            np.testing.assert_allclose(got[:, ~reads], dflow[0][:, ~reads], rtol=1e-5, atol=1e-4)
+        for at in rng.integers(results, size=12).tolist():
+            only, spoiled = np.zeros_like(dy), dy.copy()
+            only[0, 0].flat[at] = 1
+            spoiled[0, 0].flat[at] = number
+            takes = reference.warp_backward(only, x, flow, interpolation)[0][0, 0] != 0
+            got = ops.warp_backward(spoiled, x, flow, interpolation)[0][0, 0]
+            np.testing.assert_array_equal(np.isfinite(got), ~takes)
+            np.testing.assert_allclose(got[~takes], dx[0, 0][~takes], rtol=1e-5, atol=1e-4)

@@ -1,27 +1,30 @@
-// What the warping launchers in cpu.cpp ask of the vector kernels, for bilinear interpolation where all four elements
-// around a place are there: those of a row of results, for one channel.
+// What the warping launchers in cpu.cpp ask of the vector kernels, for one row of results and one channel at a time.
 #pragma once
 
 #include "cpu/kernel_table.h"
+#include "ops/warp/params.h"
 
 namespace dip::cpu {
 
-// The upper left of the four elements of each place, and how far right and down of it the place is.
-struct Between {
-  std::int32_t* first;
-  float *right, *down;
+// Where the results of a row are read: each in a block of x, of as many rows and columns as the interpolation has taps,
+// all of which are inside x.
+struct WarpedRow {
+  std::int64_t width;   // results
+  std::int32_t* first;  // the upper left element of each block
+  float* weights;       // of each block: of its columns, then of its rows
+  float* slopes;        // the derivatives of the weights by the place; null where nobody asks for them
 };
 
 struct WarpKernels {
-  // For `width` results of row `row`: `first` is −1 where one of the four elements is outside H × W.
-  void (*prepare)(const float* flow_x, const float* flow_y, std::int64_t row, std::int64_t width, std::int64_t H,
-                  std::int64_t W, const Between& places);
-  // y = x between the elements; nothing is written where `first` is −1, here and below.
-  void (*forward)(const Between& places, std::int64_t width, std::int64_t W, const float* x, float* y);
+  // Of row `row`. Where a tap would be outside height × width, `first` becomes −1, and the rest is left as it is.
+  void (*prepare)(Interpolation, const float* flow_x, const float* flow_y, std::int64_t row, std::int64_t height,
+                  std::int64_t width, const WarpedRow& to);
+  // y = x between the elements. The width of x is given here and below.
+  void (*forward)(Interpolation, const WarpedRow& row, std::int64_t width, const float* x, float* y);
   // sums += dy, shared out to the elements
-  void (*backward_data)(const Between& places, std::int64_t width, std::int64_t W, const float* dy, double* sums);
-  // The sums of dy times the slopes of x to the right and down.
-  void (*backward_flow)(const Between& places, std::int64_t width, std::int64_t W, const float* dy, const float* x,
+  void (*backward_data)(Interpolation, const WarpedRow& row, std::int64_t width, const float* dy, double* sums);
+  // Adds dy times the slopes of x to the right and down.
+  void (*backward_flow)(Interpolation, const WarpedRow& row, std::int64_t width, const float* dy, const float* x,
                         double* right, double* down);
 };
 
