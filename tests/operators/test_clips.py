@@ -135,18 +135,24 @@ def test_gradients_of_pooling(name: str) -> None:
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])
-@pytest.mark.parametrize("name", ["highest", "high", "medium"])
-@pytest.mark.parametrize("label", [g for g in conv3d.GEOMETRIES if g != "empty_batch"])
-def test_an_infinite_number_spoils_only_what_it_meets(label: str, name: Any, number: Any, isa: str) -> None:
-    check_what_a_number_spoils("conv3d", label, conv3d.GEOMETRIES[label], name, number)
-
-
 @pytest.fixture
 def ask() -> Iterator[Callable[[str], None]]:
     """Asks for a way to convolve on the CPU, whatever it costs there."""
     yield _cpu.set_conv_way
     _cpu.set_conv_way("auto")
+
+
+@pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("highest", "auto"), ("high", "auto"), ("medium", "auto"), *([("highest", "lanes")] if DEVICE == "cpu" else [])],
+)
+@pytest.mark.parametrize("label", [g for g in conv3d.GEOMETRIES if g != "empty_batch"])
+def test_an_infinite_number_spoils_only_what_it_meets(
+    label: str, name: Any, way: str, number: Any, isa: str, ask: Callable[[str], None]
+) -> None:
+    ask(way)
+    check_what_a_number_spoils("conv3d", label, conv3d.GEOMETRIES[label], name, number)
 
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="the GPU has other ways")

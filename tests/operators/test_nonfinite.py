@@ -9,7 +9,7 @@ import pytest
 
 from cases.case import normal
 from cases.conv import GEOMETRIES
-from dipkernels import reference
+from dipkernels import _cpu, reference
 from support.device_ops import DEVICE, ops
 from support.oracles import check_what_a_number_spoils
 from support.properties import kinds
@@ -45,6 +45,18 @@ EVERY_WAY = [
 @pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
 def test_every_way(label: str, name: Any, number: np.float32, isa: str) -> None:
     check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], name, number)
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="a way of the CPU")
+@pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
+def test_lanes_multiply_no_padding(label: str, isa: str) -> None:
+    """So that nobody looks whether the weights are finite."""
+    _cpu.set_conv_way("lanes")
+    try:
+        for number in (INF, NAN):
+            check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], "highest", number)
+    finally:
+        _cpu.set_conv_way("auto")
 
 
 @pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])

@@ -65,27 +65,27 @@ const FrameRun& largest(const std::vector<FrameRun>& runs) {
 
 // Whether lanes would convolve the images that clips become, and may read the frames where they lie instead: `depth`
 // is how many products a sum has.
-bool lanes_serve(const Conv3d& p, const std::vector<Candidate>& ways, int64_t depth, const float* weight) {
-  return ways[0].way == Way::lanes && depth <= longest_sum && all_finite(weight, p.weight_count());
+bool lanes_serve(const std::vector<Candidate>& ways, int64_t depth) {
+  return ways[0].way == Way::lanes && depth <= longest_sum;
 }
 
-bool forward_in_place(const Conv3d& p, const float* weight) {
+bool forward_in_place(const Conv3d& p) {
   const std::vector<FrameRun> runs = forward_runs(p.d);
   if (frames_met(runs) < p.d.output) return false;
   Conv2d image = p.frame;
   image.N *= largest(runs).count;
   image.C *= largest(runs).taps;
-  return lanes_serve(p, plan_forward(image).ways, image.group_channels() * image.taps(), weight);
+  return lanes_serve(plan_forward(image).ways, image.group_channels() * image.taps());
 }
 
-bool backward_data_in_place(const Conv3d& p, const float* weight) {
+bool backward_data_in_place(const Conv3d& p) {
   const std::vector<FrameRun> runs = backward_runs(p.d);
   if (frames_met(runs) < p.d.input) return false;
   Conv2d image = p.frame;
   image.N *= largest(runs).count;
   image.K *= largest(runs).taps;
   const DataPlan plan = plan_backward_data(image);
-  return plan.meets_all() && lanes_serve(p, plan.ways, image.group_filters() * image.taps(), weight);
+  return plan.meets_all() && lanes_serve(plan.ways, image.group_filters() * image.taps());
 }
 
 // Here the frames around a clip are multiplied too: worth it unless they are most of what the taps meet.
@@ -100,12 +100,12 @@ bool backward_weight_in_place(const Conv3d& p) {
 }  // namespace
 
 void conv3d_forward(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
-  if (forward_in_place(p, weight)) return forward_clips_by_lanes(p, x, weight, bias, y);
+  if (forward_in_place(p)) return forward_clips_by_lanes(p, x, weight, bias, y);
   forward_by_frames<Memory>(p, x, weight, bias, y);
 }
 
 void conv3d_backward_data(const Conv3d& p, const float* dy, const float* weight, float* dx) {
-  if (backward_data_in_place(p, weight)) return backward_data_clips_by_lanes(p, dy, weight, dx);
+  if (backward_data_in_place(p)) return backward_data_clips_by_lanes(p, dy, weight, dx);
   backward_data_by_frames<Memory>(p, dy, weight, dx);
 }
 
