@@ -16,9 +16,8 @@ struct LaneProduct {
   const std::int64_t* offset;
   std::int64_t channels, tap_rows, tap_columns;  // extents of c, r and s
   std::int64_t panel;                            // distance of the panels in `packed`
-  std::int64_t rows;
-  const TapRange *row_taps, *column_taps;  // for every i, and every j: which r and s meet the image
-  std::int64_t grid_w;                     // as many j
+  const TapRange *row_taps, *column_taps;        // for every i, and every j: which r and s meet the image
+  std::int64_t grid_w;                           // as many j
   std::int64_t images;
   std::int64_t source_image, source_row, source_column;  // distances in `source` of images, i and j
   float* out;

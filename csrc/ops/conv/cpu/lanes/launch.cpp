@@ -33,50 +33,92 @@ std::vector<int64_t> offsets_of(int64_t frames, int64_t between, int64_t channel
   return offsets;
 }
 
-// Packs the rows of `groups` matrices, whose columns are those of so many taps in time: `step` columns of all rows, and
-// all times, at a time. So a matrix is read nearly as it lies, and once.
-void pack_lane_rows(const float* matrix, int64_t groups, int64_t group_stride, int64_t rows, int64_t row_stride,
-                    const std::vector<int64_t>& columns, int64_t times, int64_t step, float* packed) {
-  const int64_t panels = divide_up(rows, packing_kernels().lanes), depth = static_cast<int64_t>(columns.size());
-  const int64_t of_time = depth / times, parts = divide_up(of_time, step), grain = divide_up(256, step);
-  parallel_ranges(groups * parts, grain, [&](int64_t part, int64_t end) {
-    for (; part < end; ++part) {
-      const int64_t g = part / parts, first_column = part % parts * step;
-      for (int64_t panel = 0; panel < panels; ++panel) {
-        const int64_t first = panel * packing_kernels().lanes;
-        for (int64_t begin = first_column; begin < depth; begin += of_time) {
-          packing_kernels().pack_lanes(matrix + g * group_stride + first * row_stride, row_stride,
-                                       columns.data() + begin, std::min(packing_kernels().lanes, rows - first),
-                                       std::min(step, of_time - first_column),
-                                       packed + ((g * panels + panel) * depth + begin) * packing_kernels().lanes);
-        }
+// Matrices of weights, one of each group, whose columns are those of so many taps in time. They are packed `step`
+// columns of all rows, and all times, at a time: so a matrix is read nearly as it lies, and once.
+struct LaneMatrix {
+  const float* first;
+  int64_t groups, group_stride;
+  int64_t rows, row_stride;
+  std::vector<int64_t> columns;
+  int64_t times, step;
+
+  int64_t depth() const { return static_cast<int64_t>(columns.size()); }
+  int64_t panel() const { return depth() * packing_kernels().lanes; }
+  int64_t packed_group() const { return divide_up(rows, packing_kernels().lanes) * panel(); }
+  int64_t steps() const { return divide_up(depth() / times, step); }
+
+  // Packs of some rows, whole panels but for the last, the columns of one step.
+  void pack_step(int64_t group, int64_t row, int64_t row_end, int64_t number, float* packed) const {
+    const PackingKernels& kernels = packing_kernels();
+    const int64_t of_time = depth() / times, column = number * step;
+    for (; row < row_end; row += kernels.lanes, packed += panel()) {
+      for (int64_t begin = column; begin < depth(); begin += of_time) {
+        kernels.pack_lanes(first + group * group_stride + row * row_stride, row_stride, columns.data() + begin,
+                           std::min(kernels.lanes, row_end - row), std::min(step, of_time - column),
+                           packed + begin * kernels.lanes);
       }
     }
-  });
-}
+  }
 
-int64_t packed_floats(int64_t groups, int64_t rows, int64_t depth) {
-  return groups * divide_up(rows, packing_kernels().lanes) * packing_kernels().lanes * depth;
-}
+  void pack_all(float* packed) const {
+    parallel_ranges(groups * steps(), divide_up(256, step), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        pack_step(i / steps(), 0, rows, i % steps(), packed + i / steps() * packed_group());
+      }
+    });
+  }
+};
 
-// Images that lie in steps, and the product of the first of them in the first group.
+// Images that lie in steps, and the product of the first of them in the first group, without its matrix.
 struct LaneBatch {
   int64_t images;
   int64_t image_floats;  // that an image's product reads
+  int64_t first_tap;     // the floats of a panel that come before those it takes
   LaneProduct product;
 };
 
 // How far apart the groups lie.
 struct LaneGroups {
-  int64_t count, packed, source, out;
+  int64_t source, out;
 };
+
+// Whether each task packs what it needs: of a large matrix that serves few positions. To write it to memory and read it
+// again would take up to a fifth of the time of the products.
+bool packs_in_tasks(const LaneMatrix& matrix, int64_t positions) {
+  constexpr int64_t large = 1 << 20, few = 2048;
+  const int64_t pairs = matrix.groups * divide_up(matrix.rows, 2 * packing_kernels().lanes);
+  return matrix.groups * matrix.packed_group() >= large && positions <= few && pairs >= 4 * num_threads();
+}
+
+// The products of two panels of the matrix and all images a task.
+void run_packing_tasks(const std::vector<LaneBatch>& batches, const LaneMatrix& matrix, const LaneGroups& groups,
+                       int64_t grid_h) {
+  const LaneKernels& kernels = lane_kernels();
+  const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(matrix.rows, two_panels);
+  parallel_for(matrix.groups * pairs, [&](int64_t task) {
+    const int64_t g = task / pairs, row = task % pairs * two_panels, row_end = std::min(matrix.rows, row + two_panels);
+    static thread_local Scratch panels_scratch;
+    float* packed = panels_scratch.floats(2 * matrix.panel());
+    for (int64_t i = 0; i < matrix.steps(); ++i) matrix.pack_step(g, row, row_end, i, packed);
+    for (const LaneBatch& batch : batches) {
+      LaneProduct all = batch.product;
+      all.packed = packed + batch.first_tap;
+      all.source += g * groups.source;
+      all.out += g * groups.out + row * all.out_plane;
+      if (all.bias) all.bias += g * matrix.rows + row;
+      all.images = batch.images;
+      kernels.product(all, 0, row_end - row, 0, grid_h);
+    }
+  });
+}
 
 // Runs the products of all images and groups. A task uses two panels of the matrix for so many images that reading
 // the panels from memory does not count; neighbouring tasks read the same images.
-void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& groups, int64_t grid_h) {
+void run_lane_products(const std::vector<LaneBatch>& batches, const LaneMatrix& matrix, const LaneGroups& groups,
+                       int64_t grid_h) {
   if (batches.empty() || grid_h == 0) return;
   const LaneKernels& kernels = lane_kernels();
-  const int64_t rows = batches[0].product.rows, grid_w = batches[0].product.grid_w;
+  const int64_t rows = matrix.rows, grid_w = batches[0].product.grid_w;
   const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(rows, two_panels);
   double products = 0.0;
   int64_t images = 0;
@@ -86,9 +128,13 @@ void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& 
     products += static_cast<double>(batch.images * p.channels * p.tap_rows * p.tap_columns);
   }
   if (images == 0) return;
+  if (packs_in_tasks(matrix, images * grid_h * grid_w)) return run_packing_tasks(batches, matrix, groups, grid_h);
+  static thread_local Scratch packed_scratch;
+  float* packed = packed_scratch.floats(matrix.groups * matrix.packed_group());
+  matrix.pack_all(packed);
   const int64_t depth = static_cast<int64_t>(products) / images;
-  const int64_t wanted = divide_up(pieces_of(images * groups.count * rows * grid_h * grid_w, depth),
-                                   groups.count * pairs * static_cast<int64_t>(batches.size()));
+  const int64_t wanted = divide_up(pieces_of(images * matrix.groups * rows * grid_h * grid_w, depth),
+                                   matrix.groups * pairs * static_cast<int64_t>(batches.size()));
 
   // How each batch is cut: tasks [first_task, …) take `image_step` images and `grid_step` rows of the grid.
   struct Cut {
@@ -96,7 +142,7 @@ void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& 
   };
   std::vector<Cut> cuts;
   int64_t tasks = 0;
-  for (const auto& [count, image_floats, p] : batches) {
+  for (const auto& [count, image_floats, first_tap, p] : batches) {
     const int64_t panel_floats = two_panels * p.channels * p.tap_rows * p.tap_columns;
     const int64_t amortized = divide_up(std::max<int64_t>(panel_floats, 1 << 17), image_floats);
     const int64_t image_step = std::min(divide_up(count, std::min(count, wanted)), amortized);
@@ -104,7 +150,7 @@ void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& 
     const int64_t grid_step = divide_up(grid_h, std::min(grid_h, divide_up(wanted, image_pieces)));
     const int64_t grid_pieces = divide_up(grid_h, grid_step);
     cuts.push_back({tasks, image_step, grid_step, grid_pieces});
-    tasks += groups.count * pairs * image_pieces * grid_pieces;
+    tasks += matrix.groups * pairs * image_pieces * grid_pieces;
   }
   parallel_for(tasks, [&](int64_t task) {
     const auto after = std::upper_bound(cuts.begin(), cuts.end(), task,
@@ -112,11 +158,11 @@ void run_lane_products(const std::vector<LaneBatch>& batches, const LaneGroups& 
     const Cut& cut = after[-1];
     const LaneBatch& batch = batches[after - cuts.begin() - 1];
     const int64_t of_batch = task - cut.first_task;
-    const int64_t pair = of_batch % pairs, g = of_batch / pairs % groups.count;
-    const int64_t grid = of_batch / pairs / groups.count % cut.grid_pieces * cut.grid_step;
-    const int64_t first = of_batch / pairs / groups.count / cut.grid_pieces * cut.image_step;
+    const int64_t pair = of_batch % pairs, g = of_batch / pairs % matrix.groups;
+    const int64_t grid = of_batch / pairs / matrix.groups % cut.grid_pieces * cut.grid_step;
+    const int64_t first = of_batch / pairs / matrix.groups / cut.grid_pieces * cut.image_step;
     LaneProduct some = batch.product;
-    some.packed += g * groups.packed;
+    some.packed = packed + g * matrix.packed_group() + batch.first_tap;
     some.source += g * groups.source + first * some.source_image;
     some.out += g * groups.out + first * some.out_image;
     if (some.bias) some.bias += g * rows;
@@ -175,7 +221,6 @@ std::vector<LaneBatch> batches_of(const Frames& frames, const LaneProduct& any, 
   for (const FrameRun& run : frames.runs) {
     LaneProduct product = any;
     product.channels *= run.taps;
-    product.packed += (run.tap - first_tap) / run.tap_step * tap_floats;
     product.source += run.source * in_plane;
     product.out += run.first * out_plane;
     // Images that lie in steps are the frames of a clip, or, where that has one, the clips.
@@ -183,7 +228,8 @@ std::vector<LaneBatch> batches_of(const Frames& frames, const LaneProduct& any, 
     product.source_image = single ? in_clip : run.source_step * in_plane;
     product.out_image = single ? out_clip : run.step * out_plane;
     for (int64_t n = 0; n < (single ? 1 : frames.clips); ++n) {
-      batches.push_back({single ? frames.clips : run.count, product.channels * in_plane, product});
+      batches.push_back({single ? frames.clips : run.count, product.channels * in_plane,
+                         (run.tap - first_tap) / run.tap_step * tap_floats, product});
       product.source += in_clip;
       product.out += out_clip;
     }
@@ -221,20 +267,16 @@ void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axi
   const int64_t in_channel = frames.source_frames * in_plane, out_channel = frames.out_frames * out_plane;
   const std::vector<int64_t> offsets =
       offsets_of(time.count, frames.runs[0].between * in_plane, channels, in_channel, w.input, h_axis, w_axis);
-  const int64_t depth = static_cast<int64_t>(columns.size()), row = channels * kernel_frames * taps;
-  static thread_local Scratch packed_scratch;
-  float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-  pack_lane_rows(weight, p.groups, rows * row, rows, row, columns, time.count, 256, packed);
+  const int64_t row = channels * kernel_frames * taps;
+  const LaneMatrix matrix{weight, p.groups, rows * row, rows, row, std::move(columns), time.count, 256};
 
   LaneProduct any{};
-  any.packed = packed;
-  any.panel = depth * packing_kernels().lanes;
+  any.panel = matrix.panel();
   any.source = x;
   any.offset = offsets.data();
   any.channels = channels;
   any.tap_rows = h.kernel;
   any.tap_columns = w.kernel;
-  any.rows = rows;
   any.source_row = h.stride * w.input;
   any.source_column = w.stride;
   any.row_taps = h_axis.taps.data();
@@ -246,10 +288,9 @@ void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axi
   any.out_column = 1;
   any.bias = bias;
   any.activation = p.activation;
-  const LaneGroups groups{p.groups, packed_floats(1, rows, depth), channels * in_channel, rows * out_channel};
   run_lane_products(
       batches_of(frames, any, channels * taps * packing_kernels().lanes, in_plane, p.C, out_plane, p.K, time.first),
-      groups, h.output);
+      matrix, {channels * in_channel, rows * out_channel}, h.output);
 }
 
 // Some frames of dx, from dy.
@@ -262,7 +303,6 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
   const int64_t in_channel = frames.out_frames * in_plane, out_channel = frames.source_frames * out_plane;
   const TimeTaps time(frames.runs);
   const int64_t row = kernel_frames * taps;  // of a filter's channel
-  static thread_local Scratch packed_scratch;
   for (const TapPhase& down : h_phases) {
     for (const TapPhase& across : w_phases) {
       std::vector<int64_t> columns;
@@ -276,19 +316,17 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
       }
       const std::vector<int64_t> offsets = offsets_of(time.count, frames.runs[0].between * out_plane, filters,
                                                       out_channel, w.output, down.axis, across.axis);
-      const int64_t depth = static_cast<int64_t>(columns.size()), phase_taps = down.axis.count() * across.axis.count();
-      float* packed = packed_scratch.floats(packed_floats(p.groups, rows, depth));
-      pack_lane_rows(weight, p.groups, filters * rows * row, rows, row, columns, time.count, phase_taps, packed);
+      const int64_t phase_taps = down.axis.count() * across.axis.count();
+      const LaneMatrix matrix{weight, p.groups,           filters * rows * row, rows,
+                              row,    std::move(columns), time.count,           phase_taps};
 
       LaneProduct any{};
-      any.packed = packed;
-      any.panel = depth * packing_kernels().lanes;
+      any.panel = matrix.panel();
       any.source = dy;
       any.offset = offsets.data();
       any.channels = filters;
       any.tap_rows = down.axis.count();
       any.tap_columns = across.axis.count();
-      any.rows = rows;
       any.source_row = w.output;
       any.source_column = 1;
       any.row_taps = down.axis.taps.data();
@@ -298,10 +336,9 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
       any.out_plane = in_channel;
       any.out_row = h.stride * w.input;
       any.out_column = w.stride;
-      const LaneGroups groups{p.groups, packed_floats(1, rows, depth), filters * out_channel, rows * in_channel};
       run_lane_products(batches_of(frames, any, filters * phase_taps * packing_kernels().lanes, out_plane, p.K,
                                    in_plane, p.C, time.first),
-                        groups, down.axis.positions());
+                        matrix, {filters * out_channel, rows * in_channel}, down.axis.positions());
     }
   }
 }

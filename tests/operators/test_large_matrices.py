@@ -1,0 +1,39 @@
+"""Convolutions with many weights for few positions, whose tasks on the CPU pack the weights themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dipkernels
+from dipkernels import _cpu, ops, reference
+from support.properties import integers
+
+# x, weight, options
+LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "square": ((2, 300, 5, 5), (390, 300, 3, 3), {"padding": 1}),
+    "groups": ((3, 520, 4, 3), (528, 260, 3, 3), {"padding": (0, 1), "groups": 2}),
+    "stride": ((1, 300, 7, 5), (389, 300, 3, 3), {"stride": 2, "padding": 1}),
+    "clips": ((1, 200, 3, 4, 4), (210, 200, 3, 3, 3), {"padding": 1}),
+    "clips in steps": ((2, 200, 5, 3, 5), (210, 200, 3, 3, 3), {"padding": 1, "stride": (2, 1, 2)}),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3, 200])  # of so many each would pack too little
+@pytest.mark.parametrize("label", LARGE)
+def test_tasks_that_pack_their_weights(label: str, threads: int, isa: str, restore_threads: None) -> None:
+    x_size, weight_size, options = LARGE[label]
+    op = f"conv{len(x_size) - 2}d"
+    x, weight, bias = (integers(seed, *size) for seed, size in enumerate((x_size, weight_size, weight_size[:1])))
+    y = getattr(reference, op)(x, weight, bias, **options)
+    dy = integers(3, *y.shape)
+    dx = getattr(reference, f"{op}_backward_data")(dy, weight, x_size, **options)
+    dipkernels.set_num_threads(threads)
+    _cpu.set_conv_way("lanes")
+    try:
+        np.testing.assert_array_equal(getattr(ops, op)(x, weight, bias, **options), y)
+        np.testing.assert_array_equal(getattr(ops, f"{op}_backward_data")(dy, weight, x_size, **options), dx)
+    finally:
+        _cpu.set_conv_way("auto")
