@@ -149,8 +149,10 @@ void warp(const Warp& p, Reals x, Reals flow, RealResults y) {
 }
 
 void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
-  // As many images at a time as keep all threads busy with their planes.
-  const int64_t at_a_time = std::min<int64_t>(p.N, num_threads());
+  // As many images at a time as keep all threads busy with their planes, and not too many places to remember.
+  constexpr int64_t most_places = 1 << 22;
+  const int64_t wanted = std::min(divide_up(2 * num_threads(), p.C), most_places / std::max<int64_t>(p.places(), 1));
+  const int64_t at_a_time = std::clamp<int64_t>(wanted, 1, p.N);
   Places places(p, at_a_time * p.out_h, false);
   for (int64_t begin = 0; begin < p.N; begin += at_a_time) {
     const int64_t images = std::min(at_a_time, p.N - begin);

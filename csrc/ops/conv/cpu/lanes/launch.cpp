@@ -1,4 +1,5 @@
-// Convolution with the filters, or backward the channels, as the vector: nothing is copied, nothing padded.
+// Convolution with the filters, or backward the channels, as the vector: images are read where they lie, and nothing is
+// padded.
 #include <algorithm>
 #include <vector>
 
@@ -350,7 +351,16 @@ void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weig
 }
 
 void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
-  backward_data_frames(plan.p, plan.h, plan.w, {plan.p.N, 1, 1, {one_frame}}, 1, dy, weight, dx);
+  const Conv2d& p = plan.p;
+  // With a stride every phase writes a part of each line of dx: of so few images that the lines stay in the last-level
+  // cache meanwhile, and so many that packing the weights for them does not count.
+  constexpr int64_t kept = 1 << 20;
+  const int64_t image = p.x_count() / std::max<int64_t>(p.N, 1), at_once = std::max(kept, 4 * p.weight_count());
+  const int64_t images = plan.w.size() > 1 && image > 0 ? std::clamp<int64_t>(at_once / image, 1, p.N) : p.N;
+  for (int64_t n = 0; n < p.N; n += images) {
+    backward_data_frames(p, plan.h, plan.w, {std::min(images, p.N - n), 1, 1, {one_frame}}, 1,
+                         dy + n * (p.y_count() / p.N), weight, dx + n * image);
+  }
 }
 
 void forward_clips_by_lanes(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
