@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import dipkernels
+from dipkernels import _cpu
 from support.device_ops import DEVICE, backend
 
 VARIANTS = {
@@ -33,6 +34,13 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     dipkernels.set_isa(request.param)
     yield request.param
     dipkernels.set_isa(before)
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[[str], None]]:
+    """Asks for a way to convolve on the CPU, whatever it costs there."""
+    yield _cpu.set_conv_way
+    _cpu.set_conv_way("auto")
 
 
 @pytest.fixture

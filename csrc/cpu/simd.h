@@ -207,6 +207,9 @@ inline F load_some(const float* p, std::int64_t n) {
 inline void store_some(float* p, F v, std::int64_t n) {
   n == W ? store(p, v) : store(p, v, n);
 }
+inline void store_some(std::int32_t* p, I v, std::int64_t n) {
+  n == W ? store(p, v) : store(p, v, n);
+}
 inline std::int64_t lanes_at(std::int64_t i, std::int64_t count) {
   return count - i < W ? count - i : W;
 }

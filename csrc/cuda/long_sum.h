@@ -45,4 +45,7 @@ class ShortSum {
   float sum_ = 0.0f;
 };
 
+// Channels of which a thread keeps sums, where what it reads them by is the same for all.
+constexpr int channels_a_thread = 8;
+
 }  // namespace dip::cuda

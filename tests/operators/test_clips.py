@@ -4,7 +4,7 @@ every way to convolve, PyTorch, numbers of 16 bits, and bad input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import dipkernels
 from cases import conv3d, pool3d
 from cases.case import UNIT, Case, normal
-from dipkernels import _cpu, reference
+from dipkernels import reference
 from dipkernels.reference.geometry import Windows
 from support.device_ops import DEVICE, ops
 from support.differences import differences
@@ -133,13 +133,6 @@ def test_gradients_of_pooling(name: str) -> None:
     else:
         got = ops.avg_pool3d_backward(dy.astype("f4"), x.shape, **geometry)
     np.testing.assert_allclose(got, expected, atol=1e-5)
-
-
-@pytest.fixture
-def ask() -> Iterator[Callable[[str], None]]:
-    """Asks for a way to convolve on the CPU, whatever it costs there."""
-    yield _cpu.set_conv_way
-    _cpu.set_conv_way("auto")
 
 
 @pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -20,13 +20,6 @@ WAYS = {
     "conv2d_backward_data": {"rows", "tiles", "lanes", "images"},
     "conv2d_backward_weight": {"rows", "dots", "lanes", "images"},
 }
-
-
-@pytest.fixture
-def ask() -> Iterator[Callable[[str], None]]:
-    """Asks for a way to convolve on the CPU, whatever it costs there."""
-    yield _cpu.set_conv_way
-    _cpu.set_conv_way("auto")
 
 
 @pytest.mark.parametrize("op", WAYS)

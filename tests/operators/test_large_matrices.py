@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import dipkernels
-from dipkernels import _cpu, ops, reference
+from dipkernels import ops, reference
 from support.properties import integers
 
 # x, weight, options
@@ -23,7 +24,9 @@ LARGE: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("threads", [1, 3, 200])  # of so many each would pack too little
 @pytest.mark.parametrize("label", LARGE)
-def test_tasks_that_pack_their_weights(label: str, threads: int, isa: str, restore_threads: None) -> None:
+def test_tasks_that_pack_their_weights(
+    label: str, threads: int, isa: str, restore_threads: None, ask: Callable[[str], None]
+) -> None:
     x_size, weight_size, options = LARGE[label]
     op = f"conv{len(x_size) - 2}d"
     x, weight, bias = (integers(seed, *size) for seed, size in enumerate((x_size, weight_size, weight_size[:1])))
@@ -31,9 +34,6 @@ def test_tasks_that_pack_their_weights(label: str, threads: int, isa: str, resto
     dy = integers(3, *y.shape)
     dx = getattr(reference, f"{op}_backward_data")(dy, weight, x_size, **options)
     dipkernels.set_num_threads(threads)
-    _cpu.set_conv_way("lanes")
-    try:
-        np.testing.assert_array_equal(getattr(ops, op)(x, weight, bias, **options), y)
-        np.testing.assert_array_equal(getattr(ops, f"{op}_backward_data")(dy, weight, x_size, **options), dx)
-    finally:
-        _cpu.set_conv_way("auto")
+    ask("lanes")
+    np.testing.assert_array_equal(getattr(ops, op)(x, weight, bias, **options), y)
+    np.testing.assert_array_equal(getattr(ops, f"{op}_backward_data")(dy, weight, x_size, **options), dx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from cases.case import normal
 from cases.conv import GEOMETRIES
-from dipkernels import _cpu, reference
+from dipkernels import reference
 from support.device_ops import DEVICE, ops
 from support.oracles import check_what_a_number_spoils
 from support.properties import kinds
@@ -49,14 +50,11 @@ def test_every_way(label: str, name: Any, number: np.float32, isa: str) -> None:
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="a way of the CPU")
 @pytest.mark.parametrize("label", [g for g in GEOMETRIES if g not in ("empty_batch", "large_image")])
-def test_lanes_multiply_no_padding(label: str, isa: str) -> None:
+def test_lanes_multiply_no_padding(label: str, isa: str, ask: Callable[[str], None]) -> None:
     """So that nobody looks whether the weights are finite."""
-    _cpu.set_conv_way("lanes")
-    try:
-        for number in (INF, NAN):
-            check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], "highest", number)
-    finally:
-        _cpu.set_conv_way("auto")
+    ask("lanes")
+    for number in (INF, NAN):
+        check_what_a_number_spoils("conv2d", label, GEOMETRIES[label], "highest", number)
 
 
 @pytest.mark.parametrize("number", [INF, NAN], ids=["inf", "nan"])

@@ -114,16 +114,13 @@ __device__ float weight_in_bin(const Roi& p, double start, double end, std::int6
   return weight / static_cast<float>(p.samples);
 }
 
-// A thread has one element of several channels: what boxes take from it is the same.
-constexpr int pooled_channels = 8;
-
 __global__ void roi_align_backward_kernel(Roi p, std::int64_t count, Reals dy, Reals boxes, const std::int64_t* images,
                                           RealResults dx) {
-  const std::int64_t groups = (p.C + pooled_channels - 1) / pooled_channels;
+  const std::int64_t groups = (p.C + channels_a_thread - 1) / channels_a_thread;
   for (std::int64_t i = first_element(); i < count; i += element_step()) {
-    const std::int64_t w = i % p.W, h = i / p.W % p.H, first = i / p.W / p.H % groups * pooled_channels;
+    const std::int64_t w = i % p.W, h = i / p.W % p.H, first = i / p.W / p.H % groups * channels_a_thread;
     const std::int64_t n = i / p.W / p.H / groups;
-    LongSum sums[pooled_channels];
+    LongSum sums[channels_a_thread];
     for (std::int64_t k = 0; k < p.K; ++k) {
       if (images[k] != n) continue;
       const Box box(boxes, k);
@@ -135,7 +132,7 @@ __global__ void roi_align_backward_kernel(Roi p, std::int64_t count, Reals dy, R
           const float right = weight_in_bin(p, box.x1, box.x2, column, p.bins_w, p.W, w);
           if (right == 0.0f) continue;
 #pragma unroll
-          for (int c = 0; c < pooled_channels; ++c) {
+          for (int c = 0; c < channels_a_thread; ++c) {
             if (first + c >= p.C) break;
             const std::int64_t bin = ((k * p.C + first + c) * p.bins_h + row) * p.bins_w + column;
             sums[c].add_product(down * right, read(dy, bin));
@@ -144,7 +141,7 @@ __global__ void roi_align_backward_kernel(Roi p, std::int64_t count, Reals dy, R
       }
     }
 #pragma unroll
-    for (int c = 0; c < pooled_channels; ++c) {
+    for (int c = 0; c < channels_a_thread; ++c) {
       if (first + c < p.C) write(dx, ((n * p.C + first + c) * p.H + h) * p.W + w, sums[c].total());
     }
   }
@@ -173,7 +170,7 @@ void roi_align(const Roi& p, Reals x, Reals boxes, const std::int64_t* images, R
 }
 
 void roi_align_backward(const Roi& p, Reals dy, Reals boxes, const std::int64_t* images, RealResults dx) {
-  const std::int64_t count = p.N * ((p.C + pooled_channels - 1) / pooled_channels) * p.H * p.W;
+  const std::int64_t count = p.N * ((p.C + channels_a_thread - 1) / channels_a_thread) * p.H * p.W;
   launch_elements(roi_align_backward_kernel, count, p, count, dy, boxes, images, dx);
 }
 

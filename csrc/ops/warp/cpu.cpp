@@ -40,10 +40,6 @@ void each_tap(const Warp& p, const Taps& rows, const Taps& columns, const Body& 
   }
 }
 
-int taps_of(Interpolation interpolation) {
-  return interpolation == Interpolation::bicubic ? 4 : interpolation == Interpolation::bilinear ? 2 : 1;
-}
-
 // Where some rows of an image's results are read. A block that would reach over x's border is moved inside, and what it
 // then has in excess gets the weight 0. Times an infinity or NaN that is NaN, so that such a result, one of border(),
 // is to be looked at again.
@@ -117,13 +113,14 @@ class Places {
 template <class Body>
 void each_row(const Warp& p, Reals flow, bool has_slopes, const Body& body) {
   constexpr int64_t band = 8;
-  const int64_t bands = (p.out_h + band - 1) / band;
+  const int64_t bands = divide_up(p.out_h, band);
   parallel_planes(p.N * bands, band * p.C * p.out_w, [&](int64_t i) {
-    const Flow of_image(p, flow, i / bands);
+    const int64_t n = i / bands, begin = i % bands * band;
+    const Flow of_image(p, flow, n);
     Places places(p, 1, has_slopes);
-    for (int64_t row = i % bands * band; row < std::min(p.out_h, (i % bands + 1) * band); ++row) {
+    for (int64_t row = begin; row < std::min(p.out_h, begin + band); ++row) {
       places.prepare(0, of_image, row);
-      body(i / bands, row, of_image, places);
+      body(n, row, of_image, places);
     }
   });
 }
@@ -165,23 +162,23 @@ void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
       double* sums = sums_scratch.doubles(p.H * p.W);  // any number of results may come from one element
       std::fill_n(sums, p.H * p.W, 0.0);
       std::vector<float> finite(p.out_w);
+      std::vector<int64_t> left_out;  // of the border, as an infinity or NaN would spoil what has the weight 0
       for (int64_t row = 0; row < p.out_h; ++row) {
         const float* from = dy + plane * p.places() + row * p.out_w;
-        const std::vector<int64_t>& border = places.border(first_row + row);
-        const auto is_left_out = [&](int64_t column) { return !places.has_blocks() || !std::isfinite(from[column]); };
-        const bool some_left_out = std::any_of(border.begin(), border.end(), is_left_out);
-        const float* added = from;
-        if (some_left_out) {
-          added = std::copy_n(from, p.out_w, finite.data()) - p.out_w;
-          for (int64_t column : border) {
-            if (is_left_out(column)) finite[column] = 0.0f;
-          }
+        left_out.clear();
+        for (int64_t column : places.border(first_row + row)) {
+          if (!places.has_blocks() || !std::isfinite(from[column])) left_out.push_back(column);
         }
         if (places.has_blocks()) {
+          const float* added = from;
+          if (!left_out.empty()) {
+            std::copy_n(from, p.out_w, finite.data());
+            for (int64_t column : left_out) finite[column] = 0.0f;
+            added = finite.data();
+          }
           warp_kernels().backward_data(p.interpolation, places.blocks(first_row + row), p.W, added, sums);
         }
-        for (int64_t column : border) {
-          if (!some_left_out || !is_left_out(column)) continue;
+        for (int64_t column : left_out) {
           const Taps rows = of_image.rows(row, column), columns = of_image.columns(row, column);
           const double d = from[column];
           each_tap(p, rows, columns,

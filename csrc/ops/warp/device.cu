@@ -23,10 +23,6 @@ __device__ SampledPlace place_at(const Warp& p, Reals flow, std::int64_t n, std:
           taps_at(p.interpolation, at % p.out_w, read(flow, first + at))};
 }
 
-constexpr int taps_of(Interpolation interpolation) {
-  return interpolation == Interpolation::bicubic ? 4 : interpolation == Interpolation::bilinear ? 2 : 1;
-}
-
 // `taps` along each axis, so that their weights stay in registers.
 template <int taps, class Body>
 __device__ void each_tap(const Warp& p, const SampledPlace& place, const Body& body) {
@@ -41,28 +37,12 @@ __device__ void each_tap(const Warp& p, const SampledPlace& place, const Body& b
   }
 }
 
-template <int taps>
-using TapCount = std::integral_constant<int, taps>;
-
-// Calls run with the interpolation's number of taps.
-template <class Run>
-void with_taps(const Warp& p, const Run& run) {
-  switch (taps_of(p.interpolation)) {
-    case 1: return run(TapCount<1>{});
-    case 2: return run(TapCount<2>{});
-    default: return run(TapCount<4>{});
-  }
-}
-
-// A thread has one place of several channels: where they are read is the same.
-constexpr int warped_channels = 8;
-
 // All places of groups of channels of images, or all elements.
 struct Work {
   std::int64_t count;
   IndexDivisor by_places, by_groups;
 
-  Work(const Warp& p, std::int64_t places) : Work((p.C + warped_channels - 1) / warped_channels, p.N, places) {}
+  Work(const Warp& p, std::int64_t places) : Work((p.C + channels_a_thread - 1) / channels_a_thread, p.N, places) {}
   Work(std::int64_t groups, std::int64_t images, std::int64_t places)
       : count(images * groups * places), by_places(places, count), by_groups(groups, count) {}
 };
@@ -71,8 +51,8 @@ struct Work {
 template <class Body>
 __device__ void each_channel(const Warp& p, std::int64_t n, std::int64_t group, const Body& body) {
 #pragma unroll
-  for (int k = 0; k < warped_channels; ++k) {
-    const std::int64_t c = group * warped_channels + k;
+  for (int k = 0; k < channels_a_thread; ++k) {
+    const std::int64_t c = group * channels_a_thread + k;
     if (c < p.C) body(k, n * p.C + c);
   }
 }
@@ -83,7 +63,7 @@ __global__ void warp_kernel(Warp p, Work work, Reals x, Reals flow, RealResults 
     std::int64_t n = i;
     const std::int64_t at = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const SampledPlace place = place_at(p, flow, n, at);
-    float sums[warped_channels] = {};
+    float sums[channels_a_thread] = {};
     each_tap<taps>(p, place, [&](std::int64_t element, int r, int c) {
       const float weight = place.rows.weight[r] * place.columns.weight[c];
       each_channel(p, n, group,
@@ -174,7 +154,7 @@ __global__ void data_kernel(Warp p, Work work, Reals dy, Reals flow, const int* 
     std::int64_t n = i;
     const std::int64_t element = work.by_places.take_remainder(n), group = work.by_groups.take_remainder(n);
     const int column = static_cast<int>(element % p.W), row = static_cast<int>(element / p.W);
-    LongSum sums[warped_channels];
+    LongSum sums[channels_a_thread];
 #pragma unroll 1  // what a tap has to do is long, and the same for all
     for (int r = 0; r < taps; ++r) {
 #pragma unroll 1
@@ -236,7 +216,7 @@ __global__ void affine_backward_kernel(AffineFlow p, Reals dflow, RealResults dm
 
 void warp(const Warp& p, Reals x, Reals flow, RealResults y) {
   const Work work(p, p.places());
-  with_taps(p, [&](auto taps) { launch_elements(warp_kernel<taps()>, work.count, p, work, x, flow, y); });
+  with_taps(p.interpolation, [&](auto by) { launch_elements(warp_kernel<by.taps>, work.count, p, work, x, flow, y); });
 }
 
 void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
@@ -246,15 +226,16 @@ void warp_backward_data(const Warp& p, Reals dy, Reals flow, RealResults dx) {
   const DeviceScratch<int> heads(cells), next(results);
   fill_zero(heads.data(), static_cast<std::size_t>(cells) * sizeof(int));
   launch_elements(link_cells_kernel, results, p, results, flow, heads.data(), next.data());
-  with_taps(p, [&](auto taps) {
-    launch_elements(data_kernel<taps()>, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
+  with_taps(p.interpolation, [&](auto by) {
+    launch_elements(data_kernel<by.taps>, work.count, p, work, dy, flow, static_cast<const int*>(heads.data()),
                     static_cast<const int*>(next.data()), dx);
   });
 }
 
 void warp_backward_flow(const Warp& p, Reals dy, Reals x, Reals flow, RealResults dflow) {
   const std::int64_t count = p.N * p.places();
-  with_taps(p, [&](auto taps) { launch_elements(flow_kernel<taps()>, count, p, count, dy, x, flow, dflow); });
+  with_taps(p.interpolation,
+            [&](auto by) { launch_elements(flow_kernel<by.taps>, count, p, count, dy, x, flow, dflow); });
 }
 
 void affine_flow(const AffineFlow& p, Reals matrices, RealResults flow) {

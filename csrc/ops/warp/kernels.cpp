@@ -68,7 +68,7 @@ void prepare_row(const float* flow_x, const float* flow_y, std::int32_t row, std
     }
     const I inside = (column >= 0) & (column <= width - taps) & (line >= 0) & (line <= height - taps);
     const I first = ((line & inside) * width + (column & inside)) | ~inside;
-    lanes == W ? store(to.first + i, first) : store(to.first + i, first, lanes);
+    store_some(to.first + i, first, lanes);
     for (std::int64_t lane = 0; lane < lanes; ++lane) {
       const std::int64_t at = (i + lane) * 2 * taps;
       float* slopes = to.slopes ? to.slopes + at : nullptr;
@@ -129,40 +129,25 @@ void backward_flow_row(const WarpedRow& row, std::int64_t width, const float* dy
   }
 }
 
-template <int taps_>
-struct TapCount {
-  static constexpr int taps = taps_;
-};
-
-template <class Run>
-inline void with_taps(Interpolation interpolation, const Run& run) {
-  switch (interpolation) {
-    case Interpolation::nearest: return run(TapCount<1>{});
-    case Interpolation::bilinear: return run(TapCount<2>{});
-    case Interpolation::bicubic: return run(TapCount<4>{});
-  }
-}
-
 void prepare(Interpolation interpolation, const float* flow_x, const float* flow_y, std::int64_t row,
              std::int64_t height, std::int64_t width, const WarpedRow& to) {
   const auto narrow = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
-  with_taps(interpolation, [&](auto count) {
-    prepare_row<count.taps>(flow_x, flow_y, narrow(row), narrow(height), narrow(width), to);
-  });
+  with_taps(interpolation,
+            [&](auto by) { prepare_row<by.taps>(flow_x, flow_y, narrow(row), narrow(height), narrow(width), to); });
 }
 
 void forward(Interpolation interpolation, const WarpedRow& row, std::int64_t width, const float* x, float* y) {
-  with_taps(interpolation, [&](auto count) { forward_row<count.taps>(row, width, x, y); });
+  with_taps(interpolation, [&](auto by) { forward_row<by.taps>(row, width, x, y); });
 }
 
 void backward_data(Interpolation interpolation, const WarpedRow& row, std::int64_t width, const float* dy,
                    double* sums) {
-  with_taps(interpolation, [&](auto count) { backward_data_row<count.taps>(row, width, dy, sums); });
+  with_taps(interpolation, [&](auto by) { backward_data_row<by.taps>(row, width, dy, sums); });
 }
 
 void backward_flow(Interpolation interpolation, const WarpedRow& row, std::int64_t width, const float* dy,
                    const float* x, double* right, double* down) {
-  with_taps(interpolation, [&](auto count) { backward_flow_row<count.taps>(row, width, dy, x, right, down); });
+  with_taps(interpolation, [&](auto by) { backward_flow_row<by.taps>(row, width, dy, x, right, down); });
 }
 
 }  // namespace

@@ -10,6 +10,26 @@ namespace dip {
 
 enum class Interpolation { nearest, bilinear, bicubic };
 
+// How many elements along an axis a place takes.
+static DIP_HOST_DEVICE inline constexpr int taps_of(Interpolation interpolation) {
+  return interpolation == Interpolation::bicubic ? 4 : interpolation == Interpolation::bilinear ? 2 : 1;
+}
+
+template <int taps_>
+struct TapCount {
+  static constexpr int taps = taps_;
+};
+
+// Calls run with the interpolation's number of taps, so that loops over them can be unrolled.
+template <class Run>
+static inline void with_taps(Interpolation interpolation, const Run& run) {
+  switch (interpolation) {
+    case Interpolation::nearest: return run(TapCount<taps_of(Interpolation::nearest)>{});
+    case Interpolation::bilinear: return run(TapCount<taps_of(Interpolation::bilinear)>{});
+    case Interpolation::bicubic: return run(TapCount<taps_of(Interpolation::bicubic)>{});
+  }
+}
+
 // y (N, C, out_h, out_w) of x (N, C, H, W); flow (N, 2, out_h, out_w) says how far to the right and down of its own
 // place each result is read.
 struct Warp {

@@ -112,6 +112,11 @@ void take_way(const WeightPlan& plan, const float* dy, const float* x, float* dw
   }
 }
 
+// Zeros around an image times infinite weights are NaN that should not be. Lanes leave out the taps that miss it.
+bool has_nan_to_mend(const Ways& ways, const Conv2d& p, const float* weight) {
+  return ways[0].way != Way::lanes && !all_finite(weight, p.weight_count());
+}
+
 }  // namespace
 
 ForwardPlan plan_forward(const Conv2d& p) {
@@ -155,15 +160,6 @@ WeightPlan plan_backward_weight(const Conv2d& p) {
   }
   return plan;
 }
-
-namespace {
-
-// Zeros around an image times infinite weights are NaN that should not be. Lanes leave out the taps that miss it.
-bool has_nan_to_mend(const Ways& ways, const Conv2d& p, const float* weight) {
-  return ways[0].way != Way::lanes && !all_finite(weight, p.weight_count());
-}
-
-}  // namespace
 
 void run(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
   const Conv2d& p = plan.p;

@@ -10,7 +10,6 @@
 #include "cpu/scratch.h"
 #include "ops/conv/cpu/kernels.h"
 #include "ops/conv/cpu/lanes/kernels.h"
-#include "ops/conv/cpu/padded_input.h"
 #include "ops/conv/cpu/tap_axis.h"
 #include "ops/conv/cpu/ways.h"
 
@@ -47,6 +46,8 @@ struct LaneMatrix {
   int64_t panel() const { return depth() * packing_kernels().lanes; }
   int64_t packed_group() const { return divide_up(rows, packing_kernels().lanes) * panel(); }
   int64_t steps() const { return divide_up(depth() / times, step); }
+  int64_t pairs() const { return divide_up(rows, two_panels()); }  // of a group's panels
+  static int64_t two_panels() { return 2 * packing_kernels().lanes; }
 
   // Packs of some rows, whole panels but for the last, the columns of one step.
   void pack_step(int64_t group, int64_t row, int64_t row_end, int64_t number, float* packed) const {
@@ -87,15 +88,15 @@ struct LaneGroups {
 // again would take up to a fifth of the time of the products.
 bool packs_in_tasks(const LaneMatrix& matrix, int64_t positions) {
   constexpr int64_t large = 1 << 20, few = 2048;
-  const int64_t pairs = matrix.groups * divide_up(matrix.rows, 2 * packing_kernels().lanes);
-  return matrix.groups * matrix.packed_group() >= large && positions <= few && pairs >= 4 * num_threads();
+  return matrix.groups * matrix.packed_group() >= large && positions <= few &&
+         matrix.groups * matrix.pairs() >= 4 * num_threads();
 }
 
 // The products of two panels of the matrix and all images a task.
 void run_packing_tasks(const std::vector<LaneBatch>& batches, const LaneMatrix& matrix, const LaneGroups& groups,
                        int64_t grid_h) {
   const LaneKernels& kernels = lane_kernels();
-  const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(matrix.rows, two_panels);
+  const int64_t two_panels = LaneMatrix::two_panels(), pairs = matrix.pairs();
   parallel_for(matrix.groups * pairs, [&](int64_t task) {
     const int64_t g = task / pairs, row = task % pairs * two_panels, row_end = std::min(matrix.rows, row + two_panels);
     static thread_local Scratch panels_scratch;
@@ -120,7 +121,7 @@ void run_lane_products(const std::vector<LaneBatch>& batches, const LaneMatrix& 
   if (batches.empty() || grid_h == 0) return;
   const LaneKernels& kernels = lane_kernels();
   const int64_t rows = matrix.rows, grid_w = batches[0].product.grid_w;
-  const int64_t two_panels = 2 * packing_kernels().lanes, pairs = divide_up(rows, two_panels);
+  const int64_t two_panels = LaneMatrix::two_panels(), pairs = matrix.pairs();
   double products = 0.0;
   int64_t images = 0;
   for (const LaneBatch& batch : batches) {
