@@ -110,6 +110,11 @@ def test_every_layer_is_shown_hidden_and_explained(page: Any) -> None:
                            ("lenet5", ["input", "conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3"])):  # fmt: skip
         page.click(f"#network-{network}")
         draw(page, image)
+        page.evaluate("document.querySelector('#maps canvas').stays = true")
+        page.mouse.down()  # more ink, in the canvases that are there
+        page.mouse.up()
+        page.wait_for_timeout(250)
+        assert page.evaluate("document.querySelector('#maps canvas').stays")
         shown = page.locator("#maps section").evaluate_all("all => all.map((each) => each.id)")
         assert shown == [f"layer-{name}" for name in names]
         for name in names:

@@ -1,6 +1,6 @@
 // Optimizers side by side, from one start down one landscape.
 import { ask, newestOnly, unpacked } from "./ask.js";
-import { colour, css } from "./colours.js";
+import { colour, css, fillCells } from "./colours.js";
 import { byId, element, short } from "./dom.js";
 
 const COLOURS = ["#e0570b", "#1766c2", "#0b8a4a", "#b0209a", "#8a6d00", "#d01830"];
@@ -19,16 +19,13 @@ const recompute = newestOnly(async () => {
 });
 
 function show() {
-  const canvas = byId("landscape"), context = canvas.getContext("2d"), grid = unpacked(answer.grid), n = answer.size;
-  const most = grid.reduce((m, v) => Math.max(m, v)), scale = canvas.width / n, paper = colour("paper"), dark = colour("soft");
-  for (let row = 0; row < n; ++row) {
-    for (let column = 0; column < n; ++column) {
-      const share = Math.sqrt((grid[row * n + column] - answer.lowest) / (most - answer.lowest || 1));
-      const level = Math.floor(share * 14) / 14;  // bands, so that slopes are seen
-      context.fillStyle = css(paper.map((p, i) => Math.round(p + (dark[i] - p) * 0.85 * level)));
-      context.fillRect(column * scale, row * scale, scale + 1, scale + 1);
-    }
-  }
+  const canvas = byId("landscape"), grid = unpacked(answer.grid), n = answer.size;
+  const most = grid.reduce((m, v) => Math.max(m, v)), paper = colour("paper"), dark = colour("soft");
+  const context = fillCells(canvas, n, n, (place) => {
+    const share = Math.sqrt((grid[place] - answer.lowest) / (most - answer.lowest || 1));
+    const level = Math.floor(share * 14) / 14;  // bands, so that slopes are seen
+    return paper.map((p, i) => p + (dark[i] - p) * 0.85 * level);
+  });
   const at = ([x, y]) => [((x + answer.half) / (2 * answer.half)) * canvas.width, ((y + answer.half) / (2 * answer.half)) * canvas.height];
   const list = [];
   answer.paths.forEach((each, i) => {

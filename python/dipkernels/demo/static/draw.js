@@ -1,6 +1,6 @@
 // The drawing, the guess, every layer, and one unit worked out.
 import { ask, newestOnly, unpacked } from "./ask.js";
-import { colour, colours, css, paint } from "./colours.js";
+import { colour, colours, css, fillCells } from "./colours.js";
 import { byId, element, short } from "./dom.js";
 
 const PEN = 15, STEP = 5;  // pixels: the pen's width, and how far an arrow key moves it
@@ -40,12 +40,17 @@ function stroke(a, b) {
 
 function clear() {
   pixels.fill(0);
+  forgetAnswer();
+  redraw();
+}
+
+function forgetAnswer() {
   shown = null;
   byId("guess").textContent = "";
   byId("maps").replaceChildren();
+  delete byId("maps").dataset.made;
   forgetUnit();
   for (const item of byId("bars").children) setBar(item, 0);
-  redraw();
 }
 
 function forgetUnit() {
@@ -112,31 +117,43 @@ function layout(layer) {
   return { maps: 1, rows: Math.ceil(layer.shape[0] / columns), columns, cell: layer.shape[0] > 20 ? 14 : 26 };
 }
 
+// The numbers of the layers shown, each as a cell's colour. Their canvases stay from answer to answer.
 function showLayers() {
   if (!shown) return;
-  const focused = document.activeElement?.dataset?.key;
-  byId("maps").replaceChildren();
-  for (const layer of shown.layers) {
-    if (hidden.has(layer.name)) continue;
-    const { maps, rows, columns, cell } = layout(layer);
-    const colourOf = colours(Math.max(-layer.least, layer.most)), tiles = element("div", { className: "tiles" });
-    for (let map = 0; map < maps; ++map) {
-      const canvas = element("canvas", { tabIndex: 0 });
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${layer.title}${maps > 1 ? `, map ${map + 1} of ${maps}` : ""}, ${rows} by ${columns} units; arrow keys choose one`);
-      canvas.dataset.key = `${layer.name}-${map}`;
-      const context = paint(canvas, layer.values, map * rows * columns, rows, columns, cell, colourOf);
-      if (layer.name === "fc3") labelOutputs(context, cell);
-      listen(canvas, layer, map);
-      tiles.append(canvas);
-    }
-    const size = element("small", {}, ` ${layer.shape.join(" × ")}, from ${short(layer.least)} to ${short(layer.most)}`);
-    const section = element("section", { className: "layer", id: `layer-${layer.name}` });
-    section.append(element("h3", {}, layer.title, size), tiles);
-    byId("maps").append(section);
+  const layers = shown.layers.filter((each) => !hidden.has(each.name)), maps = byId("maps");
+  const made = [network, ...layers.map((each) => each.name)].join();
+  if (maps.dataset.made !== made) maps.replaceChildren(...layers.map(layerSection));
+  maps.dataset.made = made;
+  for (const layer of layers) {
+    document.querySelector(`#layer-${layer.name} small`).textContent =
+      ` ${layer.shape.join(" × ")}, from ${short(layer.least)} to ${short(layer.most)}`;
+    for (let map = 0; map < layout(layer).maps; ++map) paintMap(layer, map);
   }
-  if (focused) document.querySelector(`[data-key="${focused}"]`)?.focus();
   if (last) worked(last.layer, last.index);
+}
+
+function layerSection(layer) {
+  const { maps, rows, columns, cell } = layout(layer), tiles = element("div", { className: "tiles" });
+  for (let map = 0; map < maps; ++map) {
+    const canvas = element("canvas", { tabIndex: 0, width: columns * cell, height: rows * cell });
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `${layer.title}${maps > 1 ? `, map ${map + 1} of ${maps}` : ""}, ${rows} by ${columns} units; arrow keys choose one`);
+    canvas.dataset.key = `${layer.name}-${map}`;
+    listen(canvas, layer, map);
+    tiles.append(canvas);
+  }
+  const heading = element("h3", {}, layer.title, element("small"));
+  return element("section", { className: "layer", id: `layer-${layer.name}` }, heading, tiles);
+}
+
+const canvasOf = (name, map) => document.querySelector(`[data-key="${name}-${map}"]`);
+
+function paintMap(layer, map) {
+  const { rows, columns, cell } = layout(layer), colourOf = colours(Math.max(-layer.least, layer.most));
+  const canvas = canvasOf(layer.name, map), values = layer.values.subarray(map * rows * columns);
+  const context = fillCells(canvas, rows, columns, (place) => colourOf(values[place] ?? 0));  // paper after the last
+  if (layer.name === "fc3") labelOutputs(context, cell);
+  delete canvas.dataset.marked;
 }
 
 function labelOutputs(context, cell) {
@@ -178,19 +195,14 @@ const worked = newestOnly(async (layer, index) => {
 
 function repaint() {
   for (const layer of shown.layers) {
-    const { maps, rows, columns, cell } = layout(layer), colourOf = colours(Math.max(-layer.least, layer.most));
-    for (let map = 0; map < maps; ++map) {
-      const canvas = document.querySelector(`[data-key="${layer.name}-${map}"]`);
-      if (!canvas?.dataset.marked) continue;
-      const context = paint(canvas, layer.values, map * rows * columns, rows, columns, cell, colourOf);
-      if (layer.name === "fc3") labelOutputs(context, cell);
-      delete canvas.dataset.marked;
+    for (let map = 0; map < layout(layer).maps; ++map) {
+      if (canvasOf(layer.name, map)?.dataset.marked) paintMap(layer, map);
     }
   }
 }
 
 function mark(name, map, [top, left, height, width], mark) {
-  const canvas = document.querySelector(`[data-key="${name}-${map}"]`);
+  const canvas = canvasOf(name, map);
   if (!canvas) return;
   const cell = layout(shown.layers.find((each) => each.name === name)).cell, context = canvas.getContext("2d");
   context.strokeStyle = css(colour(mark));
@@ -200,8 +212,9 @@ function mark(name, map, [top, left, height, width], mark) {
 }
 
 function picture(title, numbers, offset, rows, columns, colourOf, width = 150) {
-  const canvas = element("canvas"), cell = Math.max(4, Math.min(22, Math.round(width / columns)));
-  paint(canvas, numbers, offset, rows, columns, cell, colourOf);
+  const cell = Math.max(4, Math.min(22, Math.round(width / columns)));
+  const canvas = element("canvas", { width: columns * cell, height: rows * cell });
+  fillCells(canvas, rows, columns, (place) => colourOf(numbers[offset + place]));
   return element("figure", {}, canvas, element("figcaption", {}, title));
 }
 
@@ -337,7 +350,7 @@ export function startDrawing(state) {
   pixels = new Uint8Array(side * side);
   for (const each of state.networks) {
     const input = element("input", { type: "radio", name: "network", value: each.name, checked: each.name === network, id: `network-${each.name}` });
-    input.addEventListener("change", () => { network = each.name; shown = null; forgetUnit(); watchTraining(); });
+    input.addEventListener("change", () => { network = each.name; forgetAnswer(); watchTraining(); });
     byId("networks").append(element("label", {}, input, ` ${each.title}`));
   }
   for (let digit = 0; digit < 10; ++digit) {

@@ -1,6 +1,6 @@
 // Points of two classes, the plane as a small network sees it, epoch by epoch, and the losses beside it.
 import { ask, newestOnly, unpacked } from "./ask.js";
-import { colour, colours, css } from "./colours.js";
+import { colour, colours, css, fillCells } from "./colours.js";
 import { byId, element } from "./dom.js";
 
 const values = { points: "spirals", activation: "tanh", depth: 2, width: 12, epochs: 300, count: 120, noise: 0.05, rate: 0.03, seed: 0 };
@@ -42,14 +42,8 @@ function show() {
 }
 
 function drawPlane(plane) {
-  const canvas = byId("plane"), context = canvas.getContext("2d"), n = answer.size, scale = canvas.width / n;
-  const colourOf = colours(1.6);  // paler than the points
-  for (let row = 0; row < n; ++row) {
-    for (let column = 0; column < n; ++column) {
-      context.fillStyle = colourOf(2 * plane[row * n + column] - 1);
-      context.fillRect(column * scale, row * scale, scale + 1, scale + 1);
-    }
-  }
+  const canvas = byId("plane"), n = answer.size, colourOf = colours(1.6);  // paler than the points
+  const context = fillCells(canvas, n, n, (place) => colourOf(2 * plane[place] - 1));
   const at = (w) => ((w + answer.half) / (2 * answer.half)) * canvas.width;
   const dots = ({ places, classes }, radius, filled) => {
     const numbers = unpacked(places);

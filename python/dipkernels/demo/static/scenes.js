@@ -1,6 +1,6 @@
 // Scenes: the class of every pixel, and how two stages find objects: anchors, proposals, boxes, suppression.
 import { ask, newestOnly, unpacked } from "./ask.js";
-import { colour, css } from "./colours.js";
+import { colour, css, fillCells } from "./colours.js";
 import { byId, element } from "./dom.js";
 
 const values = { scene: 0, score: 0.3, overlap: 0.5 };
@@ -50,14 +50,11 @@ function said() {
 function show() {
   if (!answer) return;
   byId("scenes-result").textContent = said();
-  const canvas = byId("scene"), context = canvas.getContext("2d"), n = 64, scale = canvas.width / n;
-  const pixels = unpacked(answer.image);
-  for (let i = 0; i < n * n; ++i) {
-    let rgb = [0, 1, 2].map((c) => 255 * pixels[c * n * n + i]);
-    if (view === "mask") rgb = rgb.map((v, c) => 0.35 * v + 0.65 * hues[answer.mask[i]][c]);
-    context.fillStyle = `rgb(${rgb.map(Math.round).join(",")})`;
-    context.fillRect((i % n) * scale, Math.floor(i / n) * scale, scale + 0.5, scale + 0.5);
-  }
+  const canvas = byId("scene"), n = 64, scale = canvas.width / n, pixels = unpacked(answer.image);
+  const context = fillCells(canvas, n, n, (place) => {
+    const seen = [0, 1, 2].map((c) => 255 * pixels[c * n * n + place]);
+    return view === "mask" ? seen.map((v, c) => 0.35 * v + 0.65 * hues[answer.mask[place]][c]) : seen;
+  });
   context.font = "bold 13px system-ui";
   for (const { box, kind, score } of answer[view] instanceof Array && view !== "mask" ? answer[view] : []) {
     const [x1, y1, x2, y2] = box.map((v) => v * scale);
