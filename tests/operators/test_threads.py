@@ -38,6 +38,17 @@ def test_the_number_of_threads_can_change_while_others_work(restore_threads: Non
         assert all(pool.map(work, range(40)))
 
 
+def test_so_many_boxes_that_several_threads_suppress_them(restore_threads: None) -> None:
+    places = np.arange(100_000) * 7919 % 40  # of one place all are the same, and those of two do not meet
+    scores = np.random.default_rng(0).permutation(len(places)).astype(np.float32)
+    corners = 10 * places[:, None] + [0, 0, 9, 9]
+    best = [max(np.flatnonzero(places == place), key=scores.__getitem__) for place in range(40)]
+    for threads in (1, 3):
+        dipkernels.set_num_threads(threads)
+        kept = ops.nms(corners.astype(np.float32), scores, 0.5)
+        np.testing.assert_array_equal(kept, sorted(best, key=lambda i: -scores[i]))
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_neither_hangs_nor_errs(restore_threads: None) -> None:
     dipkernels.set_num_threads(4)

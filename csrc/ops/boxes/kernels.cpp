@@ -16,8 +16,15 @@ void iou(const Corners& box, const CornerArrays& boxes, std::int64_t count, bool
   overlaps<false>(box, boxes, count, y);
 }
 
+void suppress(const Corners& box, const CornerArrays& boxes, std::int64_t count, double threshold, std::int64_t* left) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    const Overlap overlap = overlap_of(box, {boxes.x1[j], boxes.y1[j], boxes.x2[j], boxes.y2[j]});
+    left[j] &= !(overlap.intersection > threshold * overlap.all);
+  }
+}
+
 }  // namespace
 
-extern const BoxKernels box_kernels = {.iou = iou};
+extern const BoxKernels box_kernels = {.iou = iou, .suppress = suppress};
 
 }  // namespace dip::cpu::DIP_ISA

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "cpu/parallel.h"
-#include "ops/boxes/params.h"
+#include "ops/boxes/kernels.h"
 #include "ops/nms/nms.h"
 
 namespace dip::cpu {
@@ -15,25 +15,35 @@ std::int64_t nms(std::int64_t count, double threshold, Reals boxes, Reals scores
   std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
     return scores[a] > scores[b] || (scores[b] != scores[b] && scores[a] == scores[a]);
   });
-  std::vector<Corners> corners(count);
-  std::vector<std::int64_t> class_of(count, 0);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float* box = boxes + 4 * std::int64_t{order[i]};
-    corners[i] = {box[0], box[1], box[2], box[3]};
-    if (classes) class_of[i] = classes[order[i]];
+  // Places in this order, those of a class together: boxes of different classes never meet.
+  std::vector<std::int32_t> places(count);
+  std::iota(places.begin(), places.end(), 0);
+  const auto class_at = [&](std::int64_t i) { return classes ? classes[order[places[i]]] : 0; };
+  if (classes) {
+    std::stable_sort(places.begin(), places.end(),
+                     [&](std::int32_t a, std::int32_t b) { return classes[order[a]] < classes[order[b]]; });
   }
-  std::vector<unsigned char> left(count, 1);
+  std::vector<double> arrays(4 * count);
+  const CornerArrays corners = {arrays.data(), &arrays[count], &arrays[2 * count], &arrays[3 * count]};
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (int k = 0; k < 4; ++k) arrays[k * count + i] = boxes[4 * std::int64_t{order[places[i]]} + k];
+  }
+  std::vector<std::int64_t> left(count, 1);
+  for (std::int64_t i = 0, end = 0; i < count; ++i) {
+    if (i == end) {
+      while (end < count && class_at(end) == class_at(i)) ++end;
+    }
+    if (!left[i]) continue;
+    const Corners box = {corners.x1[i], corners.y1[i], corners.x2[i], corners.y2[i]};
+    parallel_ranges(end - i - 1, 1 << 15, [&](std::int64_t first, std::int64_t last) {
+      box_kernels().suppress(box, corners.from(i + 1 + first), last - first, threshold, &left[i + 1 + first]);
+    });
+  }
+  std::vector<unsigned char> stays(count);
+  for (std::int64_t i = 0; i < count; ++i) stays[places[i]] = left[i];
   std::int64_t found = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    if (!left[i]) continue;
-    kept[found++] = order[i];
-    parallel_ranges(count - i - 1, 1 << 13, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t j = i + 1 + begin; j < i + 1 + end; ++j) {
-        if (!left[j] || class_of[j] != class_of[i]) continue;
-        const Overlap overlap = overlap_of(corners[i], corners[j]);
-        left[j] = !(overlap.intersection > threshold * overlap.all);
-      }
-    });
+    if (stays[i]) kept[found++] = order[i];
   }
   return found;
 }
