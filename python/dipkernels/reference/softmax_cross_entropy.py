@@ -33,14 +33,14 @@ def reduce_loss(values: Float64, reduction: str, denominator: float) -> tuple[An
 def _targets(logits: Float64, target: Any, weight: Any, ignore_index: int, smoothing: float) -> tuple[Float64, float]:
     """The weighted, smoothed target of every class, zero where ignored, and the mean's denominator."""
     target, classes = np.asarray(target), logits.shape[1]
-    w = np.ones(classes) if weight is None else np.asarray(weight, np.float64)
-    w = w.reshape(1, -1, *[1] * (logits.ndim - 2))
+    along_classes = (1, -1, *[1] * (logits.ndim - 2))
+    w = (np.ones(classes) if weight is None else np.asarray(weight, np.float64)).reshape(along_classes)
     if target.dtype.kind == "f":
         hard, kept = target.astype(np.float64), np.ones((logits.shape[0], *logits.shape[2:]), bool)
         denominator = float(kept.size)
     else:
         kept = target != ignore_index
-        hard = np.moveaxis(np.eye(classes)[np.where(kept, target, 0)], -1, 1)
+        hard = (target[:, None] == np.arange(classes).reshape(along_classes)).astype(np.float64)
         denominator = float((w * hard * kept[:, None]).sum())
     return w * ((1 - smoothing) * hard + smoothing / classes) * kept[:, None], denominator
 
