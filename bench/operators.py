@@ -178,6 +178,7 @@ def _linears(device: Device) -> Iterator[Contest]:
 def _memory_bound(device: Device) -> Iterator[Contest]:
     toy, on_cuda = isinstance(device, Rehearsal), device.name == "cuda"
     pools = [(64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2)]
+    pools.append((device.images, 512, 14, 14, 14))  # a network's last
     for n, c, h, f, s in [(1, 2, 8, 2, 2)] if toy else pools:
         data = _normal(n, c, h, h)
         x, tx = device.ours(data), device.theirs(data)
@@ -199,6 +200,10 @@ def _memory_bound(device: Device) -> Iterator[Contest]:
                 [lambda y=ty, i=ti, f=f: F.max_unpool2d(y, i, f)])  # fmt: skip
         yield Contest("avg_pool2d", shape, read + write_ / 2, "GB/s",
             lambda x=x, f=f, s=s: ops.avg_pool2d(x, f, s), [lambda x=tx, f=f, s=s: F.avg_pool2d(x, f, s)])  # fmt: skip
+        yield Contest("avg_pool2d_backward", shape, read + write_ / 2, "GB/s",
+            lambda dy=dy, shape=data.shape, f=f, s=s: ops.avg_pool2d_backward(dy, shape, f, s),
+            [lambda dy=tdy, x=tx, f=f, s=s: aten.avg_pool2d_backward(
+                dy, x, [f, f], [s, s], [0, 0], False, True, None)])  # fmt: skip
     shapes: list[tuple[int, int, tuple[int, ...]]] = [(64, 10, ()), (4096, 1000, ()), (8, 21, (128, 128))]
     for n, c, inner in [(4, 3, ())] if toy else shapes:
         data, labels = _normal(n, c, *inner), np.random.default_rng(0).integers(0, c, (n, *inner))

@@ -230,6 +230,23 @@ inline void store_even(float* p, F v, std::int64_t n) {
 #endif
 }
 
+// a₀, b₀, a₁, b₁, …: the first n of these 2W.
+inline void store_interleaved(float* p, F a, F b, std::int64_t n) {
+#if defined(__AVX512F__)
+  const __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const __m512i high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  const F first = (F)_mm512_permutex2var_ps((__m512)a, low, (__m512)b);
+  const F second = (F)_mm512_permutex2var_ps((__m512)a, high, (__m512)b);
+#elif defined(__AVX2__)
+  const __m256 low = _mm256_unpacklo_ps((__m256)a, (__m256)b), high = _mm256_unpackhi_ps((__m256)a, (__m256)b);
+  const F first = (F)_mm256_permute2f128_ps(low, high, 0x20), second = (F)_mm256_permute2f128_ps(low, high, 0x31);
+#else
+  const F first = {a[0], b[0], a[1], b[1]}, second = {a[2], b[2], a[3], b[3]};
+#endif
+  store_some(p, first, n < W ? n : W);
+  if (n > W) store_some(p + W, second, n < 2 * W ? n - W : W);
+}
+
 // Sums halves onto halves: a fixed tree, so the same bits every time.
 inline float horizontal_sum(F v) {
 #if defined(__AVX512F__)

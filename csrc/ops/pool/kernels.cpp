@@ -1,28 +1,14 @@
 // Average, sum and L2 pooling on the CPU, one channel at a time, compiled once for each instruction set.
 //
-// Memory-bound. Each tap adds a (strided) input row to the output row, which stays in the first-level cache; the taps
-// outside the input are skipped by cutting the row, so there is no border case. Sums of more terms than `most_plain`
-// are taken window by window, or element by element, and lose nothing by their length.
+// Memory-bound. The lanes of a vector are neighbouring windows, backward neighbouring elements of the input; both add
+// their terms in one order, windows at the border one by one. Sums of more terms than `most_plain` are taken window by
+// window, or element by element, and lose nothing by their length.
 #include "ops/pool/kernels.h"
 
-#include "cpu/simd.h"
+#include "ops/pool/cpu/windows.h"
 
 namespace dip::cpu::DIP_ISA {
 namespace {
-
-// The outputs [first, last) of an axis whose tap `t` lies inside the input, and the input position for output 0.
-struct Reach {
-  std::int64_t first, last, start;
-};
-
-inline Reach reach(const Axis& axis, std::int64_t tap) {
-  Reach r;
-  r.start = tap * axis.dilation - axis.pad_start;
-  r.first = r.start >= 0 ? 0 : (-r.start + axis.stride - 1) / axis.stride;
-  r.last = r.start >= axis.input ? 0 : (axis.input - 1 - r.start) / axis.stride + 1;
-  if (r.last > axis.output) r.last = axis.output;
-  return r;
-}
 
 // Where a window begins and ends in the input.
 struct Span {
@@ -35,12 +21,30 @@ inline Span inside(const Axis& axis, std::int64_t output) {
   return {start > 0 ? start : 0, end < axis.input ? end : axis.input};
 }
 
-// The windows that meet an element of the input.
-inline Span windows_over(const Axis& axis, std::int64_t position) {
-  const std::int64_t last = (position + axis.pad_start) / axis.stride + 1,
-                     before = position + axis.pad_start - axis.kernel;
-  const std::int64_t begin = before < 0 ? 0 : before / axis.stride + 1;
-  return {begin, last < axis.output ? last : axis.output};
+// Moves the windows that meet the element before `position` on to those that meet this one.
+inline void advance(const Axis& axis, std::int64_t position, Span& windows) {
+  const std::int64_t padded = position + axis.pad_start;
+  while (windows.end < axis.output && windows.end * axis.stride <= padded) ++windows.end;
+  while (windows.begin < windows.end && windows.begin * axis.stride + axis.kernel <= padded) ++windows.begin;
+}
+
+// Calls body(row, frames, rows) for every row of the input, numbered through all frames, and the windows that meet it.
+template <class Body>
+inline void each_input_row(const Window3d& window, const Body& body) {
+  Span frames{0, 0};
+  for (std::int64_t frame = 0; frame < window.d.input; ++frame) {
+    advance(window.d, frame, frames);
+    Span rows{0, 0};
+    for (std::int64_t ih = 0; ih < window.h.input; ++ih) {
+      advance(window.h, ih, rows);
+      body(frame * window.h.input + ih, frames, rows);
+    }
+  }
+}
+
+inline std::int64_t most_windows_over(const Axis& axis) {
+  const std::int64_t most = (axis.kernel - 1) / axis.stride + 1;
+  return most < axis.output ? most : axis.output;
 }
 
 // How many places of a window count: those in the input, or in the padding too, but never beyond it.
@@ -58,114 +62,233 @@ inline float divisor(const Pool& p, std::int64_t line, std::int64_t ow) {
   return static_cast<float>(counted(p, p.window.d, od) * counted(p, p.window.h, oh) * counted(p, p.window.w, ow));
 }
 
-// Calls body(row) for the rows of the input that a line of windows meets, numbered through all frames.
-template <class Body>
-inline void each_row(const Window3d& window, std::int64_t line, const Body& body) {
-  const Axis &d = window.d, &h = window.h;
-  const std::int64_t od = line / h.output, oh = line % h.output;
-  for (std::int64_t t = 0; t < d.kernel; ++t) {
-    const std::int64_t frame = od * d.stride + t * d.dilation - d.pad_start;
-    if (frame < 0 || frame >= d.input) continue;
-    for (std::int64_t r = 0; r < h.kernel; ++r) {
-      const std::int64_t ih = oh * h.stride + r * h.dilation - h.pad_start;
-      if (ih >= 0 && ih < h.input) body(frame * h.input + ih);
-    }
-  }
-}
-
 // Of so many terms a plain sum in float32 is as good as any.
 constexpr std::int64_t most_plain = 64;
 
+// A line of numbers, each by the divisor of its window.
+inline void divide(const Pool& p, std::int64_t line, const float* from, float* to) {
+  const Axis& w = p.window.w;
+  const InnerWindows inner(w);
+  const std::int64_t begin = p.divides_by_all ? 0 : inner.begin, end = p.divides_by_all ? w.output : inner.end;
+  for (std::int64_t ow = 0; ow < begin; ++ow) to[ow] = from[ow] / divisor(p, line, ow);
+  for (std::int64_t ow = begin; ow < end; ow += W) {
+    const std::int64_t lanes = lanes_at(ow, end);
+    store_some(to + ow, load_some(from + ow, lanes) / broadcast(divisor(p, line, ow)), lanes);
+  }
+  for (std::int64_t ow = end; ow < w.output; ++ow) to[ow] = from[ow] / divisor(p, line, ow);
+}
+
+inline F term(const Pool& p, F v) {
+  return p.kind == Pooling::l2 ? v * v : v;
+}
+
 // The sum over one window of many taps, of squares for L2.
-inline float window_sum(const Pool& p, const float* x, std::int64_t line, Span columns) {
+inline float long_sum(const Pool& p, const WindowLine& windows, const float* x, std::int64_t ow) {
+  const Span columns = inside(p.window.w, ow);
   LongSum sum;
-  each_row(p.window, line, [&](std::int64_t row) {
+  windows.each_row(p.window, [&](std::int64_t row) {
     const float* in = x + row * p.window.w.input + columns.begin;
-    for (std::int64_t i = 0; i < columns.size(); i += W) {
-      const F v = load_some(in + i, lanes_at(i, columns.size()));
-      sum.add(p.kind == Pooling::l2 ? v * v : v);
-    }
+    for (std::int64_t i = 0; i < columns.size(); i += W)
+      sum.add(term(p, load_some(in + i, lanes_at(i, columns.size()))));
   });
   return horizontal_sum(sum.total());
+}
+
+// The same of few taps.
+inline float border_sum(const Pool& p, const WindowLine& windows, const float* x, std::int64_t ow) {
+  const Span columns = inside(p.window.w, ow);
+  F sum = {};  // in its first lane
+  windows.each_row(p.window, [&](std::int64_t row) {
+    const float* in = x + row * p.window.w.input;
+    for (std::int64_t i = columns.begin; i < columns.end; ++i) sum += term(p, first_only(broadcast(in[i]), 1, 0.0f));
+  });
+  return sum[0];
 }
 
 void forward(const Pool& p, const float* x, float* y) {
   const Axis& w = p.window.w;
   const bool plain = p.taps() <= most_plain;
-  for (std::int64_t line = 0; line < p.window.d.output * p.window.h.output; ++line) {
-    float* out = y + line * w.output;
-    for (std::int64_t ow = 0; ow < w.output; ++ow) out[ow] = plain ? 0.0f : window_sum(p, x, line, inside(w, ow));
-    const auto add_row = [&](std::int64_t row) {
-      for (std::int64_t s = 0; s < w.kernel; ++s) {
-        const Reach columns = reach(w, s);
-        const float* in = x + row * w.input + columns.start;
-        if (p.kind == Pooling::l2) {
-          for (std::int64_t ow = columns.first; ow < columns.last; ++ow) {
-            out[ow] += in[ow * w.stride] * in[ow * w.stride];
-          }
-        } else {
-          for (std::int64_t ow = columns.first; ow < columns.last; ++ow) out[ow] += in[ow * w.stride];
-        }
+  const InnerWindows inner(w);
+  for (std::int64_t line = 0; line < p.window.d.output * p.window.h.output; ++line, y += w.output) {
+    const WindowLine windows(p.window, line);
+    for (std::int64_t ow = 0; ow < w.output; ++ow) {
+      if (!plain) {
+        y[ow] = long_sum(p, windows, x, ow);
+      } else if (ow < inner.begin || ow >= inner.end) {
+        y[ow] = border_sum(p, windows, x, ow);
       }
-    };
-    if (plain) each_row(p.window, line, add_row);
+    }
+    for (std::int64_t ow = inner.begin; plain && ow < inner.end; ow += W) {
+      const std::int64_t lanes = lanes_at(ow, inner.end), left = ow * w.stride - w.pad_start;
+      F sum = {};
+      windows.each_row(p.window, [&](std::int64_t row) {
+        for (std::int64_t column = left; column < left + w.kernel; ++column) {
+          sum += term(p, load_strided(x + row * w.input + column, w.stride, lanes, w.input - column));
+        }
+      });
+      store_some(y + ow, sum, lanes);
+    }
     if (p.kind == Pooling::l2) {
-      for (std::int64_t ow = 0; ow < w.output; ++ow) out[ow] = __builtin_sqrtf(out[ow]);
+      for (std::int64_t ow = 0; ow < w.output; ow += W) {
+        const std::int64_t lanes = lanes_at(ow, w.output);
+        store_some(y + ow, sqrt(load_some(y + ow, lanes)), lanes);
+      }
     } else if (p.kind == Pooling::average) {
-      for (std::int64_t ow = 0; ow < w.output; ++ow) out[ow] /= divisor(p, line, ow);
+      divide(p, line, y, y);
     }
   }
 }
 
-// What output `o` gives an element of its window.
-inline float share(const Pool& p, std::int64_t line, std::int64_t ow, const float* dy, const float* y, float x) {
+// What window `o` gives an element x of it.
+inline double share(const Pool& p, std::int64_t line, std::int64_t ow, const float* dy, const float* y, float x) {
   const std::int64_t o = line * p.window.w.output + ow;
   if (p.kind != Pooling::l2) return dy[o] / divisor(p, line, ow);
   // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
   return y[o] != 0.0f ? dy[o] * (x / y[o]) : 0.0f;
 }
 
-void backward_plain(const Pool& p, const float* dy, const float* x, const float* y, float* dx) {
+// Of many windows over an element.
+void backward_long(const Pool& p, const float* dy, const float* x, const float* y, float* dx) {
   const Axis& w = p.window.w;
-  for (std::int64_t i = 0; i < p.window.input(); ++i) dx[i] = 0.0f;
-  for (std::int64_t line = 0; line < p.window.d.output * p.window.h.output; ++line) {
-    each_row(p.window, line, [&](std::int64_t row) {
-      for (std::int64_t s = 0; s < w.kernel; ++s) {
-        const Reach columns = reach(w, s);
-        const std::int64_t start = row * w.input + columns.start;
-        for (std::int64_t ow = columns.first; ow < columns.last; ++ow) {
-          const std::int64_t i = start + ow * w.stride;
-          dx[i] += share(p, line, ow, dy, y, x ? x[i] : 0.0f);
+  each_input_row(p.window, [&](std::int64_t row, Span frames, Span rows) {
+    Span columns{0, 0};
+    for (std::int64_t iw = 0; iw < w.input; ++iw) {
+      advance(w, iw, columns);
+      const std::int64_t i = row * w.input + iw;
+      double sum = 0.0;
+      for (std::int64_t od = frames.begin; od < frames.end; ++od) {
+        for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
+          for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
+            sum += share(p, od * p.window.h.output + oh, ow, dy, y, x ? x[i] : 0.0f);
+          }
         }
       }
-    });
+      dx[i] = static_cast<float>(sum);
+    }
+  });
+}
+
+// Lines of the windows' numbers with zeros on both sides, so that every element of the input may read as many.
+struct WideLines {
+  std::int64_t before, length;
+
+  explicit WideLines(const Axis& w) : before((w.kernel - 1) / w.stride + 1) {
+    const std::int64_t elements = (w.input + w.stride - 1) / w.stride + W;
+    const std::int64_t after = elements + (w.pad_start + w.stride - 1) / w.stride;
+    length = before + (after > w.output ? after : w.output);
+  }
+  float* fill(float* lines, std::int64_t line) const {
+    for (std::int64_t i = line * length; i < (line + 1) * length; ++i) lines[i] = 0.0f;
+    return lines + line * length + before;
+  }
+};
+
+std::int64_t scratch_numbers(const Pool& p) {
+  return 2 * p.window.d.output * p.window.h.output * WideLines(p.window.w).length;
+}
+
+// What the windows of lines [rows.begin, rows.end) of frames [frames.begin, frames.end) give to a row of the input.
+struct RowOfShares {
+  Span frames, rows;
+  const float *shares, *norms;  // WideLines; the windows' norms of L2 alone
+  const float* x;               // the row, of L2 alone
+  float* dx;
+};
+
+// d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
+inline F l2_share(F given, F norm, F own) {
+  return select(norm != F{}, given * (own / norm), F{});
+}
+
+// Elements side by side, or `stride` apart, are the vector.
+void add_by_elements(const Pool& p, const WideLines& wide, const RowOfShares& row) {
+  const Axis& w = p.window.w;
+  for (std::int64_t q = 0; q * w.stride < w.input; q += W) {
+    F even = {};  // of a stride of 2, until the odd ones are there
+    for (std::int64_t r = 0; r < w.stride && q * w.stride + r < w.input; ++r) {
+      const std::int64_t element = q * w.stride + r, lanes = lanes_at(0, (w.input - element - 1) / w.stride + 1);
+      const F own = row.x ? load_strided(row.x + element, w.stride, lanes, w.input - element) : F{};
+      F sum = {};
+      for (std::int64_t od = row.frames.begin; od < row.frames.end; ++od) {
+        for (std::int64_t oh = row.rows.begin; oh < row.rows.end; ++oh) {
+          const std::int64_t first = (od * p.window.h.output + oh) * wide.length + wide.before + q;
+          for (std::int64_t s = (r + w.pad_start) % w.stride; s < w.kernel; s += w.stride) {
+            const std::int64_t at = first + (r + w.pad_start - s) / w.stride;
+            const F given = load(row.shares + at);
+            sum += row.x ? l2_share(given, load(row.norms + at), own) : given;
+          }
+        }
+      }
+      if (w.stride == 1) {
+        store_some(row.dx + element, sum, lanes);
+      } else if (w.stride == 2 && r == 0) {
+        even = sum;
+        if (element + 1 == w.input) row.dx[element] = sum[0];
+      } else if (w.stride == 2) {
+        store_interleaved(row.dx + element - 1, even, sum, w.input - (element - 1));
+      } else {
+        for (std::int64_t lane = 0; lane < lanes; ++lane) row.dx[element + lane * w.stride] = sum[lane];
+      }
+    }
   }
 }
 
-void backward(const Pool& p, const float* dy, const float* x, const float* y, float* dx) {
-  const Axis &d = p.window.d, &h = p.window.h, &w = p.window.w;
-  const std::int64_t windows_over_one =
-      (d.kernel / d.stride + 1) * (h.kernel / h.stride + 1) * (w.kernel / w.stride + 1);
-  if (windows_over_one <= most_plain) return backward_plain(p, dy, x, y, dx);
-  for (std::int64_t i = 0; i < p.window.input(); ++i) {
-    const Span frames = windows_over(d, i / w.input / h.input), rows = windows_over(h, i / w.input % h.input),
-               columns = windows_over(w, i % w.input);
-    double sum = 0.0;
-    for (std::int64_t od = frames.begin; od < frames.end; ++od) {
-      for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
-        for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
-          sum += share(p, od * h.output + oh, ow, dy, y, x ? x[i] : 0.0f);
+// The same of few wide windows, each of which gives to a part of the lanes.
+void add_by_windows(const Pool& p, const WideLines& wide, const RowOfShares& row) {
+  const Axis& w = p.window.w;
+  for (std::int64_t i = 0; i < w.input; i += W) {
+    const std::int64_t lanes = lanes_at(i, w.input);
+    const F own = row.x ? load_some(row.x + i, lanes) : F{};
+    F sum = {};
+    for (std::int64_t od = row.frames.begin; od < row.frames.end; ++od) {
+      for (std::int64_t oh = row.rows.begin; oh < row.rows.end; ++oh) {
+        const std::int64_t first = (od * p.window.h.output + oh) * wide.length + wide.before;
+        for (std::int64_t ow = 0; ow < w.output; ++ow) {
+          const Span columns = inside(w, ow);
+          const std::int64_t begin = columns.begin > i ? columns.begin - i : 0, end = lanes_at(i, columns.end);
+          if (begin >= end) continue;
+          const I lane = lane_numbers();
+          const I meets = (I)(lane >= static_cast<std::int32_t>(begin)) & (I)(lane < static_cast<std::int32_t>(end));
+          const F given = broadcast(row.shares[first + ow]);
+          sum += select(meets, row.x ? l2_share(given, broadcast(row.norms[first + ow]), own) : given, F{});
         }
       }
     }
-    dx[i] = static_cast<float>(sum);
+    store_some(row.dx + i, sum, lanes);
   }
+}
+
+void backward(const Pool& p, const float* dy, const float* x, const float* y, float* dx, float* scratch) {
+  const Axis &d = p.window.d, &h = p.window.h, &w = p.window.w;
+  if (most_windows_over(d) * most_windows_over(h) * most_windows_over(w) > most_plain)
+    return backward_long(p, dy, x, y, dx);
+  const WideLines wide(w);
+  const std::int64_t lines = d.output * h.output;
+  float *shares = scratch, *norms = x ? scratch + lines * wide.length : nullptr;
+  for (std::int64_t line = 0; line < lines; ++line) {
+    float* given = wide.fill(shares, line);
+    if (p.kind == Pooling::average) {
+      divide(p, line, dy + line * w.output, given);
+    } else {
+      for (std::int64_t ow = 0; ow < w.output; ++ow) given[ow] = dy[line * w.output + ow];
+    }
+    if (!norms) continue;
+    float* norm = wide.fill(norms, line);
+    for (std::int64_t ow = 0; ow < w.output; ++ow) norm[ow] = y[line * w.output + ow];
+  }
+  const std::int64_t vectors_by_windows = w.output * ((w.input + W - 1) / W),
+                     vectors_by_elements = (w.input / w.stride / W + 1) * w.kernel;
+  const auto add = vectors_by_windows < vectors_by_elements ? add_by_windows : add_by_elements;
+  each_input_row(p.window, [&](std::int64_t row, Span frames, Span rows) {
+    add(p, wide, {frames, rows, shares, norms, x ? x + row * w.input : nullptr, dx + row * w.input});
+  });
 }
 
 }  // namespace
 
 extern const PoolKernels pool_kernels = {
     .forward = forward,
+    .scratch_numbers = scratch_numbers,
     .backward = backward,
 };
 

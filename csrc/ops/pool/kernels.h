@@ -8,7 +8,8 @@ namespace dip::cpu {
 
 struct PoolKernels {
   void (*forward)(const Pool& p, const float* x, float* y);
-  void (*backward)(const Pool& p, const float* dy, const float* x, const float* y, float* dx);
+  std::int64_t (*scratch_numbers)(const Pool& p);
+  void (*backward)(const Pool& p, const float* dy, const float* x, const float* y, float* dx, float* scratch);
 };
 
 }  // namespace dip::cpu
