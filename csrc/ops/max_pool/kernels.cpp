@@ -31,13 +31,49 @@ inline void border_window(const Window3d& p, const WindowLine& windows, const fl
   *index = static_cast<std::int32_t>(at);
 }
 
+// The same, with the window's columns side by side as the lanes, which are compared in the end.
+void wide_window(const Window3d& p, const WindowLine& windows, std::int64_t first_row, const float* x, std::int64_t ow,
+                 float* y, std::int32_t* index) {
+  const std::int64_t left = ow * p.w.stride - p.w.pad_start, right = left + p.w.kernel;
+  const std::int64_t begin = left > 0 ? left : 0, end = right < p.w.input ? right : p.w.input;
+  F best = broadcast(-__builtin_inff());
+  I at = broadcast(static_cast<std::int32_t>(first_row * p.w.input + begin));
+  windows.each_row(p, [&](std::int64_t row) {
+    for (std::int64_t column = begin; column < end; column += W) {
+      const std::int64_t lanes = lanes_at(column, end), place = row * p.w.input + column;
+      const F value = first_only(load_some(x + place, lanes), lanes, -__builtin_inff());
+      const I better = ~(I)(value <= best) & (I)(best == best);
+      best = better ? value : best;
+      at = better ? lane_numbers() + static_cast<std::int32_t>(place) : at;
+    }
+  });
+  *y = best[0];
+  *index = at[0];
+  for (int lane = 1; lane < W; ++lane) {
+    const float value = best[lane];
+    const bool is_nan = value != value, was_nan = *y != *y, first = at[lane] < *index;
+    if (is_nan ? !was_nan || first : !was_nan && (value > *y || (value == *y && first))) {
+      *y = value;
+      *index = at[lane];
+    }
+  }
+}
+
 void volume(const Window3d& p, const float* x, float* y, std::int32_t* indices) {
   const InnerWindows inner(p.w);
+  const bool are_wide =
+      p.w.dilation == 1 && 2 * p.w.output * ((p.w.kernel + W - 1) / W) <= (p.w.output + W - 1) / W * p.w.kernel;
   for (std::int64_t line = 0; line < p.d.output * p.h.output; ++line, y += p.w.output, indices += p.w.output) {
     const WindowLine windows(p, line);
     const TapSpan &frames = windows.frames, &rows = windows.rows;
     const std::int64_t first_row =
         (frames.start + frames.first_tap * p.d.dilation) * p.h.input + rows.start + rows.first_tap * p.h.dilation;
+    if (are_wide) {
+      for (std::int64_t ow = 0; ow < p.w.output; ++ow) {
+        wide_window(p, windows, first_row, x, ow, y + ow, indices + ow);
+      }
+      continue;
+    }
     for (std::int64_t ow = 0; ow < inner.begin; ++ow) border_window(p, windows, x, ow, y + ow, indices + ow);
     for (std::int64_t ow = inner.begin; ow < inner.end; ow += W) {
       const std::int64_t lanes = inner.end - ow < W ? inner.end - ow : W;
