@@ -139,11 +139,10 @@ void forward(const Pool& p, const float* x, float* y) {
   }
 }
 
-// What window `o` gives an element x of it.
+// What a window gives an element x of it. Of L2 pooling, d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
 inline double share(const Pool& p, std::int64_t line, std::int64_t ow, const float* dy, const float* y, float x) {
   const std::int64_t o = line * p.window.w.output + ow;
   if (p.kind != Pooling::l2) return dy[o] / divisor(p, line, ow);
-  // d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
   return y[o] != 0.0f ? dy[o] * (x / y[o]) : 0.0f;
 }
 
@@ -195,7 +194,7 @@ struct RowOfShares {
   float* dx;
 };
 
-// d‖x‖/dx = x/‖x‖; at ‖x‖ = 0 the subgradient 0.
+// share() of L2 pooling.
 inline F l2_share(F given, F norm, F own) {
   return select(norm != F{}, given * (own / norm), F{});
 }
@@ -258,6 +257,7 @@ void add_by_windows(const Pool& p, const WideLines& wide, const RowOfShares& row
   }
 }
 
+// x and y are those of L2 alone, else null.
 void backward(const Pool& p, const float* dy, const float* x, const float* y, float* dx, float* scratch) {
   const Axis &d = p.window.d, &h = p.window.h, &w = p.window.w;
   if (most_windows_over(d) * most_windows_over(h) * most_windows_over(w) > most_plain)
