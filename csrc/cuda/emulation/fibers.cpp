@@ -88,16 +88,18 @@ void enter_fiber() {
 }
 
 void start(Fiber& fiber) {
+#if defined(__SANITIZE_ADDRESS__)
+  // The frame of enter_fiber was left and never returned from, and where a block ended in an error all frames of its
+  // fibers: their red zones are still marked.
+  const std::size_t left = fiber.waiting == Waiting::end ? 2048 : stack_bytes;
+  __asan_unpoison_memory_region(fiber.stack.get() + stack_bytes - left, left);
+#endif
   fiber.waiting = Waiting::nothing;
   fiber.copies.clear();
   fiber.copy_groups.assign(1, 0);
   fiber.fences = fiber.finished = 0;
   fiber.products_begun = false;
   fiber.products.assign(1, {});
-#if defined(__SANITIZE_ADDRESS__)
-  // The frame of enter_fiber was left and never returned from: its red zones are still marked.
-  __asan_unpoison_memory_region(fiber.stack.get(), stack_bytes);
-#endif
   // What switch_stack expects: six registers below the address it returns to. There the stack must be 8 bytes off a
   // multiple of 16, as after a call.
   auto address = reinterpret_cast<std::uintptr_t>(fiber.stack.get()) + stack_bytes;
