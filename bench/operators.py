@@ -177,8 +177,10 @@ def _linears(device: Device) -> Iterator[Contest]:
 
 def _memory_bound(device: Device) -> Iterator[Contest]:
     toy, on_cuda = isinstance(device, Rehearsal), device.name == "cuda"
-    pools = [(64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2)]
-    pools.append((device.images, 512, 14, 14, 14))  # a network's last
+    pools = [
+        (64, 6, 28, 2, 2), (device.images, 64, 112, 2, 2), (device.images, 64, 113, 3, 2),
+        (device.images, 512, 14, 14, 14),  # a network's last
+    ]  # fmt: skip
     for n, c, h, f, s in [(1, 2, 8, 2, 2)] if toy else pools:
         data = _normal(n, c, h, h)
         x, tx = device.ours(data), device.theirs(data)

@@ -34,13 +34,12 @@ inline void border_window(const Window3d& p, const WindowLine& windows, const fl
 // The same, with the window's columns side by side as the lanes, which are compared in the end.
 void wide_window(const Window3d& p, const WindowLine& windows, std::int64_t first_row, const float* x, std::int64_t ow,
                  float* y, std::int32_t* index) {
-  const std::int64_t left = ow * p.w.stride - p.w.pad_start, right = left + p.w.kernel;
-  const std::int64_t begin = left > 0 ? left : 0, end = right < p.w.input ? right : p.w.input;
+  const Span columns = inside(p.w, ow);
   F best = broadcast(-__builtin_inff());
-  I at = broadcast(static_cast<std::int32_t>(first_row * p.w.input + begin));
+  I at = broadcast(static_cast<std::int32_t>(first_row * p.w.input + columns.begin));
   windows.each_row(p, [&](std::int64_t row) {
-    for (std::int64_t column = begin; column < end; column += W) {
-      const std::int64_t lanes = lanes_at(column, end), place = row * p.w.input + column;
+    for (std::int64_t column = columns.begin; column < columns.end; column += W) {
+      const std::int64_t lanes = lanes_at(column, columns.end), place = row * p.w.input + column;
       const F value = first_only(load_some(x + place, lanes), lanes, -__builtin_inff());
       const I better = ~(I)(value <= best) & (I)(best == best);
       best = better ? value : best;
@@ -76,7 +75,7 @@ void volume(const Window3d& p, const float* x, float* y, std::int32_t* indices) 
     }
     for (std::int64_t ow = 0; ow < inner.begin; ++ow) border_window(p, windows, x, ow, y + ow, indices + ow);
     for (std::int64_t ow = inner.begin; ow < inner.end; ow += W) {
-      const std::int64_t lanes = inner.end - ow < W ? inner.end - ow : W;
+      const std::int64_t lanes = lanes_at(ow, inner.end);
       const std::int64_t left = ow * p.w.stride - p.w.pad_start;
       const I steps = lane_numbers() * static_cast<std::int32_t>(p.w.stride);
       F best = broadcast(-__builtin_inff());
@@ -90,13 +89,8 @@ void volume(const Window3d& p, const float* x, float* y, std::int32_t* indices) 
           at = better ? steps + static_cast<std::int32_t>(place) : at;
         }
       });
-      if (lanes == W) {
-        store(y + ow, best);
-        store(indices + ow, at);
-      } else {
-        store(y + ow, best, lanes);
-        store(indices + ow, at, lanes);
-      }
+      store_some(y + ow, best, lanes);
+      store_some(indices + ow, at, lanes);
     }
     for (std::int64_t ow = inner.end; ow < p.w.output; ++ow) border_window(p, windows, x, ow, y + ow, indices + ow);
   }

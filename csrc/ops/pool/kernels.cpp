@@ -10,17 +10,6 @@
 namespace dip::cpu::DIP_ISA {
 namespace {
 
-// Where a window begins and ends in the input.
-struct Span {
-  std::int64_t begin, end;
-  std::int64_t size() const { return end - begin; }
-};
-
-inline Span inside(const Axis& axis, std::int64_t output) {
-  const std::int64_t start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
-  return {start > 0 ? start : 0, end < axis.input ? end : axis.input};
-}
-
 // Moves the windows that meet the element before `position` on to those that meet this one.
 inline void advance(const Axis& axis, std::int64_t position, Span& windows) {
   const std::int64_t padded = position + axis.pad_start;
@@ -108,18 +97,15 @@ inline float border_sum(const Pool& p, const WindowLine& windows, const float* x
 void forward(const Pool& p, const float* x, float* y) {
   const Axis& w = p.window.w;
   const bool plain = p.taps() <= most_plain;
+  const auto sum_of_one = plain ? border_sum : long_sum;
   const InnerWindows inner(w);
+  const Span vectors = plain ? Span{inner.begin, inner.end} : Span{0, 0};
   for (std::int64_t line = 0; line < p.window.d.output * p.window.h.output; ++line, y += w.output) {
     const WindowLine windows(p.window, line);
-    for (std::int64_t ow = 0; ow < w.output; ++ow) {
-      if (!plain) {
-        y[ow] = long_sum(p, windows, x, ow);
-      } else if (ow < inner.begin || ow >= inner.end) {
-        y[ow] = border_sum(p, windows, x, ow);
-      }
-    }
-    for (std::int64_t ow = inner.begin; plain && ow < inner.end; ow += W) {
-      const std::int64_t lanes = lanes_at(ow, inner.end), left = ow * w.stride - w.pad_start;
+    for (std::int64_t ow = 0; ow < vectors.begin; ++ow) y[ow] = sum_of_one(p, windows, x, ow);
+    for (std::int64_t ow = vectors.end; ow < w.output; ++ow) y[ow] = sum_of_one(p, windows, x, ow);
+    for (std::int64_t ow = vectors.begin; ow < vectors.end; ow += W) {
+      const std::int64_t lanes = lanes_at(ow, vectors.end), left = ow * w.stride - w.pad_start;
       F sum = {};
       windows.each_row(p.window, [&](std::int64_t row) {
         for (std::int64_t column = left; column < left + w.kernel; ++column) {

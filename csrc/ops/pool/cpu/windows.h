@@ -17,6 +17,18 @@ inline F load_strided(const float* p, std::int64_t stride, std::int64_t lanes, s
   return v;
 }
 
+// Elements of an axis, or windows along it.
+struct Span {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+// The input that a window meets whose taps are side by side.
+inline Span inside(const Axis& axis, std::int64_t output) {
+  const std::int64_t start = output * axis.stride - axis.pad_start, end = start + axis.kernel;
+  return {start > 0 ? start : 0, end < axis.input ? end : axis.input};
+}
+
 // Where a window's taps along one axis lie: [first_tap, last_tap) inside, tap 0 at `start`.
 struct TapSpan {
   std::int64_t first_tap = 0, last_tap, start;
