@@ -60,7 +60,7 @@ if(DIPKERNELS_EMULATION)
 endif()
 add_library(dip_cpu OBJECT ${cpu_sources} ${cpu_own_sources})
 # Three files of the families' launchers: the headers take longer to read than most of them to compile.
-set_target_properties(dip_cpu PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+set_target_properties(dip_cpu PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 13)
 set_source_files_properties(${cpu_own_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 target_compile_definitions(dip_cpu PRIVATE DIP_BACKEND=cpu ${isa_definitions})
 target_link_libraries(dip_cpu PRIVATE dip_options)

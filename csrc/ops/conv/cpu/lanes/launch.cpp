@@ -5,11 +5,7 @@
 
 #include "core/frames.h"
 #include "cpu/costs.h"
-#include "cpu/gemm/kernels.h"
-#include "cpu/parallel.h"
-#include "cpu/scratch.h"
-#include "ops/conv/cpu/kernels.h"
-#include "ops/conv/cpu/lanes/kernels.h"
+#include "ops/conv/cpu/lanes/tasks.h"
 #include "ops/conv/cpu/tap_axis.h"
 #include "ops/conv/cpu/ways.h"
 
@@ -31,147 +27,6 @@ std::vector<int64_t> offsets_of(int64_t frames, int64_t between, int64_t channel
     }
   }
   return offsets;
-}
-
-// Matrices of weights, one of each group, whose columns are those of so many taps in time. They are packed `step`
-// columns of all rows, and all times, at a time: so a matrix is read nearly as it lies, and once.
-struct LaneMatrix {
-  const float* first;
-  int64_t groups, group_stride;
-  int64_t rows, row_stride;
-  std::vector<int64_t> columns;
-  int64_t times, step;
-
-  int64_t depth() const { return static_cast<int64_t>(columns.size()); }
-  int64_t panel() const { return depth() * packing_kernels().lanes; }
-  int64_t packed_group() const { return divide_up(rows, packing_kernels().lanes) * panel(); }
-  int64_t steps() const { return divide_up(depth() / times, step); }
-  int64_t pairs() const { return divide_up(rows, two_panels()); }  // of a group's panels
-  static int64_t two_panels() { return 2 * packing_kernels().lanes; }
-
-  // Packs of some rows, whole panels but for the last, the columns of one step.
-  void pack_step(int64_t group, int64_t row, int64_t row_end, int64_t number, float* packed) const {
-    const PackingKernels& kernels = packing_kernels();
-    const int64_t of_time = depth() / times, column = number * step;
-    for (; row < row_end; row += kernels.lanes, packed += panel()) {
-      for (int64_t begin = column; begin < depth(); begin += of_time) {
-        kernels.pack_lanes(first + group * group_stride + row * row_stride, row_stride, columns.data() + begin,
-                           std::min(kernels.lanes, row_end - row), std::min(step, of_time - column),
-                           packed + begin * kernels.lanes);
-      }
-    }
-  }
-
-  void pack_all(float* packed) const {
-    parallel_ranges(groups * steps(), divide_up(256, step), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        pack_step(i / steps(), 0, rows, i % steps(), packed + i / steps() * packed_group());
-      }
-    });
-  }
-};
-
-// Images that lie in steps, and the product of the first of them in the first group, without its matrix.
-struct LaneBatch {
-  int64_t images;
-  int64_t image_floats;  // that an image's product reads
-  int64_t first_tap;     // the floats of a panel that come before those it takes
-  LaneProduct product;
-};
-
-// How far apart the groups lie.
-struct LaneGroups {
-  int64_t source, out;
-};
-
-// Whether each task packs what it needs: of a large matrix that serves few positions. To write it to memory and read it
-// again would take up to a fifth of the time of the products.
-bool packs_in_tasks(const LaneMatrix& matrix, int64_t positions) {
-  constexpr int64_t large = 1 << 20, few = 2048;
-  return matrix.groups * matrix.packed_group() >= large && positions <= few &&
-         matrix.groups * matrix.pairs() >= 4 * num_threads();
-}
-
-// The products of two panels of the matrix and all images a task.
-void run_packing_tasks(const std::vector<LaneBatch>& batches, const LaneMatrix& matrix, const LaneGroups& groups,
-                       int64_t grid_h) {
-  const LaneKernels& kernels = lane_kernels();
-  const int64_t two_panels = LaneMatrix::two_panels(), pairs = matrix.pairs();
-  parallel_for(matrix.groups * pairs, [&](int64_t task) {
-    const int64_t g = task / pairs, row = task % pairs * two_panels, row_end = std::min(matrix.rows, row + two_panels);
-    static thread_local Scratch panels_scratch;
-    float* packed = panels_scratch.floats(2 * matrix.panel());
-    for (int64_t i = 0; i < matrix.steps(); ++i) matrix.pack_step(g, row, row_end, i, packed);
-    for (const LaneBatch& batch : batches) {
-      LaneProduct all = batch.product;
-      all.packed = packed + batch.first_tap;
-      all.source += g * groups.source;
-      all.out += g * groups.out + row * all.out_plane;
-      if (all.bias) all.bias += g * matrix.rows + row;
-      all.images = batch.images;
-      kernels.product(all, 0, row_end - row, 0, grid_h);
-    }
-  });
-}
-
-// Runs the products of all images and groups. A task uses two panels of the matrix for so many images that reading
-// the panels from memory does not count; neighbouring tasks read the same images.
-void run_lane_products(const std::vector<LaneBatch>& batches, const LaneMatrix& matrix, const LaneGroups& groups,
-                       int64_t grid_h) {
-  if (batches.empty() || grid_h == 0) return;
-  const LaneKernels& kernels = lane_kernels();
-  const int64_t rows = matrix.rows, grid_w = batches[0].product.grid_w;
-  const int64_t two_panels = LaneMatrix::two_panels(), pairs = matrix.pairs();
-  double products = 0.0;
-  int64_t images = 0;
-  for (const LaneBatch& batch : batches) {
-    const LaneProduct& p = batch.product;
-    images += batch.images;
-    products += static_cast<double>(batch.images * p.channels * p.tap_rows * p.tap_columns);
-  }
-  if (images == 0) return;
-  if (packs_in_tasks(matrix, images * grid_h * grid_w)) return run_packing_tasks(batches, matrix, groups, grid_h);
-  static thread_local Scratch packed_scratch;
-  float* packed = packed_scratch.floats(matrix.groups * matrix.packed_group());
-  matrix.pack_all(packed);
-  const int64_t depth = static_cast<int64_t>(products) / images;
-  const int64_t wanted = divide_up(pieces_of(images * matrix.groups * rows * grid_h * grid_w, depth),
-                                   matrix.groups * pairs * static_cast<int64_t>(batches.size()));
-
-  // How each batch is cut: tasks [first_task, …) take `image_step` images and `grid_step` rows of the grid.
-  struct Cut {
-    int64_t first_task, image_step, grid_step, grid_pieces;
-  };
-  std::vector<Cut> cuts;
-  int64_t tasks = 0;
-  for (const auto& [count, image_floats, first_tap, p] : batches) {
-    const int64_t panel_floats = two_panels * p.channels * p.tap_rows * p.tap_columns;
-    const int64_t amortized = divide_up(std::max<int64_t>(panel_floats, 1 << 17), image_floats);
-    const int64_t image_step = std::min(divide_up(count, std::min(count, wanted)), amortized);
-    const int64_t image_pieces = divide_up(count, image_step);
-    const int64_t grid_step = divide_up(grid_h, std::min(grid_h, divide_up(wanted, image_pieces)));
-    const int64_t grid_pieces = divide_up(grid_h, grid_step);
-    cuts.push_back({tasks, image_step, grid_step, grid_pieces});
-    tasks += matrix.groups * pairs * image_pieces * grid_pieces;
-  }
-  parallel_for(tasks, [&](int64_t task) {
-    const auto after = std::upper_bound(cuts.begin(), cuts.end(), task,
-                                        [](int64_t at, const Cut& cut) { return at < cut.first_task; });
-    const Cut& cut = after[-1];
-    const LaneBatch& batch = batches[after - cuts.begin() - 1];
-    const int64_t of_batch = task - cut.first_task;
-    const int64_t pair = of_batch % pairs, g = of_batch / pairs % matrix.groups;
-    const int64_t grid = of_batch / pairs / matrix.groups % cut.grid_pieces * cut.grid_step;
-    const int64_t first = of_batch / pairs / matrix.groups / cut.grid_pieces * cut.image_step;
-    LaneProduct some = batch.product;
-    some.packed = packed + g * matrix.packed_group() + batch.first_tap;
-    some.source += g * groups.source + first * some.source_image;
-    some.out += g * groups.out + first * some.out_image;
-    if (some.bias) some.bias += g * rows;
-    some.images = std::min(batch.images - first, cut.image_step);
-    kernels.product(some, pair * two_panels, std::min(rows, (pair + 1) * two_panels), grid,
-                    std::min(grid_h, grid + cut.grid_step));
-  });
 }
 
 // What the product of one image and group costs. The fewer the taps, the less a fetched line of the source is reused; a
@@ -267,15 +122,17 @@ void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axi
     }
   }
   const int64_t in_channel = frames.source_frames * in_plane, out_channel = frames.out_frames * out_plane;
-  const std::vector<int64_t> offsets =
-      offsets_of(time.count, frames.runs[0].between * in_plane, channels, in_channel, w.input, h_axis, w_axis);
   const int64_t row = channels * kernel_frames * taps;
-  const LaneMatrix matrix{weight, p.groups, rows * row, rows, row, std::move(columns), time.count, 256};
+  LanePhase all{
+      offsets_of(time.count, frames.runs[0].between * in_plane, channels, in_channel, w.input, h_axis, w_axis),
+      {weight, p.groups, rows * row, rows, row, std::move(columns), time.count, 256},
+      {},
+      h.output};
 
   LaneProduct any{};
-  any.panel = matrix.panel();
+  any.panel = all.matrix.panel();
   any.source = x;
-  any.offset = offsets.data();
+  any.offset = all.offsets.data();
   any.channels = channels;
   any.tap_rows = h.kernel;
   any.tap_columns = w.kernel;
@@ -290,9 +147,11 @@ void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axi
   any.out_column = 1;
   any.bias = bias;
   any.activation = p.activation;
-  run_lane_products(
-      batches_of(frames, any, channels * taps * packing_kernels().lanes, in_plane, p.C, out_plane, p.K, time.first),
-      matrix, {channels * in_channel, rows * out_channel}, h.output);
+  all.batches =
+      batches_of(frames, any, channels * taps * packing_kernels().lanes, in_plane, p.C, out_plane, p.K, time.first);
+  std::vector<LanePhase> phases;
+  phases.push_back(std::move(all));
+  run_lane_products(phases, {channels * in_channel, rows * out_channel});
 }
 
 // Some frames of dx, from dy.
@@ -305,6 +164,7 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
   const int64_t in_channel = frames.out_frames * in_plane, out_channel = frames.source_frames * out_plane;
   const TimeTaps time(frames.runs);
   const int64_t row = kernel_frames * taps;  // of a filter's channel
+  std::vector<LanePhase> phases;
   for (const TapPhase& down : h_phases) {
     for (const TapPhase& across : w_phases) {
       std::vector<int64_t> columns;
@@ -316,16 +176,17 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
           }
         }
       }
-      const std::vector<int64_t> offsets = offsets_of(time.count, frames.runs[0].between * out_plane, filters,
-                                                      out_channel, w.output, down.axis, across.axis);
       const int64_t phase_taps = down.axis.count() * across.axis.count();
-      const LaneMatrix matrix{weight, p.groups,           filters * rows * row, rows,
-                              row,    std::move(columns), time.count,           phase_taps};
+      LanePhase phase{offsets_of(time.count, frames.runs[0].between * out_plane, filters, out_channel, w.output,
+                                 down.axis, across.axis),
+                      {weight, p.groups, filters * rows * row, rows, row, std::move(columns), time.count, phase_taps},
+                      {},
+                      down.axis.positions()};
 
       LaneProduct any{};
-      any.panel = matrix.panel();
+      any.panel = phase.matrix.panel();
       any.source = dy;
-      any.offset = offsets.data();
+      any.offset = phase.offsets.data();
       any.channels = filters;
       any.tap_rows = down.axis.count();
       any.tap_columns = across.axis.count();
@@ -338,11 +199,12 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
       any.out_plane = in_channel;
       any.out_row = h.stride * w.input;
       any.out_column = w.stride;
-      run_lane_products(batches_of(frames, any, filters * phase_taps * packing_kernels().lanes, out_plane, p.K,
-                                   in_plane, p.C, time.first),
-                        matrix, {filters * out_channel, rows * in_channel}, down.axis.positions());
+      phase.batches = batches_of(frames, any, filters * phase_taps * packing_kernels().lanes, out_plane, p.K, in_plane,
+                                 p.C, time.first);
+      phases.push_back(std::move(phase));  // the offsets stay where they are
     }
   }
+  run_lane_products(phases, {filters * out_channel, rows * in_channel});
 }
 
 }  // namespace
@@ -352,16 +214,7 @@ void forward_by_lanes(const ForwardPlan& plan, const float* x, const float* weig
 }
 
 void backward_data_by_lanes(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
-  const Conv2d& p = plan.p;
-  // With a stride every phase writes a part of each line of dx: of so few images that the lines stay in the last-level
-  // cache meanwhile, and so many that packing the weights for them does not count.
-  constexpr int64_t kept = 1 << 20;
-  const int64_t image = p.x_count() / std::max<int64_t>(p.N, 1), at_once = std::max(kept, 4 * p.weight_count());
-  const int64_t images = plan.w.size() > 1 && image > 0 ? std::clamp<int64_t>(at_once / image, 1, p.N) : p.N;
-  for (int64_t n = 0; n < p.N; n += images) {
-    backward_data_frames(p, plan.h, plan.w, {std::min(images, p.N - n), 1, 1, {one_frame}}, 1,
-                         dy + n * (p.y_count() / p.N), weight, dx + n * image);
-  }
+  backward_data_frames(plan.p, plan.h, plan.w, {plan.p.N, 1, 1, {one_frame}}, 1, dy, weight, dx);
 }
 
 void forward_clips_by_lanes(const Conv3d& p, const float* x, const float* weight, const float* bias, float* y) {
