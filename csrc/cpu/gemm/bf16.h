@@ -69,15 +69,15 @@ class Bf16Ranges {
 // infinities less infinities leave no parts, and zeros are multiplied where a sum reaches beyond an image.
 bool bf16_can_multiply(const Bf16Range& a, const Bf16Range& b, std::int64_t depth, int parts);
 
-// A row of cells of the left operand: to[part][cell][32 channels].
+// Lines of cells of the left operand: to[part][line][cell][32 channels].
 struct Bf16Pixels {
-  const float* source;  // row of the first channel; null for a row of zeros
+  const float* source;  // first line of the first channel
   std::int64_t channel, channels, width;
-  std::int64_t first, step;  // cell i is the number first + i·step of the row, zero outside [0, width)
-  std::int64_t cells;
-  std::int64_t ahead;  // where a later row lies, to be fetched meanwhile
+  std::int64_t first, step;       // cell i is the number first + i·step of the line, zero outside [0, width)
+  std::int64_t cells;             // of a line
+  std::int64_t lines, line_from;  // so many, and their distance in the source
   std::uint16_t* to;
-  std::int64_t part_distance;
+  std::int64_t line_to, part_distance;
   int parts;
 };
 
@@ -123,7 +123,7 @@ struct Bf16Lines {
 
 struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
-  void (*pack_row)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[part][cell]
+  void (*pack_channel)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[part][line][cell]
   void (*pack_columns)(const Bf16Columns& p, Bf16Range& range);
   void (*finish)(const Bf16Results& p);
   void (*finish_lines)(const Bf16Lines& p);

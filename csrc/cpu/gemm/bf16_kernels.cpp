@@ -61,56 +61,69 @@ inline I take_pairs(F& first, F& second) {
   return words;
 }
 
-// W cells of a row, from cell j on: which of the numbers from `x` on they are, zeros where the masks have no lane. The
-// step is known beforehand where it is 1 or 2, else 0.
+// Numbers that lie `step` apart, where the mask has a lane.
+inline F load_in_steps(const float* p, std::int64_t step, LaneMask mask) {
+  const __m512i low = _mm512_setr_epi64(0, step, 2 * step, 3 * step, 4 * step, 5 * step, 6 * step, 7 * step);
+  const __m512i high = _mm512_add_epi64(low, _mm512_set1_epi64(8 * step));
+  const __m256 none = _mm256_setzero_ps();
+  const auto upper = static_cast<__mmask8>(mask >> 8);
+  return (F)_mm512_insertf32x8(
+      _mm512_castps256_ps512(_mm512_mask_i64gather_ps(none, static_cast<__mmask8>(mask), low, p, sizeof(float))),
+      _mm512_mask_i64gather_ps(none, upper, high, p, sizeof(float)), 1);
+}
+
+// W cells of a line, from cell j on, and which of them lie inside it. The step is known beforehand where it is 1 or 2,
+// else 0.
 template <int step>
 struct Cells {
-  std::int64_t x, some;
-  LaneMask first, second;  // of the numbers, where they are side by side or every other one
+  std::int64_t x, some;    // the first number, and how many cells there are
+  LaneMask first, second;  // of the vectors of numbers side by side, or of the cells where the step is any
 
   Cells(const Bf16Pixels& p, std::int64_t j) : x(p.first + j * p.step), some(lanes_at(j, p.cells)) {
-    const std::int64_t end = x + some * step < p.width ? x + some * step : p.width;
-    first = lanes_inside(x, end);
-    second = lanes_inside(x + W, end);
-  }
-  F load(const Bf16Pixels& p, const float* row) const {
-    if constexpr (step == 1) return load_lanes(row + x, first);
-    if constexpr (step == 2) return even_lanes(load_lanes(row + x, first), load_lanes(row + x + W, second));
-    F v = {};
-    for (std::int64_t i = 0; i < some; ++i) {
-      const std::int64_t at = x + i * p.step;
-      if (at >= 0 && at < p.width) v[i] = row[at];
+    if constexpr (step == 0) {
+      const auto cells_before = [&](std::int64_t end) {
+        const std::int64_t cells = x < end ? (end - x - 1) / p.step + 1 : 0;
+        return cells < some ? cells : some;
+      };
+      first = second = lanes_between(cells_before(0), cells_before(p.width));
+    } else {
+      const std::int64_t end = x + some * step < p.width ? x + some * step : p.width;
+      first = lanes_inside(x, end);
+      second = lanes_inside(x + W, end);
     }
-    return v;
+  }
+  F load(const Bf16Pixels& p, const float* line) const {
+    if constexpr (step == 1) return load_lanes(line + x, first);
+    if constexpr (step == 2) return even_lanes(load_lanes(line + x, first), load_lanes(line + x + W, second));
+    return load_in_steps(line + x, p.step, first);
   }
 };
-
-void store_zeros(std::uint16_t* to, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = 0;
-}
 
 template <int step>
 void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
   GrowingRange growing(range);
-  for (std::int64_t j = 0; j < p.cells; j += W) {
-    const Cells<step> cells(p, j);
-    F rest[bf16_depth];
-    for (std::int64_t c = 0; c < p.channels; ++c) {
-      const float* row = p.source + c * p.channel;
-      __builtin_prefetch(row + cells.x + p.ahead);
-      rest[c] = cells.load(p, row);
-      growing.include(rest[c]);
-    }
-    for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
-    for (int part = 0; part < p.parts; ++part) {
-      float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + j * bf16_depth);
-      F words[W];
+  const float* source = p.source;
+  for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from) {
+    for (std::int64_t j = 0; j < p.cells; j += W) {
+      const Cells<step> cells(p, j);
+      F rest[bf16_depth];
+      for (std::int64_t c = 0; c < p.channels; ++c) {
+        const float* from = source + c * p.channel;
+        __builtin_prefetch(from + cells.x + p.line_from);
+        rest[c] = cells.load(p, from);
+        growing.include(rest[c]);
+      }
+      for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
+      for (int part = 0; part < p.parts; ++part) {
+        float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + line * p.line_to + j * bf16_depth);
+        F words[W];
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
-      transpose_square(words);
+        for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
+        transpose_square(words);
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) {
-        if (i < cells.some) store(to + i * W, words[i]);
+        for (int i = 0; i < W; ++i) {
+          if (i < cells.some) store(to + i * W, words[i]);
+        }
       }
     }
   }
@@ -118,41 +131,31 @@ void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
 }
 
 template <int step>
-void pack_row_of_step(const Bf16Pixels& p, Bf16Range& range) {
+void pack_channel_of_step(const Bf16Pixels& p, Bf16Range& range) {
   GrowingRange growing(range);
   for (std::int64_t j = 0; j < p.cells; j += 2 * W) {
-    const Cells<step> cells(p, j);
-    F low = cells.load(p, p.source), high = {};
-    std::int64_t some = cells.some;
-    if (j + W < p.cells) {
-      const Cells<step> more(p, j + W);
-      high = more.load(p, p.source);
-      some += more.some;
-    }
-    growing.include(low);
-    growing.include(high);
-    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << some) - 1);
-    for (int part = 0; part < p.parts; ++part) {
-      _mm512_mask_storeu_epi16(p.to + part * p.part_distance + j, mask, take_part(low, high));
+    const Cells<step> cells(p, j), more(p, j + W < p.cells ? j + W : p.cells);
+    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << (cells.some + more.some)) - 1);
+    const float* source = p.source;
+    std::uint16_t* to = p.to + j;
+    for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from, to += p.line_to) {
+      F low = cells.load(p, source), high = more.load(p, source);
+      growing.include(low);
+      growing.include(high);
+      for (int part = 0; part < p.parts; ++part) {
+        _mm512_mask_storeu_epi16(to + part * p.part_distance, mask, take_part(low, high));
+      }
     }
   }
   growing.save(range);
 }
 
 void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
-  if (!p.source) {
-    for (int part = 0; part < p.parts; ++part) store_zeros(p.to + part * p.part_distance, p.cells * bf16_depth);
-  } else {
-    (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
-  }
+  (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
 }
 
-void pack_row(const Bf16Pixels& p, Bf16Range& range) {
-  if (!p.source) {
-    for (int part = 0; part < p.parts; ++part) store_zeros(p.to + part * p.part_distance, p.cells);
-  } else {
-    (p.step == 1 ? pack_row_of_step<1> : p.step == 2 ? pack_row_of_step<2> : pack_row_of_step<0>)(p, range);
-  }
+void pack_channel(const Bf16Pixels& p, Bf16Range& range) {
+  (p.step == 1 ? pack_channel_of_step<1> : p.step == 2 ? pack_channel_of_step<2> : pack_channel_of_step<0>)(p, range);
 }
 
 void pack_columns(const Bf16Columns& p, Bf16Range& range) {
@@ -225,6 +228,10 @@ void finish(const Bf16Results& p) {
           float* to = out + run->at + (first - run->row) * p.out_row;
           if (p.out_row == 1) {
             copy_row(to, from, end - first);
+          } else if (p.out_row == 2) {
+            for (std::int64_t i = 0; i < end - first; i += W) {
+              store_even(to + 2 * i, load_some(from + i, lanes_at(i, end - first)), lanes_at(i, end - first));
+            }
           } else {
             for (std::int64_t i = 0; i < end - first; ++i) to[i * p.out_row] = from[i];
           }
@@ -247,6 +254,6 @@ void finish_lines(const Bf16Lines& p) {
 
 }  // namespace
 
-extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_row, pack_columns, finish, finish_lines};
+extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_channel, pack_columns, finish, finish_lines};
 
 }  // namespace dip::cpu::DIP_ISA

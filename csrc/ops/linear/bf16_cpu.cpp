@@ -49,7 +49,7 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
       const int64_t some = std::min(step, depth - d);
       const Block block(a, begin, end - begin, d, some);
       for (int64_t i = begin; i < end; ++i) {
-        bf16_kernels().pack_row(
+        bf16_kernels().pack_channel(
             {
                 .source = block.from + (i - begin) * block.vector,
                 .channel = 0,
@@ -58,8 +58,10 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
                 .first = 0,
                 .step = 1,
                 .cells = step,
-                .ahead = 0,
+                .lines = 1,
+                .line_from = 0,
                 .to = to + i * padded + d,
+                .line_to = 0,
                 .part_distance = part_distance,
                 .parts = parts,
             },

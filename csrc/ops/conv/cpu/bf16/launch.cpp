@@ -91,62 +91,95 @@ struct PackedWeights {
   }
 };
 
-// The products that make up one phase of the results of some images, whose packed source and first results these are.
-void multiply_phase(const Conv2d& p, const Bf16Maps& maps, const OutputPhase& phase, const PackedImages& layout,
-                    const Positions& rows, const std::uint16_t* source, const std::uint16_t* weights, const float* bias,
-                    const ActivationSpec& activation, float* out) {
+// The products that make up one phase of the results of some images.
+struct PhaseProducts {
+  std::vector<Bf16Step> steps;
+  const Positions& rows;
+  int64_t piece;  // so many rows at a time
+  const std::uint16_t* weights;
+  int64_t first, column;  // where the results begin, and how far apart they lie
+};
+
+// What lies where in the products of some images.
+struct Bf16Layout {
+  int64_t groups, row_blocks, blocks, part_distance;
+};
+
+std::vector<PhaseProducts> products_of(const std::vector<OutputPhase>& phases, const PackedImages& images,
+                                       const std::vector<Positions>& positions, const PackedWeights& packed,
+                                       const Bf16Layout& layout, int parts) {
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const int64_t wanted = divide_up(pieces_wanted, layout.groups * layout.row_blocks);
+  std::vector<PhaseProducts> products;
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    const OutputPhase& phase = phases[i];
+    const int64_t taps = static_cast<int64_t>(phase.taps.size());
+    const std::vector<int64_t> cells = images.taps(phase.h, phase.w);
+    std::vector<Bf16Step> steps;
+    for (int64_t block = 0; block < layout.blocks; ++block) {
+      for (int64_t tap = 0; tap < taps; ++tap) {
+        steps.push_back(
+            {block * parts * layout.part_distance + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
+      }
+    }
+    const int64_t rows = divide_up(positions[i].count(), tiles.rows);
+    const int64_t piece = std::min(rows_at_once / tiles.rows, divide_up(rows, wanted)) * tiles.rows;
+    products.push_back({std::move(steps), positions[i], piece, packed.phase[i], phase.first, phase.column});
+  }
+  return products;
+}
+
+// Computes all phases of some images, whose packed source and first results these are. A task computes a piece of every
+// phase, nearly the same place of the results, while their lines are in the cache.
+void multiply_phases(const Conv2d& p, const Bf16Maps& maps, const std::vector<PhaseProducts>& phases,
+                     const Bf16Layout& layout, const std::uint16_t* source, const float* bias,
+                     const ActivationSpec& activation, float* out) {
   const Bf16Tiles& tiles = *bf16_tiles();
   const Bf16Split split = bf16_split(p.precision);
-  const int64_t row_blocks = divide_up(maps.rows, bf16_columns), blocks = divide_up(maps.channels, bf16_depth);
-  const int64_t taps = static_cast<int64_t>(phase.taps.size()), part_distance = layout.cells() * bf16_depth;
-  const int64_t panel = blocks * taps * bf16_tile;
-  const std::vector<int64_t> cells = layout.taps(phase.h, phase.w);
-  std::vector<Bf16Step> steps;
-  for (int64_t block = 0; block < blocks; ++block) {
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      steps.push_back(
-          {block * split.parts * part_distance + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
-    }
+  int64_t pieces = 0;
+  for (const PhaseProducts& phase : phases) {
+    pieces = std::max(pieces, divide_up(phase.rows.count(), std::max<int64_t>(phase.piece, 1)));
   }
   // Neighbouring tasks read the same lines of the source.
-  const int64_t wanted = divide_up(pieces_wanted, p.groups * row_blocks);
-  const int64_t piece =
-      std::min(rows_at_once / tiles.rows, divide_up(divide_up(rows.count(), tiles.rows), wanted)) * tiles.rows;
-  parallel_for(divide_up(rows.count(), piece) * p.groups * row_blocks, [&](int64_t task) {
-    const int64_t row_block = task % row_blocks, g = task / row_blocks % p.groups;
-    const int64_t begin = task / row_blocks / p.groups * piece, end = std::min(rows.count(), begin + piece);
+  parallel_for(pieces * p.groups * layout.row_blocks, [&](int64_t task) {
+    const int64_t row_block = task % layout.row_blocks, g = task / layout.row_blocks % p.groups;
     const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, maps.rows - k);
+    const int64_t row = g * maps.rows + k, number = task / layout.row_blocks / p.groups;
     static thread_local Scratch sums_scratch;
-    float* sums = sums_scratch.floats(piece * bf16_columns);
-    for (int64_t q = begin; q < end; q += tiles.rows) {
-      tiles.product(
-          {
-              .a = source + g * blocks * split.parts * part_distance,
-              .row = rows.from.data() + q,
-              .a_part = part_distance,
-              .b = weights + (g * row_blocks + row_block) * panel,
-              .b_part = p.groups * row_blocks * panel,
-              .steps = steps.data(),
-              .count = static_cast<int64_t>(steps.size()),
-              .sums = sums + (q - begin) * bf16_columns,
-              .accumulate = false,
-          },
-          std::min(tiles.rows, end - q), columns, split.products);
+    float* sums = sums_scratch.floats(rows_at_once * bf16_columns);
+    for (const PhaseProducts& phase : phases) {
+      const int64_t begin = number * phase.piece, end = std::min(phase.rows.count(), begin + phase.piece);
+      if (begin >= end) continue;
+      const int64_t panel = static_cast<int64_t>(phase.steps.size()) * bf16_tile;
+      for (int64_t q = begin; q < end; q += tiles.rows) {
+        tiles.product(
+            {
+                .a = source + g * layout.blocks * split.parts * layout.part_distance,
+                .row = phase.rows.from.data() + q,
+                .a_part = layout.part_distance,
+                .b = phase.weights + (g * layout.row_blocks + row_block) * panel,
+                .b_part = p.groups * layout.row_blocks * panel,
+                .steps = phase.steps.data(),
+                .count = static_cast<int64_t>(phase.steps.size()),
+                .sums = sums + (q - begin) * bf16_columns,
+                .accumulate = false,
+            },
+            std::min(tiles.rows, end - q), columns, split.products);
+      }
+      const std::vector<Bf16Run> runs = phase.rows.runs(begin, end);
+      bf16_kernels().finish({
+          .sums = sums,
+          .rows = end - begin,
+          .columns = columns,
+          .runs = runs.data(),
+          .count = static_cast<int64_t>(runs.size()),
+          .bias = bias ? bias + row : nullptr,
+          .activation = activation,
+          .out = out + row * maps.out_plane + phase.first,
+          .out_column = maps.out_plane,
+          .out_row = phase.column,
+      });
     }
-    const std::vector<Bf16Run> runs = rows.runs(begin, end);
-    const int64_t row = g * maps.rows + k;
-    bf16_kernels().finish({
-        .sums = sums,
-        .rows = end - begin,
-        .columns = columns,
-        .runs = runs.data(),
-        .count = static_cast<int64_t>(runs.size()),
-        .bias = bias ? bias + row : nullptr,
-        .activation = activation,
-        .out = out + row * maps.out_plane + phase.first,
-        .out_column = maps.out_plane,
-        .out_row = phase.column,
-    });
   });
 }
 
@@ -179,10 +212,10 @@ bool product_by_bf16(const Conv2d& p, const Bf16Maps& maps, const std::vector<Ou
       positions.clear();
       for (const OutputPhase& phase : phases) positions.emplace_back(phase, layout, out_image, bf16_tiles()->evenly);
     }
-    for (std::size_t i = 0; i < phases.size(); ++i) {
-      multiply_phase(p, maps, phases[i], layout, positions[i], source, packed.phase[i], bias, activation,
-                     maps.out + first * out_image);
-    }
+    const Bf16Layout places{p.groups, divide_up(maps.rows, bf16_columns), divide_up(maps.channels, bf16_depth),
+                            layout.cells() * bf16_depth};
+    multiply_phases(p, maps, products_of(phases, layout, positions, packed, places, split.parts), places, source, bias,
+                    activation, maps.out + first * out_image);
   }
   return true;
 }

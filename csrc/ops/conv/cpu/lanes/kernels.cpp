@@ -48,11 +48,22 @@ struct LaneTiles {
   }
 }
 
+// Fetches the lines that the results of a tile go to, once its sums are done: sooner, the operands would displace them.
+template <int R, int Q>
+inline void fetch_results(const LaneTiles& p, const float* out, bool in_steps) {
+  for (int r = 0; r < R; ++r) {
+    for (std::int64_t lane = 0; lane < p.rows; ++lane) {
+      const float* line = out + r * p.across + lane * p.out_plane;
+      __builtin_prefetch(line, 1);
+      if (Q > 1 && in_steps) __builtin_prefetch(line + (Q - 1) * p.along, 1);
+    }
+  }
+}
+
 // The tile R × Q at a position.
 template <int V, int R, int Q, int Step>
 void lane_tile_at(const LaneTiles& p, std::int64_t source, std::int64_t to) {
   F sum[V][R][Q];
-  for (std::int64_t lane = 0; lane < p.rows; ++lane) __builtin_prefetch(p.out + to + lane * p.out_plane, 1);
 #pragma GCC unroll 2
   for (int v = 0; v < V; ++v) {
 #pragma GCC unroll 2
@@ -64,6 +75,7 @@ void lane_tile_at(const LaneTiles& p, std::int64_t source, std::int64_t to) {
   LaneOperands operands = p.operands;
   operands.source += source;
   lane_tile<V, R, Q, Step>(operands, sum);
+  fetch_results<R, Q>(p, p.out + to, Step > 0);
   // A copy: the sums themselves must not have an address, or they would pass through memory at every step.
   F finished[V][R][Q];
 #pragma GCC unroll 2
