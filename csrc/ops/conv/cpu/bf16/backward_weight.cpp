@@ -16,13 +16,30 @@ using std::int64_t;
 
 constexpr int64_t pieces_at_once = 12;  // of the positions, which stay in the first-level cache for all taps
 
-// How many channels a tile takes, a row each: nearly equal pieces, but whole halves of tiles where rows must be evenly
-// spaced.
-int64_t gradient_channels(const Conv2d& p) {
-  const Bf16Tiles& tiles = *bf16_tiles();
-  const int64_t nearly = divide_up(p.group_channels(), divide_up(p.group_channels(), tiles.rows));
-  return tiles.evenly ? divide_up(nearly, tiles.rows / 2) * (tiles.rows / 2) : nearly;
-}
+// The rows of the tiles: a tap of a channel each. Where rows must be evenly spaced, a tile's are channels at one tap,
+// and as many as fill half of it or all; else any, in the order of the weights, so that few channels fill tiles too.
+struct GradientRows {
+  int64_t channels, taps;
+  bool evenly;
+  int64_t step;    // rows of a tile
+  int64_t blocks;  // tiles for all rows, or for all channels at one tap
+
+  explicit GradientRows(const Conv2d& p) : channels(p.group_channels()), taps(p.taps()) {
+    const Bf16Tiles& of = *bf16_tiles();
+    evenly = of.evenly;
+    const int64_t rows = evenly ? channels : channels * taps, nearly = divide_up(rows, divide_up(rows, of.rows));
+    step = evenly ? divide_up(nearly, of.rows / 2) * (of.rows / 2) : nearly;
+    blocks = divide_up(rows, step);
+  }
+  int64_t tiles() const { return evenly ? blocks * taps : blocks; }
+  int64_t count(int64_t tile) const {
+    return evenly ? std::min(step, channels - tile / taps * step) : std::min(step, channels * taps - tile * step);
+  }
+  // The number c · taps + tap of a tile's row.
+  int64_t number(int64_t tile, int64_t row) const {
+    return evenly ? (tile / taps * step + row) * taps + tile % taps : tile * step + row;
+  }
+};
 
 }  // namespace
 
@@ -32,10 +49,10 @@ double backward_weight_bf16_cost(const WeightPlan& plan) {
   const Axis &h = p.window.h, &w = p.window.w;
   const Bf16Split split = bf16_split(p.precision);
   const int64_t positions = PackedAxis({&plan.h}, h.input).cells * PackedAxis({&plan.w}, w.input).cells;
-  const int64_t channels = gradient_channels(p), blocks = divide_up(p.group_channels(), channels);
+  const GradientRows rows(p);
   const double steps =
-      bf16_step_cost(static_cast<double>(blocks * channels), channels, p.group_filters(), split.products);
-  return steps * static_cast<double>(p.taps() * positions) / bf16_depth +
+      bf16_step_cost(static_cast<double>(rows.tiles() * rows.step), rows.step, p.group_filters(), split.products);
+  return steps * static_cast<double>(positions) / bf16_depth +
          packing_cost(plan.w, p.group_channels() * h.input * w.input, split.parts) +
          packing_cost(plan.w, divide_up(p.group_filters(), bf16_columns) * bf16_columns * positions, split.parts);
 }
@@ -49,7 +66,7 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
   const Bf16Split split = bf16_split(p.precision);
   const int64_t channels = p.group_channels(), filters = p.group_filters(), taps = p.taps();
   const int64_t in_image = p.C * h.input * w.input, out_plane = h.output * w.output;
-  const int64_t channel_step = gradient_channels(p), channel_blocks = divide_up(channels, channel_step);
+  const GradientRows rows(p);
   const int64_t filter_blocks = divide_up(filters, bf16_columns);
   const OutputPhase phase = forward_phase(joined);
   const PackedAxis packed_h({&phase.h}, h.input), packed_w({&phase.w}, w.input);
@@ -58,10 +75,10 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
       split.parts * (p.C * packed_h.step * packed_w.step + p.groups * filter_blocks * bf16_columns) * cells;
   const int64_t batch = std::clamp<int64_t>(packed_at_most / (2 * image_halves), 1, p.N);
   const int64_t row_channels = p.groups * channels + tiles.rows;  // the last tile reads on
-  const int64_t tile_sums = tiles.rows * bf16_columns, tiles_of_sums = p.groups * filter_blocks * channel_blocks;
+  const int64_t tile_sums = tiles.rows * bf16_columns, panels = p.groups * filter_blocks;
 
   static thread_local Scratch x_scratch, dy_scratch, sums_scratch;
-  float* sums = sums_scratch.floats(tiles_of_sums * taps * tile_sums);
+  float* sums = sums_scratch.floats(panels * rows.tiles() * tile_sums);
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
     const PackedImages layout(packed_h, packed_w, images);
@@ -96,44 +113,46 @@ bool backward_weight_by_bf16(const WeightPlan& plan, const float* dy, const floa
     if (!bf16_can_multiply(x_range, dy_ranges.merged(), p.N * out_plane, split.parts)) return false;
     std::vector<Bf16Step> steps;
     for (int64_t piece = 0; piece < pieces; ++piece) steps.push_back({piece * bf16_depth, piece * bf16_tile});
-    std::vector<int64_t> rows;
-    for (int64_t c = 0; c < tiles.rows; ++c) rows.push_back(c * split.parts * part_distance);
+    // Where each row begins, of tiles at the first channel and tap where rows are evenly spaced.
     const std::vector<int64_t> tap_cells = layout.taps(phase.h, phase.w);
-    const int64_t tap_pieces = std::min(taps, divide_up(pieces_wanted, tiles_of_sums));
-    parallel_for(tiles_of_sums * tap_pieces, [&](int64_t piece) {
-      const int64_t task = piece / tap_pieces, tap_begin = piece % tap_pieces * taps / tap_pieces;
-      const int64_t tap_end = (piece % tap_pieces + 1) * taps / tap_pieces;
-      const int64_t c = task % channel_blocks * channel_step, k = task / channel_blocks;
-      const int64_t g = k / filter_blocks;
-      const int64_t some = std::min(channel_step, channels - c);
+    const int64_t channel_distance = split.parts * part_distance;
+    std::vector<int64_t> from;
+    for (int64_t row = 0; row < (rows.evenly ? tiles.rows : channels * taps); ++row) {
+      from.push_back(rows.evenly ? row * channel_distance : row / taps * channel_distance + tap_cells[row % taps]);
+    }
+    const int64_t tile_pieces = std::min(rows.tiles(), divide_up(pieces_wanted, panels));
+    parallel_for(panels * tile_pieces, [&](int64_t task) {
+      const int64_t panel = task / tile_pieces, number = task % tile_pieces, g = panel / filter_blocks;
+      const int64_t tile_begin = number * rows.tiles() / tile_pieces;
+      const int64_t tile_end = (number + 1) * rows.tiles() / tile_pieces;
+      const std::uint16_t* group = x_packed + g * channels * channel_distance;
       for (int64_t begin = 0; begin < pieces; begin += pieces_at_once) {
-        for (int64_t tap = tap_begin; tap < tap_end; ++tap) {
+        for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+          const int64_t c = tile / taps * rows.step;  // of evenly spaced ones
           tiles.product(
               {
-                  .a = x_packed + (g * channels + c) * split.parts * part_distance + tap_cells[tap],
-                  .row = rows.data(),
+                  .a = rows.evenly ? group + c * channel_distance + tap_cells[tile % taps] : group,
+                  .row = rows.evenly ? from.data() : from.data() + tile * rows.step,
                   .a_part = part_distance,
-                  .b = dy_packed + k * pieces * bf16_tile,
+                  .b = dy_packed + panel * pieces * bf16_tile,
                   .b_part = dy_plane,
                   .steps = steps.data() + begin,
                   .count = std::min(pieces_at_once, pieces - begin),
-                  .sums = sums + (task * taps + tap) * tile_sums,
+                  .sums = sums + (panel * rows.tiles() + tile) * tile_sums,
                   .accumulate = first > 0 || begin > 0,
               },
-              some, std::min(bf16_columns, filters - k % filter_blocks * bf16_columns), split.products);
+              rows.count(tile), std::min(bf16_columns, filters - panel % filter_blocks * bf16_columns), split.products);
         }
       }
     });
   }
-  parallel_for(tiles_of_sums, [&](int64_t task) {
-    const int64_t c = task % channel_blocks * channel_step, k = task / channel_blocks % filter_blocks * bf16_columns;
-    const int64_t g = task / channel_blocks / filter_blocks;
+  parallel_for(panels * rows.tiles(), [&](int64_t task) {
+    const int64_t tile = task % rows.tiles(), panel = task / rows.tiles(), g = panel / filter_blocks;
+    const int64_t k = panel % filter_blocks * bf16_columns;
     for (int64_t m = 0; m < std::min(bf16_columns, filters - k); ++m) {
-      float* to = dweight + ((g * filters + k + m) * channels + c) * taps;
-      for (int64_t i = 0; i < std::min(channel_step, channels - c); ++i) {
-        const float* from = sums + task * taps * tile_sums + i * bf16_columns + m;
-        for (int64_t tap = 0; tap < taps; ++tap) *to++ = from[tap * tile_sums];
-      }
+      float* to = dweight + (g * filters + k + m) * channels * taps;
+      const float* from = sums + task * tile_sums + m;
+      for (int64_t i = 0; i < rows.count(tile); ++i) to[rows.number(tile, i)] = from[i * bf16_columns];
     }
   });
   return true;
