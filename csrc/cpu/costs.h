@@ -8,30 +8,30 @@
 
 namespace dip::cpu {
 
-// Measured on two cores of a Zen 4, those of lanes on a Zen 5.
+// Measured on two cores of a Zen 4.
 struct Costs {
   // Tiles: a multiply-add; what a result takes besides, in steps of the depth; how much more a packed column is; what a
   // tile's columns take to be packed, in cycles for each run of them and for a tile of one panel.
-  double tiles_product = 1.12, tiles_result = 40.0, tiles_packed = 1.08, tiles_run = 3.0, tiles_panel = 12.0;
+  double tiles_product = 1.08, tiles_result = 14.0, tiles_packed = 1.2, tiles_run = 3.0, tiles_panel = 12.0;
   // Lanes: how much slower a single panel of rows is; what fetching a line of the source takes, divided by the taps it
   // serves; a result, which is transposed, and a number of dy, which is copied, in steps of the depth.
-  double lanes_single = 1.2, lanes_fetch = 0.25, lanes_result = 28.0, lanes_copy = 30.0;
+  double lanes_single = 1.07, lanes_fetch = 0.25, lanes_result = 28.0, lanes_copy = 34.0;
   // Dots: a multiply-add.
-  double dots_product = 3.3;
+  double dots_product = 2.2;
   // Images: a multiply-add; a number that is moved between images and vectors; a sum that is added to in memory; a
   // vector from beyond the second-level cache.
-  double images_product = 1.1, images_move = 18.0, images_sum = 4.0, images_distance = 4.0;
+  double images_product = 1.05, images_move = 7.0, images_sum = 4.0, images_distance = 4.0;
   // bfloat16: a number of the source that is packed, and how much more where it is gathered; one of the weights; a
   // result that is brought to its place.
-  double bf16_source = 10.0, bf16_gather = 4.0, bf16_weight = 24.0, bf16_result = 12.0;
+  double bf16_source = 30.0, bf16_gather = 2.0, bf16_weight = 24.0, bf16_result = 12.0;
   // Winograd: what a tile takes of a channel to be transformed, and of a filter; a weight; a product; a sum that is
   // added to in memory; and the call.
-  double winograd_input = 500.0, winograd_output = 500.0, winograd_weight = 350.0, winograd_product = 1.15,
+  double winograd_input = 450.0, winograd_output = 325.0, winograd_weight = 450.0, winograd_product = 1.45,
          winograd_sum = 8.0, winograd_call = 3e6;
   // Max pooling, for each of the convolution's results: in vectors of images at hand, and as an operator of its own.
   double pool_fused = 2.0, pool_alone = 20.0;
   // Linear layers out of bfloat16 products: a number that is packed, a result, and a multiply-add in float32.
-  double linear_pack = 8.0, linear_result = 6.0, linear_float32 = 1.15;
+  double linear_pack = 18.0, linear_result = 20.0, linear_float32 = 1.1;
 };
 
 const Costs& costs();

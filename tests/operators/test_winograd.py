@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -124,6 +125,12 @@ def exact(op: str, label: str) -> Any:
     """The result in float64."""
     args, options, _ = arguments(op, label)
     return getattr(reference, op)(*map(to_float64, args), **options)
+
+
+@pytest.fixture(autouse=True)
+def by_winograd(ask: Callable[[str], None]) -> None:
+    """Wherever the precision allows it."""
+    ask("winograd")
 
 
 def way(op: str, label: str) -> str:

@@ -17,10 +17,26 @@ using std::int64_t;
 
 constexpr int64_t depth_block = 512;  // also keeps the rounding error of a sum over a large batch small
 
-// Whether forward transposes the weights, so that no sums of lanes are left to add: for many rows. Rows that lie 4096
-// bytes apart would drive each other out of the cache where ten of them are read at once.
+// Whether rows lie a multiple of 4096 bytes apart: of the ten that are read at once, more would have the same place in
+// the first-level cache than it has room for.
+bool rows_collide(const Linear& p) {
+  return p.N > 4 && p.in % 1024 == 0;
+}
+
+// Whether forward transposes the weights, so that no sums of lanes are left to add: for many rows, which make up for
+// it.
 bool transposes_weights(const Linear& p) {
-  return p.N >= 256 || (p.N >= 32 && p.in % 1024 == 0);
+  return p.N >= (p.in < 256 ? 256 : 512) && !rows_collide(p);
+}
+
+// x with rows that do not collide with those of the weights.
+const float* rows_apart(const Linear& p, const float* x, int64_t pitch) {
+  static thread_local Scratch scratch;
+  float* apart = scratch.floats(p.N * pitch);
+  parallel_ranges(p.N, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) std::copy_n(x + n * p.in, p.in, apart + n * pitch);
+  });
+  return apart;
 }
 
 // c (rows × columns) = a · b with a[m][k] = matrix[m·row_stride + k·column_stride] and b (depth × columns) contiguous.
@@ -113,7 +129,17 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
                       kernels.finish_rows(finish, row, row_end, column, column_end);
                     });
   }
-  const RowDots dots{x, weight, bias, y, p.in, p.out, p.activation};
+  const int64_t x_row = rows_collide(p) ? p.in + 16 : p.in;
+  const RowDots dots{
+      .x = rows_collide(p) ? rows_apart(p, x, x_row) : x,
+      .weight = weight,
+      .bias = bias,
+      .y = y,
+      .in = p.in,
+      .out = p.out,
+      .x_row = x_row,
+      .activation = p.activation,
+  };
   const int64_t row_step = 4 * kernels.dot_row_block, column_step = 16;
   const int64_t row_pieces = divide_up(p.N, row_step), column_pieces = divide_up(p.out, column_step);
   parallel_for(row_pieces * column_pieces, [&](int64_t task) {

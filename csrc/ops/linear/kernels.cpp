@@ -31,7 +31,7 @@ void row_dots(const RowDots& p, std::int64_t row_begin, std::int64_t row_end, st
     for (std::int64_t m0 = row_begin; m0 < row_end; m0 += dot_rows) {
       const std::int64_t rows = row_end - m0 < dot_rows ? row_end - m0 : dot_rows;
       DotOperand a{{}, 0, 0};
-      for (std::int64_t m = 0; m < rows; ++m) a.row[m] = p.x + (m0 + m) * p.in;
+      for (std::int64_t m = 0; m < rows; ++m) a.row[m] = p.x + (m0 + m) * p.x_row;
       choose_dot_tile(rows, columns)(a, b, 1, 1, p.in, p.y + m0 * p.out + o, p.out, 1, false);
     }
   }

@@ -10,7 +10,7 @@ namespace dip::cpu {
 struct RowDots {
   const float *x, *weight, *bias;
   float* y;
-  std::int64_t in, out;
+  std::int64_t in, out, x_row;
   ActivationSpec activation;
 };
 
