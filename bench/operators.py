@@ -38,6 +38,7 @@ CONVOLUTIONS = [
     ("ResNet 256", 0, 256, 14, 256, 3, 1, 1, 1, 1),
     ("ResNet 512", 0, 512, 7, 512, 3, 1, 1, 1, 1),
     ("1x1", 0, 256, 28, 256, 1, 1, 0, 1, 1),
+    ("1x1, few channels", 0, 16, 56, 64, 1, 1, 0, 1, 1),
     ("stride 2", 0, 128, 57, 128, 3, 2, 0, 1, 1),
     ("dilated", 0, 64, 56, 64, 3, 1, 2, 2, 1),
     ("depthwise", 0, 64, 56, 64, 3, 1, 1, 1, 64),
@@ -152,7 +153,7 @@ def _pooled_convolutions(device: Device) -> Iterator[Contest]:
 
 
 def _linears(device: Device) -> Iterator[Contest]:
-    sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024)]
+    sizes = [(64, 784, 300), (64, 400, 120), (1, 4096, 4096), (256, 1024, 1024), (64, 4096, 1000)]
     sizes += [(4096, 4096, 4096)] if device.name == "cuda" else []
     for n, i, o in [(4, 20, 10)] if isinstance(device, Rehearsal) else sizes:
         arrays = _normal(n, i), _normal(o, i), _normal(n, o)
