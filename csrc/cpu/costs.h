@@ -16,8 +16,8 @@ struct Costs {
   // Lanes: how much slower a single panel of rows is; what fetching a line of the source takes, divided by the taps it
   // serves; a result, which is transposed, and a number of dy, which is copied, in steps of the depth.
   double lanes_single = 1.07, lanes_fetch = 0.25, lanes_result = 28.0, lanes_copy = 34.0;
-  // Dots: a multiply-add.
-  double dots_product = 2.2;
+  // Dots: a multiply-add, of copies of the planes and of the planes themselves.
+  double dots_product = 2.2, dots_in_place = 1.3;
   // Images: a multiply-add; a number that is moved between images and vectors; a sum that is added to in memory; a
   // vector from beyond the second-level cache.
   double images_product = 1.05, images_move = 7.0, images_sum = 4.0, images_distance = 4.0;

@@ -57,7 +57,7 @@ struct PaddedInput {
   }
 
   // Whether the copies would be the planes themselves, one after the other.
-  bool is_input(const Window2d& window) const {
+  static bool is_input(const Window2d& window) {
     for (const Axis* axis : {&window.h, &window.w}) {
       if (axis->stride != 1 || axis->pad_start != 0 || axis->pad_end != 0) return false;
     }

@@ -15,6 +15,15 @@ namespace dip::cpu {
 
 using std::int64_t;
 
+namespace {
+
+// One tap, no padding, stride 1: x and dy are their own copies.
+bool reads_in_place(const Conv2d& p) {
+  return p.taps() == 1 && PaddedInput::is_input(p.window);
+}
+
+}  // namespace
+
 // The vectors run along the flat padded planes.
 void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
   const Conv2d& p = plan.p;
@@ -22,11 +31,14 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
   const int64_t dy_plane = h.output * input.pitch, x_image = p.C * input.channel, dy_image = p.K * dy_plane;
-  const int64_t batch = std::clamp<int64_t>(scratch_floats / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
+  constexpr int64_t kept = 1 << 18;  // floats of planes read in place: they stay in the second-level cache
+  const bool as_is = reads_in_place(p);
+  const int64_t batch =
+      std::clamp<int64_t>((as_is ? kept : scratch_floats) / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
 
   static thread_local Scratch x_scratch, dy_scratch;
-  float* x_planes = x_scratch.floats(batch * x_image + slack);
-  float* dy_planes = dy_scratch.floats(batch * dy_image + slack);
+  float* x_copies = as_is ? nullptr : x_scratch.floats(batch * x_image + slack);
+  float* dy_copies = as_is ? nullptr : dy_scratch.floats(batch * dy_image + slack);
   if (p.N == 0) std::fill(dweight, dweight + p.K * depth, 0.0f);
 
   const DotKernels& kernels = dot_kernels();
@@ -36,9 +48,9 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
   const int64_t column_step = divide_up(column_blocks, column_pieces) * kernels.column_block;
   for (int64_t first = 0; first < p.N; first += batch) {
     const int64_t images = std::min(batch, p.N - first);
-    parallel_for(images * (p.C + p.K), [&](int64_t task) {
+    parallel_for(as_is ? 0 : images * (p.C + p.K), [&](int64_t task) {
       if (task < images * p.C) {
-        input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_planes + task * input.channel);
+        input.copy_channel(p.window, x + (first * p.C + task) * h.input * w.input, x_copies + task * input.channel);
       } else {
         task -= images * p.C;
         plane_kernels().copy_phase(
@@ -52,7 +64,7 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
                 .rows = h.output,
                 .pitch = input.pitch,
             },
-            dy + (first * p.K + task) * h.output * w.output, dy_planes + task * dy_plane);
+            dy + (first * p.K + task) * h.output * w.output, dy_copies + task * dy_plane);
       }
     });
     parallel_for(p.groups * row_blocks * column_pieces, [&](int64_t task) {
@@ -61,8 +73,8 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
       const int64_t g = task / column_pieces / row_blocks;
       if (column >= depth) return;
       ShiftedDots dots{};
-      dots.left = dy_planes + g * rows * dy_plane;
-      dots.right = x_planes + g * p.group_channels() * input.channel;
+      dots.left = (as_is ? dy + first * dy_image : dy_copies) + g * rows * dy_plane;
+      dots.right = (as_is ? x + first * x_image : x_copies) + g * p.group_channels() * input.channel;
       dots.left_image = dy_image;
       dots.right_image = x_image;
       dots.left_plane = dy_plane;
@@ -84,7 +96,8 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
 double backward_weight_dots_cost(const WeightPlan& plan) {
   const Conv2d& p = plan.p;
   // Two loads feed each multiply-add of a dot product but for the tile's reuse, and lanes are summed at its end.
-  return costs().dots_product * static_cast<double>(p.group_filters() * p.group_channels() * p.taps()) *
+  return (reads_in_place(p) ? costs().dots_in_place : costs().dots_product) *
+         static_cast<double>(p.group_filters() * p.group_channels() * p.taps()) *
          static_cast<double>(p.window.h.output * p.window.w.output);
 }
 
