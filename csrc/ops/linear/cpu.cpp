@@ -29,16 +29,6 @@ bool transposes_weights(const Linear& p) {
   return p.N >= (p.in < 256 ? 256 : 512) && !rows_collide(p);
 }
 
-// x with rows that do not collide with those of the weights.
-const float* rows_apart(const Linear& p, const float* x, int64_t pitch) {
-  static thread_local Scratch scratch;
-  float* apart = scratch.floats(p.N * pitch);
-  parallel_ranges(p.N, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t n = begin; n < end; ++n) std::copy_n(x + n * p.in, p.in, apart + n * pitch);
-  });
-  return apart;
-}
-
 // c (rows × columns) = a · b with a[m][k] = matrix[m·row_stride + k·column_stride] and b (depth × columns) contiguous.
 // `finish(row_begin, row_end, column_begin, column_end)` is called for results that are complete.
 template <class Finish>
@@ -110,6 +100,37 @@ void backward_weight(const Linear& p, const float* dy, const float* x, float* dw
   multiply(dy, 1, p.out, x, p.out, p.N, p.in, dweight, nothing_more);
 }
 
+// The first `count` rows of y.
+void forward_by_dots(const RowDots& dots, int64_t count) {
+  const LinearKernels& kernels = linear_kernels();
+  const int64_t row_step = 4 * kernels.dot_row_block, column_step = 16;
+  const int64_t row_pieces = divide_up(count, row_step), column_pieces = divide_up(dots.out, column_step);
+  parallel_for(row_pieces * column_pieces, [&](int64_t task) {
+    const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
+    kernels.row_dots(dots, row, std::min(count, row + row_step), column, std::min(dots.out, column + column_step));
+  });
+}
+
+// Copies rows of x, some at a time, so that they do not collide with those of the weights.
+void forward_with_rows_apart(const Linear& p, const RowDots& together) {
+  constexpr int64_t at_once = 1 << 21;  // floats of copies: so many rows that reading the weights again does not count
+  static thread_local Scratch scratch;
+  RowDots dots = together;
+  dots.x_row = p.in + 16;
+  const int64_t step = std::clamp<int64_t>(at_once / dots.x_row, 24, std::max<int64_t>(p.N, 24));
+  float* apart = scratch.floats(step * dots.x_row);
+  dots.x = apart;
+  for (int64_t first = 0; first < p.N; first += step, dots.y += step * p.out) {
+    const int64_t rows = std::min(step, p.N - first);
+    parallel_ranges(rows, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        std::copy_n(together.x + (first + n) * p.in, p.in, apart + n * dots.x_row);
+      }
+    });
+    forward_by_dots(dots, rows);
+  }
+}
+
 }  // namespace
 
 void linear_forward(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
@@ -129,23 +150,17 @@ void linear_forward(const Linear& p, const float* x, const float* weight, const 
                       kernels.finish_rows(finish, row, row_end, column, column_end);
                     });
   }
-  const int64_t x_row = rows_collide(p) ? p.in + 16 : p.in;
   const RowDots dots{
-      .x = rows_collide(p) ? rows_apart(p, x, x_row) : x,
+      .x = x,
       .weight = weight,
       .bias = bias,
       .y = y,
       .in = p.in,
       .out = p.out,
-      .x_row = x_row,
+      .x_row = p.in,
       .activation = p.activation,
   };
-  const int64_t row_step = 4 * kernels.dot_row_block, column_step = 16;
-  const int64_t row_pieces = divide_up(p.N, row_step), column_pieces = divide_up(p.out, column_step);
-  parallel_for(row_pieces * column_pieces, [&](int64_t task) {
-    const int64_t row = task % row_pieces * row_step, column = task / row_pieces * column_step;
-    kernels.row_dots(dots, row, std::min(p.N, row + row_step), column, std::min(p.out, column + column_step));
-  });
+  rows_collide(p) ? forward_with_rows_apart(p, dots) : forward_by_dots(dots, p.N);
 }
 
 void linear_backward_data(const Linear& p, const float* dy, const float* weight, float* dx) {

@@ -33,19 +33,17 @@ void pack_matrix(const LaneMatrix& m, float* packed) {
 
 // The products of all phases together.
 struct LaneWork {
-  int64_t packed_floats = 0, positions = 0, images = 0;
+  int64_t packed_floats = 0, positions = 0;
   double depth_of_positions = 0.0;
 
   explicit LaneWork(const std::vector<LanePhase>& phases) {
     for (const LanePhase& phase : phases) {
       packed_floats += phase.packed_floats();
-      images = 0;
       for (const LaneBatch& batch : phase.batches) {
         const LaneProduct& p = batch.product;
-        images += batch.images;
-        positions += batch.images * phase.grid_h * p.grid_w;
-        depth_of_positions += static_cast<double>(batch.images * phase.grid_h * p.grid_w) *
-                              static_cast<double>(p.channels * p.tap_rows * p.tap_columns);
+        const int64_t some = batch.images * phase.grid_h * p.grid_w;
+        positions += some;
+        depth_of_positions += static_cast<double>(some) * static_cast<double>(p.channels * p.tap_rows * p.tap_columns);
       }
     }
   }
