@@ -1,4 +1,5 @@
-"""Convolutions with many weights for few positions, whose tasks on the CPU pack the weights themselves."""
+"""Large matrices on the CPU: convolutions with many weights for few positions, whose tasks pack the weights themselves,
+and linear layers whose rows are copied some at a time."""
 
 from __future__ import annotations
 
@@ -37,3 +38,12 @@ def test_tasks_that_pack_their_weights(
     ask("lanes")
     np.testing.assert_array_equal(getattr(ops, op)(x, weight, bias, **options), y)
     np.testing.assert_array_equal(getattr(ops, f"{op}_backward_data")(dy, weight, x_size, **options), dx)
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize(("n", "i"), [(2051, 1024), (300, 8192)])  # rows a multiple of 4096 bytes apart
+def test_rows_that_would_collide_are_copied(n: int, i: int, activation: Any, isa: str) -> None:
+    x, weight, bias = integers(0, n, i), integers(1, 5, i), integers(2, 5)
+    np.testing.assert_array_equal(
+        ops.linear(x, weight, bias, activation), reference.linear(x, weight, bias, activation)
+    )
