@@ -230,7 +230,7 @@ def test_every_case(case: Case, bf16: str) -> None:
 
 
 # Batch, in, out: with remainders of every tile, and with too few of something for all but the emulation.
-LINEAR = [(256, 784, 300), (83, 517, 261), (70, 33, 65), (5, 700, 3), (1, 64, 64)]
+LINEAR = [(256, 784, 300), (83, 517, 261), (70, 33, 65), (5, 700, 3), (35, 1024, 40), (1, 64, 64)]
 
 
 def linear_products(n: int, i: int, o: int) -> list[tuple[str, tuple[Any, ...], int]]:

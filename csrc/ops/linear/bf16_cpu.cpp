@@ -39,9 +39,9 @@ struct Block {
   }
 };
 
-// to[part][row][padded]
-Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padded, int64_t part_distance, int parts,
-                    std::uint16_t* to) {
+// to[part][row][padded], with rows `pitch` apart.
+Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padded, int64_t pitch, int64_t part_distance,
+                    int parts, std::uint16_t* to) {
   const int64_t step = a.depth == 1 ? padded : bf16_depth;
   Bf16Ranges ranges(divide_up(rows, bf16_columns));
   parallel_ranges(rows, bf16_columns, [&](int64_t begin, int64_t end) {
@@ -60,7 +60,7 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
                 .cells = step,
                 .lines = 1,
                 .line_from = 0,
-                .to = to + i * padded + d,
+                .to = to + i * pitch + d,
                 .line_to = 0,
                 .part_distance = part_distance,
                 .parts = parts,
@@ -80,23 +80,27 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   const Bf16Split split = bf16_split(precision);
   const int64_t panels = divide_up(columns, bf16_columns), blocks = divide_up(depth, bf16_depth);
   const int64_t pieces = std::min(divide_up(rows, tiles.rows), divide_up(tasks_wanted, panels));
-  const double packed = static_cast<double>((rows + pieces * columns) * depth * split.parts);
+  const auto packed = [&](const Operand& operand, int64_t vectors) {
+    return (operand.depth == 1 ? 1.0 : costs().linear_turned) * static_cast<double>(vectors * depth * split.parts);
+  };
   const double results = static_cast<double>(rows * columns);
   if (static_cast<double>(blocks) *
               bf16_step_cost(static_cast<double>(rows), std::min(rows, tiles.rows), columns, split.products) +
-          costs().linear_pack * packed + costs().linear_result * results >
+          costs().linear_pack * (packed(a, rows) + packed(b, pieces * columns)) + costs().linear_result * results >
       costs().linear_float32 * results * static_cast<double>(depth)) {
     return false;
   }
 
-  const int64_t padded = blocks * bf16_depth, part_distance = (rows + tiles.rows) * padded;  // the last tile reads on
+  // A tile's rows, 2048 bytes or a multiple from each other, would drive each other out of the first-level cache.
+  const int64_t padded = blocks * bf16_depth, pitch = padded % 1024 == 0 ? padded + bf16_depth : padded;
+  const int64_t part_distance = (rows + tiles.rows) * pitch;  // the last tile reads on
   static thread_local Scratch left_scratch;
   std::uint16_t* left = left_scratch.halves(split.parts * part_distance);
-  const Bf16Range left_range = pack_left(a, rows, depth, padded, part_distance, split.parts, left);
+  const Bf16Range left_range = pack_left(a, rows, depth, padded, pitch, part_distance, split.parts, left);
   std::vector<Bf16Step> steps;
   for (int64_t block = 0; block < blocks; ++block) steps.push_back({block * bf16_depth, block * bf16_tile});
   std::vector<int64_t> row;
-  for (int64_t i = 0; i < tiles.rows; ++i) row.push_back(i * padded);
+  for (int64_t i = 0; i < tiles.rows; ++i) row.push_back(i * pitch);
 
   std::atomic<bool> fit{true};
   parallel_for(panels * pieces, [&](int64_t task) {
@@ -131,7 +135,7 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
       const int64_t lines = std::min(tiles.rows, end - i);
       tiles.product(
           {
-              .a = left + i * padded,
+              .a = left + i * pitch,
               .row = row.data(),
               .a_part = part_distance,
               .b = right,
