@@ -218,6 +218,18 @@ void add_by_elements(const Pool& p, const WideLines& wide, const RowOfShares& ro
   }
 }
 
+// The same of windows that span the whole row, as a network's last pooling has them: every element gets the same.
+void add_to_all(const Pool& p, const WideLines& wide, const RowOfShares& row) {
+  F sum = {};
+  for (std::int64_t od = row.frames.begin; od < row.frames.end; ++od) {
+    for (std::int64_t oh = row.rows.begin; oh < row.rows.end; ++oh) {
+      sum += broadcast(row.shares[(od * p.window.h.output + oh) * wide.length + wide.before]);
+    }
+  }
+  const std::int64_t width = p.window.w.input;
+  for (std::int64_t i = 0; i < width; i += W) store_some(row.dx + i, sum, lanes_at(i, width));
+}
+
 // The same of few wide windows, each of which gives to a part of the lanes.
 void add_by_windows(const Pool& p, const WideLines& wide, const RowOfShares& row) {
   const Axis& w = p.window.w;
@@ -264,7 +276,11 @@ void backward(const Pool& p, const float* dy, const float* x, const float* y, fl
   }
   const std::int64_t vectors_by_windows = w.output * ((w.input + W - 1) / W),
                      vectors_by_elements = (w.input / w.stride / W + 1) * w.kernel;
-  const auto add = vectors_by_windows < vectors_by_elements ? add_by_windows : add_by_elements;
+  const Span first = inside(w, 0);
+  const bool gives_to_all = w.output == 1 && first.begin == 0 && first.end == w.input && !x;
+  const auto add = gives_to_all                               ? add_to_all
+                   : vectors_by_windows < vectors_by_elements ? add_by_windows
+                                                              : add_by_elements;
   each_input_row(p.window, [&](std::int64_t row, Span frames, Span rows) {
     add(p, wide, {frames, rows, shares, norms, x ? x + row * w.input : nullptr, dx + row * w.input});
   });
