@@ -124,7 +124,14 @@ std::vector<PhaseProducts> products_of(const std::vector<OutputPhase>& phases, c
     }
     const int64_t rows = divide_up(positions[i].count(), tiles.rows);
     const int64_t piece = std::min(rows_at_once / tiles.rows, divide_up(rows, wanted)) * tiles.rows;
-    products.push_back({std::move(steps), positions[i], piece, packed.phase[i], phase.first, phase.column});
+    products.push_back({
+        .steps = std::move(steps),
+        .rows = positions[i],
+        .piece = piece,
+        .weights = packed.phase[i],
+        .first = phase.first,
+        .column = phase.column,
+    });
   }
   return products;
 }
@@ -212,8 +219,12 @@ bool product_by_bf16(const Conv2d& p, const Bf16Maps& maps, const std::vector<Ou
       positions.clear();
       for (const OutputPhase& phase : phases) positions.emplace_back(phase, layout, out_image, bf16_tiles()->evenly);
     }
-    const Bf16Layout places{p.groups, divide_up(maps.rows, bf16_columns), divide_up(maps.channels, bf16_depth),
-                            layout.cells() * bf16_depth};
+    const Bf16Layout places{
+        .groups = p.groups,
+        .row_blocks = divide_up(maps.rows, bf16_columns),
+        .blocks = divide_up(maps.channels, bf16_depth),
+        .part_distance = layout.cells() * bf16_depth,
+    };
     multiply_phases(p, maps, products_of(phases, layout, positions, packed, places, split.parts), places, source, bias,
                     activation, maps.out + first * out_image);
   }
