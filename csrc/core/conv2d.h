@@ -20,6 +20,11 @@ struct Conv2d {
   std::int64_t x_count() const { return N * C * window.h.input * window.w.input; }
   std::int64_t y_count() const { return N * K * window.h.output * window.w.output; }
   std::int64_t weight_count() const { return K * group_channels() * taps(); }
+  // One tap, stride 1, no padding: every position meets just itself.
+  bool is_pointwise() const {
+    const auto is = [](const Axis& a) { return a.stride == 1 && a.pad_start == 0 && a.pad_end == 0; };
+    return taps() == 1 && is(window.h) && is(window.w);
+  }
 };
 
 // The same over clips: x (N, C, D, H, W) ⋆ weight (K, C/groups, F_d, F_h, F_w) → y (N, K, O_d, O_h, O_w).

@@ -56,14 +56,6 @@ struct PaddedInput {
     }
   }
 
-  // Whether the copies would be the planes themselves, one after the other.
-  static bool is_input(const Window2d& window) {
-    for (const Axis* axis : {&window.h, &window.w}) {
-      if (axis->stride != 1 || axis->pad_start != 0 || axis->pad_end != 0) return false;
-    }
-    return true;
-  }
-
   void copy_channel(const Window2d& window, const float* source, float* to) const {
     for (std::int64_t a : h.phases) {
       for (std::int64_t b : w.phases) {

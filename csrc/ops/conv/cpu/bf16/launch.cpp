@@ -102,12 +102,13 @@ struct PhaseProducts {
 
 // What lies where in the products of some images.
 struct Bf16Layout {
+  Bf16Split split;
   int64_t groups, row_blocks, blocks, part_distance;
 };
 
 std::vector<PhaseProducts> products_of(const std::vector<OutputPhase>& phases, const PackedImages& images,
                                        const std::vector<Positions>& positions, const PackedWeights& packed,
-                                       const Bf16Layout& layout, int parts) {
+                                       const Bf16Layout& layout) {
   const Bf16Tiles& tiles = *bf16_tiles();
   const int64_t wanted = divide_up(pieces_wanted, layout.groups * layout.row_blocks);
   std::vector<PhaseProducts> products;
@@ -118,8 +119,8 @@ std::vector<PhaseProducts> products_of(const std::vector<OutputPhase>& phases, c
     std::vector<Bf16Step> steps;
     for (int64_t block = 0; block < layout.blocks; ++block) {
       for (int64_t tap = 0; tap < taps; ++tap) {
-        steps.push_back(
-            {block * parts * layout.part_distance + cells[tap] * bf16_depth, (block * taps + tap) * bf16_tile});
+        steps.push_back({block * layout.split.parts * layout.part_distance + cells[tap] * bf16_depth,
+                         (block * taps + tap) * bf16_tile});
       }
     }
     const int64_t rows = divide_up(positions[i].count(), tiles.rows);
@@ -138,20 +139,18 @@ std::vector<PhaseProducts> products_of(const std::vector<OutputPhase>& phases, c
 
 // Computes all phases of some images, whose packed source and first results these are. A task computes a piece of every
 // phase, nearly the same place of the results, while their lines are in the cache.
-void multiply_phases(const Conv2d& p, const Bf16Maps& maps, const std::vector<PhaseProducts>& phases,
-                     const Bf16Layout& layout, const std::uint16_t* source, const float* bias,
-                     const ActivationSpec& activation, float* out) {
+void multiply_phases(const Bf16Maps& maps, const std::vector<PhaseProducts>& phases, const Bf16Layout& layout,
+                     const std::uint16_t* source, const float* bias, const ActivationSpec& activation, float* out) {
   const Bf16Tiles& tiles = *bf16_tiles();
-  const Bf16Split split = bf16_split(p.precision);
   int64_t pieces = 0;
   for (const PhaseProducts& phase : phases) {
     pieces = std::max(pieces, divide_up(phase.rows.count(), std::max<int64_t>(phase.piece, 1)));
   }
   // Neighbouring tasks read the same lines of the source.
-  parallel_for(pieces * p.groups * layout.row_blocks, [&](int64_t task) {
-    const int64_t row_block = task % layout.row_blocks, g = task / layout.row_blocks % p.groups;
+  parallel_for(pieces * layout.groups * layout.row_blocks, [&](int64_t task) {
+    const int64_t row_block = task % layout.row_blocks, g = task / layout.row_blocks % layout.groups;
     const int64_t k = row_block * bf16_columns, columns = std::min(bf16_columns, maps.rows - k);
-    const int64_t row = g * maps.rows + k, number = task / layout.row_blocks / p.groups;
+    const int64_t row = g * maps.rows + k, number = task / layout.row_blocks / layout.groups;
     static thread_local Scratch sums_scratch;
     float* sums = sums_scratch.floats(rows_at_once * bf16_columns);
     for (const PhaseProducts& phase : phases) {
@@ -161,17 +160,17 @@ void multiply_phases(const Conv2d& p, const Bf16Maps& maps, const std::vector<Ph
       for (int64_t q = begin; q < end; q += tiles.rows) {
         tiles.product(
             {
-                .a = source + g * layout.blocks * split.parts * layout.part_distance,
+                .a = source + g * layout.blocks * layout.split.parts * layout.part_distance,
                 .row = phase.rows.from.data() + q,
                 .a_part = layout.part_distance,
                 .b = phase.weights + (g * layout.row_blocks + row_block) * panel,
-                .b_part = p.groups * layout.row_blocks * panel,
+                .b_part = layout.groups * layout.row_blocks * panel,
                 .steps = phase.steps.data(),
                 .count = static_cast<int64_t>(phase.steps.size()),
                 .sums = sums + (q - begin) * bf16_columns,
                 .accumulate = false,
             },
-            std::min(tiles.rows, end - q), columns, split.products);
+            std::min(tiles.rows, end - q), columns, layout.split.products);
       }
       const std::vector<Bf16Run> runs = phase.rows.runs(begin, end);
       bf16_kernels().finish({
@@ -208,6 +207,14 @@ bool product_by_bf16(const Conv2d& p, const Bf16Maps& maps, const std::vector<Ou
   const int64_t in_image = p.groups * maps.channels * maps.height * maps.width;
   const int64_t out_image = p.groups * maps.rows * maps.out_plane;
   std::vector<Positions> positions;
+  std::vector<PhaseProducts> products;
+  Bf16Layout places{
+      .split = split,
+      .groups = p.groups,
+      .row_blocks = divide_up(maps.rows, bf16_columns),
+      .blocks = divide_up(maps.channels, bf16_depth),
+      .part_distance = 0,
+  };
   for (int64_t first = 0; first < p.N; first += batch) {
     const PackedImages layout(h, w, std::min(batch, p.N - first));
     std::uint16_t* source = source_scratch.halves(of_cell * layout.cells());
@@ -218,15 +225,10 @@ bool product_by_bf16(const Conv2d& p, const Bf16Maps& maps, const std::vector<Ou
     if (first == 0 || layout.images < batch) {
       positions.clear();
       for (const OutputPhase& phase : phases) positions.emplace_back(phase, layout, out_image, bf16_tiles()->evenly);
+      places.part_distance = layout.cells() * bf16_depth;
+      products = products_of(phases, layout, positions, packed, places);
     }
-    const Bf16Layout places{
-        .groups = p.groups,
-        .row_blocks = divide_up(maps.rows, bf16_columns),
-        .blocks = divide_up(maps.channels, bf16_depth),
-        .part_distance = layout.cells() * bf16_depth,
-    };
-    multiply_phases(p, maps, products_of(phases, layout, positions, packed, places, split.parts), places, source, bias,
-                    activation, maps.out + first * out_image);
+    multiply_phases(maps, products, places, source, bias, activation, maps.out + first * out_image);
   }
   return true;
 }

@@ -80,24 +80,18 @@ Conv2d joined(Conv2d p) {
   return p;
 }
 
-bool may_join(const Conv2d& p) {
-  const Axis &h = p.window.h, &w = p.window.w;
-  return p.taps() == 1 && h.stride * w.stride == 1 && h.output == h.input && w.output == w.input && h.pad_start == 0 &&
-         w.pad_start == 0;
-}
-
 }  // namespace
 
 ForwardPlan with_lines_joined(const ForwardPlan& plan) {
-  return may_join(plan.p) ? ForwardPlan(joined(plan.p)) : plan;
+  return plan.p.is_pointwise() ? ForwardPlan(joined(plan.p)) : plan;
 }
 
 WeightPlan with_lines_joined(const WeightPlan& plan) {
-  return may_join(plan.p) ? WeightPlan(joined(plan.p)) : plan;
+  return plan.p.is_pointwise() ? WeightPlan(joined(plan.p)) : plan;
 }
 
 DataPlan with_lines_joined(const DataPlan& plan) {
-  return may_join(plan.p) ? DataPlan(joined(plan.p)) : plan;
+  return plan.p.is_pointwise() ? DataPlan(joined(plan.p)) : plan;
 }
 
 OutputPhase forward_phase(const ForwardPlan& plan) {

@@ -15,15 +15,6 @@ namespace dip::cpu {
 
 using std::int64_t;
 
-namespace {
-
-// One tap, no padding, stride 1: x and dy are their own copies.
-bool reads_in_place(const Conv2d& p) {
-  return p.taps() == 1 && PaddedInput::is_input(p.window);
-}
-
-}  // namespace
-
 // The vectors run along the flat padded planes.
 void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
   const Conv2d& p = plan.p;
@@ -31,8 +22,8 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
   const PaddedInput input(p.window, p.group_channels());
   const int64_t depth = p.group_channels() * p.taps(), rows = p.group_filters();
   const int64_t dy_plane = h.output * input.pitch, x_image = p.C * input.channel, dy_image = p.K * dy_plane;
-  constexpr int64_t kept = 1 << 18;  // floats of planes read in place: they stay in the second-level cache
-  const bool as_is = reads_in_place(p);
+  constexpr int64_t kept = 1 << 18;     // floats of planes read in place: they stay in the second-level cache
+  const bool as_is = p.is_pointwise();  // x and dy are their own copies
   const int64_t batch =
       std::clamp<int64_t>((as_is ? kept : scratch_floats) / (x_image + dy_image), 1, std::max<int64_t>(p.N, 1));
 
@@ -96,7 +87,7 @@ void backward_weight_by_dots(const WeightPlan& plan, const float* dy, const floa
 double backward_weight_dots_cost(const WeightPlan& plan) {
   const Conv2d& p = plan.p;
   // Two loads feed each multiply-add of a dot product but for the tile's reuse, and lanes are summed at its end.
-  return (reads_in_place(p) ? costs().dots_in_place : costs().dots_product) *
+  return (p.is_pointwise() ? costs().dots_in_place : costs().dots_product) *
          static_cast<double>(p.group_filters() * p.group_channels() * p.taps()) *
          static_cast<double>(p.window.h.output * p.window.w.output);
 }

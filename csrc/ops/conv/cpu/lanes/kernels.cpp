@@ -49,13 +49,13 @@ struct LaneTiles {
 }
 
 // Fetches the lines that the results of a tile go to, once its sums are done: sooner, the operands would displace them.
-template <int R, int Q>
-inline void fetch_results(const LaneTiles& p, const float* out, bool in_steps) {
+template <int R, int Q, int Step>
+inline void fetch_results(const LaneTiles& p, const float* out) {
   for (int r = 0; r < R; ++r) {
     for (std::int64_t lane = 0; lane < p.rows; ++lane) {
       const float* line = out + r * p.across + lane * p.out_plane;
       __builtin_prefetch(line, 1);
-      if (Q > 1 && in_steps) __builtin_prefetch(line + (Q - 1) * p.along, 1);
+      if (Q > 1 && Step > 0) __builtin_prefetch(line + (Q - 1) * p.along, 1);
     }
   }
 }
@@ -75,7 +75,7 @@ void lane_tile_at(const LaneTiles& p, std::int64_t source, std::int64_t to) {
   LaneOperands operands = p.operands;
   operands.source += source;
   lane_tile<V, R, Q, Step>(operands, sum);
-  fetch_results<R, Q>(p, p.out + to, Step > 0);
+  fetch_results<R, Q, Step>(p, p.out + to);
   // A copy: the sums themselves must not have an address, or they would pass through memory at every step.
   F finished[V][R][Q];
 #pragma GCC unroll 2

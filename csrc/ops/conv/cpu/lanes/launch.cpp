@@ -125,7 +125,16 @@ void forward_frames(const Conv2d& p, const TapAxis& h_axis, const TapAxis& w_axi
   const int64_t row = channels * kernel_frames * taps;
   LanePhase all{
       offsets_of(time.count, frames.runs[0].between * in_plane, channels, in_channel, w.input, h_axis, w_axis),
-      {weight, p.groups, rows * row, rows, row, std::move(columns), time.count, 256},
+      {
+          .first = weight,
+          .groups = p.groups,
+          .group_stride = rows * row,
+          .rows = rows,
+          .row_stride = row,
+          .columns = std::move(columns),
+          .times = time.count,
+          .step = 256,
+      },
       {},
       h.output};
 
@@ -179,7 +188,16 @@ void backward_data_frames(const Conv2d& p, const std::vector<TapPhase>& h_phases
       const int64_t phase_taps = down.axis.count() * across.axis.count();
       LanePhase phase{offsets_of(time.count, frames.runs[0].between * out_plane, filters, out_channel, w.output,
                                  down.axis, across.axis),
-                      {weight, p.groups, filters * rows * row, rows, row, std::move(columns), time.count, phase_taps},
+                      {
+                          .first = weight,
+                          .groups = p.groups,
+                          .group_stride = filters * rows * row,
+                          .rows = rows,
+                          .row_stride = row,
+                          .columns = std::move(columns),
+                          .times = time.count,
+                          .step = phase_taps,
+                      },
                       {},
                       down.axis.positions()};
 

@@ -133,7 +133,7 @@ void forward_by_tiles(const ForwardPlan& plan, const float* x, const float* weig
   pack_tile_rows(weight, p.groups, rows * depth, rows, depth, columns, packed);
 
   // Rows of one tap follow each other without a gap.
-  const bool as_is = p.taps() == 1 && PaddedInput::is_input(p.window);
+  const bool as_is = p.is_pointwise();
   const int64_t image_floats = p.C * input.channel;
   const int64_t batch = as_is ? std::max<int64_t>(p.N, 1)
                               : std::clamp<int64_t>(scratch_floats / image_floats, 1, std::max<int64_t>(p.N, 1));
