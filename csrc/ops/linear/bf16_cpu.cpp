@@ -48,25 +48,23 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
     for (int64_t d = 0; d < depth; d += step) {
       const int64_t some = std::min(step, depth - d);
       const Block block(a, begin, end - begin, d, some);
-      for (int64_t i = begin; i < end; ++i) {
-        bf16_kernels().pack_channel(
-            {
-                .source = block.from + (i - begin) * block.vector,
-                .channel = 0,
-                .channels = 1,
-                .width = some,
-                .first = 0,
-                .step = 1,
-                .cells = step,
-                .lines = 1,
-                .line_from = 0,
-                .to = to + i * pitch + d,
-                .line_to = 0,
-                .part_distance = part_distance,
-                .parts = parts,
-            },
-            ranges.of(begin / bf16_columns));
-      }
+      bf16_kernels().pack_channel(
+          {
+              .source = block.from,
+              .channel = 0,
+              .channels = 1,
+              .width = some,
+              .first = 0,
+              .step = 1,
+              .cells = step,
+              .lines = end - begin,
+              .line_from = block.vector,
+              .to = to + begin * pitch + d,
+              .line_to = pitch,
+              .part_distance = part_distance,
+              .parts = parts,
+          },
+          ranges.of(begin / bf16_columns));
     }
   });
   return ranges.merged();
