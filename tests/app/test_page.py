@@ -62,10 +62,39 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     opened.on("console", lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.goto(address)
-    opened.locator("#training").wait_for(state="hidden", timeout=120_000)
+    wait_until_trained(opened)
     yield opened
-    assert wrong == []
     opened.close()
+    assert wrong == []
+
+
+def wait_until_trained(page: Any) -> None:
+    page.locator("#networks input").first.wait_for()  # until then the page does not know whether they are
+    page.locator("#training").wait_for(state="hidden", timeout=120_000)
+
+
+def test_what_is_drawn_while_a_network_is_trained_is_guessed_afterwards(page: Any) -> None:
+    trained, asked = False, []
+
+    def state(route: Any) -> None:
+        said = route.fetch().json()
+        for network in said["networks"]:
+            network.update({} if trained else {"ready": False, "progress": 0.5})
+        route.fulfill(json=said)
+
+    page.route("**/api/state", state)
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    expect(page.locator("#status")).to_contain_text("LeNet-5 is being trained, once: 50 %")
+    expect(page.locator("#training")).to_be_visible()
+    page.locator("#pad").focus()
+    for key in ["ArrowUp"] * 12 + [" "] + ["ArrowDown"] * 24 + [" "]:
+        page.keyboard.press(key)
+    assert not any("guess" in url for url in asked)
+    trained = True
+    expect(page.locator("#guess")).to_contain_text("First guess 1")
+    expect(page.locator("#training")).to_be_hidden()
+    page.unroute_all(behavior="wait")
 
 
 def draw(page: Any, image: Any) -> None:
@@ -243,7 +272,7 @@ def test_it_fits_a_telephone_in_both_themes(browser: Any, address: str, tmp_path
     for scheme in ("light", "dark"):
         page = browser.new_page(viewport={"width": 360, "height": 740}, color_scheme=scheme)
         page.goto(address)
-        page.locator("#training").wait_for(state="hidden", timeout=120_000)
+        wait_until_trained(page)
         draw(page, np.clip(data.digits((32, 32)).test.x[7, 0], 0, 1))
         for tab in ("draw", "convolution", "descent", "playground", "scenes"):
             page.click(f"#tab-{tab}")

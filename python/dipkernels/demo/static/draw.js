@@ -4,7 +4,7 @@ import { colour, colours, css, fillCells } from "./colours.js";
 import { byId, element, short } from "./dom.js";
 
 const PEN = 15, STEP = 5;  // pixels: the pen's width, and how far an arrow key moves it
-let side, network = "lenet5", shown = null, hidden = new Set(), cursor = null, penDown = false, last = null;
+let side, network = "lenet5", ready = false, shown = null, hidden = new Set(), cursor = null, penDown = false, last = null, watching = 0;
 
 const pad = byId("pad");
 const ink = () => pad.getContext("2d", { willReadFrequently: true });
@@ -63,11 +63,14 @@ function setBar(item, probability) {
   item.children[2].textContent = `${(100 * probability).toFixed(1)} %`;
 }
 
+// Nothing is asked of a network that is still being trained: what is drawn meanwhile is guessed once it is ready.
 const guess = newestOnly(async () => {
-  if (!pixels.some((p) => p > 40)) return;
+  if (!ready || !pixels.some((p) => p > 40)) return;
+  const asked = network;
   try {
     const began = performance.now();
-    const answer = await ask(`/api/guess?network=${network}`, pixels, "application/octet-stream");
+    const answer = await ask(`/api/guess?network=${asked}`, pixels, "application/octet-stream");
+    if (asked !== network) return;  // another one was chosen in the meantime
     show(answer);
     document.documentElement.dataset.milliseconds = (performance.now() - began).toFixed(1);
     byId("status").textContent = "";
@@ -185,9 +188,11 @@ function listen(canvas, layer, map) {
 
 const worked = newestOnly(async (layer, index) => {
   if (!shown?.layers.some((each) => each.name === layer)) return;
+  const asked = network;
   last = { layer, index };
   try {
-    showUnit(await ask(`/api/unit?network=${network}&layer=${layer}&unit=${index}`, pixels, "application/octet-stream"));
+    const unit = await ask(`/api/unit?network=${asked}&layer=${layer}&unit=${index}`, pixels, "application/octet-stream");
+    if (asked === network) showUnit(unit);
   } catch (error) {
     byId("unit").replaceChildren(element("p", { className: "error" }, error.message));
   }
@@ -324,25 +329,33 @@ function startPad() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { redraw(); showLayers(); });
 }
 
-async function watchTraining() {
-  let state;
-  try {
-    state = await ask("/api/state");
-  } catch (error) {
-    byId("status").textContent = error.message;
-    setTimeout(watchTraining, 2000);
-    return;
-  }
+// What the server last said of the networks.
+function showState(state) {
   const current = state.networks.find((each) => each.name === network);
-  byId("training").hidden = current.ready || Boolean(current.error);
+  ready = current.ready;
+  byId("training").hidden = ready || Boolean(current.error);
   byId("progress").value = current.progress;
   if (current.error) byId("status").textContent = `${current.title} could not be trained: ${current.error}`;
-  else if (!current.ready) byId("status").textContent = `${current.title} is being trained, once: ${(100 * current.progress).toFixed(0)} %`;
+  else if (!ready) byId("status").textContent = `${current.title} is being trained, once: ${(100 * current.progress).toFixed(0)} %`;
   else {
     if (byId("status").textContent.includes("being trained")) byId("status").textContent = "";
     guess();
   }
-  if (state.networks.some((each) => !each.ready && !each.error)) setTimeout(watchTraining, 300);
+  if (state.networks.some((each) => !each.ready && !each.error)) watchIn(300);
+}
+
+function watchIn(milliseconds) {
+  clearTimeout(watching);
+  watching = setTimeout(watch, milliseconds);
+}
+
+async function watch() {
+  try {
+    showState(await ask("/api/state"));
+  } catch (error) {
+    byId("status").textContent = error.message;
+    watchIn(2000);
+  }
 }
 
 export function startDrawing(state) {
@@ -350,7 +363,7 @@ export function startDrawing(state) {
   pixels = new Uint8Array(side * side);
   for (const each of state.networks) {
     const input = element("input", { type: "radio", name: "network", value: each.name, checked: each.name === network, id: `network-${each.name}` });
-    input.addEventListener("change", () => { network = each.name; forgetAnswer(); watchTraining(); });
+    input.addEventListener("change", () => { network = each.name; ready = false; forgetAnswer(); watch(); });
     byId("networks").append(element("label", {}, input, ` ${each.title}`));
   }
   for (let digit = 0; digit < 10; ++digit) {
@@ -360,5 +373,5 @@ export function startDrawing(state) {
   }
   startPad();
   redraw();
-  watchTraining();
+  showState(state);
 }
