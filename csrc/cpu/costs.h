@@ -10,9 +10,11 @@ namespace dip::cpu {
 
 // Measured on two cores of a Zen 4.
 struct Costs {
-  // Tiles: a multiply-add; what a result takes besides, in steps of the depth; how much more a packed column is; what a
-  // tile's columns take to be packed, in cycles for each run of them and for a tile of one panel.
-  double tiles_product = 1.08, tiles_result = 14.0, tiles_packed = 1.2, tiles_run = 3.0, tiles_panel = 12.0;
+  // Tiles: a multiply-add; what a result takes besides, in steps of the depth, of padded copies of the planes and of
+  // the planes themselves; how much more a packed column is; what a tile's columns take to be packed, in cycles for
+  // each run of them and for a tile of one panel.
+  double tiles_product = 1.08, tiles_result = 14.0, tiles_in_place = 5.0, tiles_packed = 1.2, tiles_run = 3.0,
+         tiles_panel = 12.0;
   // Lanes: how much slower a single panel of rows is; what fetching a line of the source takes, divided by the taps it
   // serves; a result, which is transposed, and a number of dy, which is copied, in steps of the depth.
   double lanes_single = 1.07, lanes_fetch = 0.25, lanes_result = 28.0, lanes_copy = 34.0;
@@ -30,9 +32,9 @@ struct Costs {
          winograd_sum = 8.0, winograd_call = 3e6;
   // Max pooling, for each of the convolution's results: in vectors of images at hand, and as an operator of its own.
   double pool_fused = 2.0, pool_alone = 20.0;
-  // Linear layers out of bfloat16 products: a number that is packed, and how much more where a matrix is transposed
-  // meanwhile; a result; and a multiply-add in float32.
-  double linear_pack = 18.0, linear_turned = 2.2, linear_result = 10.0, linear_float32 = 1.1;
+  // Linear layers out of bfloat16 products: a number that is packed, and the part of it that one takes where no matrix
+  // is transposed meanwhile; a result; and a multiply-add in float32.
+  double linear_pack = 8.0, linear_rows = 0.7, linear_result = 10.0, linear_float32 = 1.2;
 };
 
 const Costs& costs();

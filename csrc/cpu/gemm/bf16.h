@@ -99,6 +99,24 @@ struct Bf16Columns {
   int parts;
 };
 
+// The same tile of rows of the depth, up to 32 of up to 32 numbers side by side.
+struct Bf16Rows {
+  const float* source;
+  std::int64_t row;  // distance of the rows
+  std::int64_t rows, columns;
+  std::uint16_t* to;
+  std::int64_t part_distance;
+  int parts;
+};
+
+// One part of such a tile from columns that are of bfloat16 numbers already.
+struct Bf16Turn {
+  const std::uint16_t* from;
+  std::int64_t column;  // distance of the columns
+  std::int64_t columns;
+  std::uint16_t* to;
+};
+
 // out[column·out_column + run.at + i·out_row] = activation(sums[run.row + i][column] + bias[column])
 struct Bf16Results {
   const float* sums;  // rows × 32
@@ -125,6 +143,8 @@ struct Bf16Kernels {
   void (*pack_pixels)(const Bf16Pixels& p, Bf16Range& range);
   void (*pack_channel)(const Bf16Pixels& p, Bf16Range& range);  // of one channel: to[part][line][cell]
   void (*pack_columns)(const Bf16Columns& p, Bf16Range& range);
+  void (*pack_rows)(const Bf16Rows& p, Bf16Range& range);
+  void (*turn_columns)(const Bf16Turn& p);
   void (*finish)(const Bf16Results& p);
   void (*finish_lines)(const Bf16Lines& p);
 };

@@ -43,21 +43,27 @@ inline __m512i rounded(F low, F high) {
   return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-// The next bfloat16 part of 32 numbers, side by side; `low` and `high` keep what it leaves.
+// The next bfloat16 part of 32 numbers, side by side; `low` and `high` keep what it leaves, unless it is the only one.
+template <bool only>
 inline __m512i take_part(F& low, F& high) {
   const __m512i halves = rounded(low, high);
-  low -= (F)lower_numbers(halves);
-  high -= (F)upper_numbers(halves);
+  if constexpr (!only) {
+    low -= (F)lower_numbers(halves);
+    high -= (F)upper_numbers(halves);
+  }
   return halves;
 }
 
 // The same of two numbers in every lane, side by side.
+template <bool only>
 inline I take_pairs(F& first, F& second) {
   const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
                                          5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   const I words = (I)_mm512_permutexvar_epi16(pairs, rounded(first, second));
-  first -= (F)(words << 16);
-  second -= (F)(words & upper_half);
+  if constexpr (!only) {
+    first -= (F)(words << 16);
+    second -= (F)(words & upper_half);
+  }
   return words;
 }
 
@@ -99,8 +105,11 @@ struct Cells {
   }
 };
 
-template <int step>
-void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
+// In each of these `given` is copied: the compiler cannot know that the numbers written are not its own.
+template <int step, bool only>
+void pack_pixels_of_step(const Bf16Pixels& given, Bf16Range& range) {
+  const Bf16Pixels p = given;
+  const int parts = only ? 1 : p.parts;
   GrowingRange growing(range);
   const float* source = p.source;
   for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from) {
@@ -114,11 +123,11 @@ void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
         growing.include(rest[c]);
       }
       for (std::int64_t c = p.channels; c < bf16_depth; ++c) rest[c] = F{};
-      for (int part = 0; part < p.parts; ++part) {
+      for (int part = 0; part < parts; ++part) {
         float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + line * p.line_to + j * bf16_depth);
         F words[W];
 #pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) words[i] = (F)take_pairs(rest[2 * i], rest[2 * i + 1]);
+        for (int i = 0; i < W; ++i) words[i] = (F)take_pairs<only>(rest[2 * i], rest[2 * i + 1]);
         transpose_square(words);
 #pragma GCC unroll 16
         for (int i = 0; i < W; ++i) {
@@ -130,35 +139,66 @@ void pack_pixels_of_step(const Bf16Pixels& p, Bf16Range& range) {
   growing.save(range);
 }
 
-template <int step>
-void pack_channel_of_step(const Bf16Pixels& p, Bf16Range& range) {
+template <int step, bool only>
+void pack_channel_of_step(const Bf16Pixels& given, Bf16Range& range) {
+  const Bf16Pixels p = given;
+  const int parts = only ? 1 : p.parts;
   GrowingRange growing(range);
   for (std::int64_t j = 0; j < p.cells; j += 2 * W) {
-    const Cells<step> cells(p, j), more(p, j + W < p.cells ? j + W : p.cells);
-    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << (cells.some + more.some)) - 1);
     const float* source = p.source;
     std::uint16_t* to = p.to + j;
+    const std::int64_t x = p.first + j;
+    if (step == 1 && x >= 0 && x + 2 * W <= p.width && j + 2 * W <= p.cells) {  // without masks
+      for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from, to += p.line_to) {
+        F low = load(source + x), high = load(source + x + W);
+        growing.include(low);
+        growing.include(high);
+        for (int part = 0; part < parts; ++part) {
+          _mm512_storeu_si512(to + part * p.part_distance, take_part<only>(low, high));
+        }
+      }
+      continue;
+    }
+    const Cells<step> cells(p, j), more(p, j + W < p.cells ? j + W : p.cells);
+    const auto mask = static_cast<__mmask32>((std::uint64_t{1} << (cells.some + more.some)) - 1);
     for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from, to += p.line_to) {
       F low = cells.load(p, source), high = more.load(p, source);
       growing.include(low);
       growing.include(high);
-      for (int part = 0; part < p.parts; ++part) {
-        _mm512_mask_storeu_epi16(to + part * p.part_distance, mask, take_part(low, high));
+      for (int part = 0; part < parts; ++part) {
+        _mm512_mask_storeu_epi16(to + part * p.part_distance, mask, take_part<only>(low, high));
       }
     }
   }
   growing.save(range);
 }
 
+template <bool only>
+void pack_pixels_of(const Bf16Pixels& p, Bf16Range& range) {
+  (p.step == 1   ? pack_pixels_of_step<1, only>
+   : p.step == 2 ? pack_pixels_of_step<2, only>
+                 : pack_pixels_of_step<0, only>)(p, range);
+}
+
 void pack_pixels(const Bf16Pixels& p, Bf16Range& range) {
-  (p.step == 1 ? pack_pixels_of_step<1> : p.step == 2 ? pack_pixels_of_step<2> : pack_pixels_of_step<0>)(p, range);
+  (p.parts == 1 ? pack_pixels_of<true> : pack_pixels_of<false>)(p, range);
+}
+
+template <bool only>
+void pack_channel_of(const Bf16Pixels& p, Bf16Range& range) {
+  (p.step == 1   ? pack_channel_of_step<1, only>
+   : p.step == 2 ? pack_channel_of_step<2, only>
+                 : pack_channel_of_step<0, only>)(p, range);
 }
 
 void pack_channel(const Bf16Pixels& p, Bf16Range& range) {
-  (p.step == 1 ? pack_channel_of_step<1> : p.step == 2 ? pack_channel_of_step<2> : pack_channel_of_step<0>)(p, range);
+  (p.parts == 1 ? pack_channel_of<true> : pack_channel_of<false>)(p, range);
 }
 
-void pack_columns(const Bf16Columns& p, Bf16Range& range) {
+template <bool only>
+void pack_columns_of(const Bf16Columns& given, Bf16Range& range) {
+  const Bf16Columns p = given;
+  const int parts = only ? 1 : p.parts;
   GrowingRange growing(range);
   // Of every run the lanes in the two halves of the depth, and where the first of these would be.
   struct Piece {
@@ -191,10 +231,10 @@ void pack_columns(const Bf16Columns& p, Bf16Range& range) {
       growing.include(low[i]);
       growing.include(high[i]);
     }
-    for (int part = 0; part < p.parts; ++part) {
+    for (int part = 0; part < parts; ++part) {
       F words[W];  // of two numbers of the depth: a column each, to be transposed
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) words[i] = (F)take_part(low[i], high[i]);
+      for (int i = 0; i < W; ++i) words[i] = (F)take_part<only>(low[i], high[i]);
       transpose_square(words);
       float* to = reinterpret_cast<float*>(p.to + part * p.part_distance + half * bf16_half);
 #pragma GCC unroll 16
@@ -202,6 +242,58 @@ void pack_columns(const Bf16Columns& p, Bf16Range& range) {
     }
   }
   growing.save(range);
+}
+
+void pack_columns(const Bf16Columns& p, Bf16Range& range) {
+  (p.parts == 1 ? pack_columns_of<true> : pack_columns_of<false>)(p, range);
+}
+
+void turn_columns(const Bf16Turn& given) {
+  const Bf16Turn p = given;
+  constexpr float nothing[W] = {};
+  for (std::int64_t half = 0; half < 2; ++half) {
+    F words[W];  // of two numbers of the depth
+    load_transposed(
+        [&](int i) {
+          const std::int64_t column = half * W + i;
+          return column < p.columns ? reinterpret_cast<const float*>(p.from + column * p.column) : nothing;
+        },
+        words);
+    float* to = reinterpret_cast<float*>(p.to + half * bf16_half);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
+  }
+}
+
+template <bool only>
+void pack_rows_of(const Bf16Rows& given, Bf16Range& range) {
+  const Bf16Rows p = given;
+  const int parts = only ? 1 : p.parts;
+  GrowingRange growing(range);
+  const LaneMask low = lanes_inside(0, p.columns), high = lanes_inside(W, p.columns);
+  const float* row = p.source;
+  std::uint16_t* to = p.to;
+  for (std::int64_t d = 0; d < bf16_depth; d += 2, row += 2 * p.row, to += 2 * W) {
+    const bool first = d < p.rows, second = d + 1 < p.rows;
+    const LaneMask none = 0;
+    F even_low = load_lanes(row, first ? low : none), even_high = load_lanes(row + W, first ? high : none);
+    F odd_low = load_lanes(row + p.row, second ? low : none);
+    F odd_high = load_lanes(row + p.row + W, second ? high : none);
+    growing.include(even_low);
+    growing.include(even_high);
+    growing.include(odd_low);
+    growing.include(odd_high);
+    for (int part = 0; part < parts; ++part) {
+      std::uint16_t* at = to + part * p.part_distance;
+      store(reinterpret_cast<float*>(at), (F)take_pairs<only>(even_low, odd_low));
+      store(reinterpret_cast<float*>(at + bf16_half), (F)take_pairs<only>(even_high, odd_high));
+    }
+  }
+  growing.save(range);
+}
+
+void pack_rows(const Bf16Rows& p, Bf16Range& range) {
+  (p.parts == 1 ? pack_rows_of<true> : pack_rows_of<false>)(p, range);
 }
 
 void finish(const Bf16Results& p) {
@@ -254,6 +346,7 @@ void finish_lines(const Bf16Lines& p) {
 
 }  // namespace
 
-extern const Bf16Kernels bf16_kernels = {pack_pixels, pack_channel, pack_columns, finish, finish_lines};
+extern const Bf16Kernels bf16_kernels = {pack_pixels,  pack_channel, pack_columns, pack_rows,
+                                         turn_columns, finish,       finish_lines};
 
 }  // namespace dip::cpu::DIP_ISA

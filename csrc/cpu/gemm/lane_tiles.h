@@ -85,10 +85,46 @@ inline void transpose_square(F (&v)[N]) {
   }
 }
 
+#if defined(__AVX512F__)
+// v[j] = number j of 16 rows. Each quarter of a vector is loaded from a row of its own, which takes no shuffle, so that
+// only blocks of 4 × 4 are left to be transposed.
+template <class Row>
+[[gnu::always_inline]] inline void load_transposed(const Row& row, F (&v)[W]) {
+#pragma GCC unroll 4
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    __m512 a[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const auto four = [&](int j) { return _mm_loadu_ps(row(i + 4 * j) + 4 * quarter); };
+      a[i] = _mm512_castps128_ps512(four(0));
+      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0x00f0, four(1));
+      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0x0f00, four(2));
+      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0xf000, four(3));
+    }
+    const auto low = [](__m512 x, __m512 y) { return _mm512_castps_pd(_mm512_unpacklo_ps(x, y)); };
+    const auto high = [](__m512 x, __m512 y) { return _mm512_castps_pd(_mm512_unpackhi_ps(x, y)); };
+    const __m512d first = low(a[0], a[1]), second = low(a[2], a[3]);
+    const __m512d third = high(a[0], a[1]), fourth = high(a[2], a[3]);
+    v[4 * quarter] = (F)_mm512_unpacklo_pd(first, second);
+    v[4 * quarter + 1] = (F)_mm512_unpackhi_pd(first, second);
+    v[4 * quarter + 2] = (F)_mm512_unpacklo_pd(third, fourth);
+    v[4 * quarter + 3] = (F)_mm512_unpackhi_pd(third, fourth);
+  }
+}
+#endif
+
 // to[j·to_row + i] = from[i·from_row + j] for up to W of i and j.
 inline void transpose_block(const float* from, std::int64_t from_row, std::int64_t rows, std::int64_t columns,
                             float* to, std::int64_t to_row) {
   F v[W];
+#if defined(__AVX512F__)
+  if (rows == W && columns == W) {
+    load_transposed([&](int i) { return from + i * from_row; }, v);
+#pragma GCC unroll 16
+    for (int j = 0; j < W; ++j) store(to + j * to_row, v[j]);
+    return;
+  }
+#endif
   if (rows == W) {
 #pragma GCC unroll 16
     for (int i = 0; i < W; ++i) v[i] = load(from + i * from_row, columns);

@@ -70,6 +70,62 @@ Bf16Range pack_left(const Operand& a, int64_t rows, int64_t depth, int64_t padde
   return ranges.merged();
 }
 
+// The tiles of up to 32 vectors of the right operand: to[part][block][tile].
+void pack_right(const Operand& b, int64_t first, int64_t vectors, int64_t depth, int64_t padded, int parts,
+                std::uint16_t* to, Bf16Range& range) {
+  const float* source = b.data + first * b.vector;
+  const int64_t part_distance = padded * bf16_columns;
+  if (b.depth != 1) {
+    for (int64_t d = 0; d < depth; d += bf16_depth) {
+      bf16_kernels().pack_rows(
+          {
+              .source = source + d * b.depth,
+              .row = b.depth,
+              .rows = std::min(bf16_depth, depth - d),
+              .columns = vectors,
+              .to = to + d * bf16_columns,
+              .part_distance = part_distance,
+              .parts = parts,
+          },
+          range);
+    }
+    return;
+  }
+  // One whole vector after the other: from many that lie in different places they would come more slowly.
+  const int64_t pitch = padded + bf16_depth;
+  static thread_local Scratch scratch;
+  std::uint16_t* rounded = scratch.halves(parts * bf16_columns * pitch);
+  for (int64_t i = 0; i < vectors; ++i) {
+    bf16_kernels().pack_channel(
+        {
+            .source = source + i * b.vector,
+            .channel = 0,
+            .channels = 1,
+            .width = depth,
+            .first = 0,
+            .step = 1,
+            .cells = padded,
+            .lines = 1,
+            .line_from = 0,
+            .to = rounded + i * pitch,
+            .line_to = 0,
+            .part_distance = bf16_columns * pitch,
+            .parts = parts,
+        },
+        range);
+  }
+  for (int part = 0; part < parts; ++part) {
+    for (int64_t d = 0; d < padded; d += bf16_depth) {
+      bf16_kernels().turn_columns({
+          .from = rounded + part * bf16_columns * pitch + d,
+          .column = pitch,
+          .columns = vectors,
+          .to = to + part * part_distance + d * bf16_columns,
+      });
+    }
+  }
+}
+
 // result (rows × columns) = a · b + bias, with the rows of a and the columns of b as vectors.
 bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns, int64_t depth, Precision precision,
               const float* bias, const ActivationSpec& activation, float* result) {
@@ -78,13 +134,13 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   const Bf16Split split = bf16_split(precision);
   const int64_t panels = divide_up(columns, bf16_columns), blocks = divide_up(depth, bf16_depth);
   const int64_t pieces = std::min(divide_up(rows, tiles.rows), divide_up(tasks_wanted, panels));
-  const auto packed = [&](const Operand& operand, int64_t vectors) {
-    return (operand.depth == 1 ? 1.0 : costs().linear_turned) * static_cast<double>(vectors * depth * split.parts);
-  };
+  const double packed_left = static_cast<double>(rows * depth * split.parts);
+  const double packed_right =
+      (b.depth == 1 ? 1.0 : costs().linear_rows) * static_cast<double>(pieces * columns * depth * split.parts);
   const double results = static_cast<double>(rows * columns);
   if (static_cast<double>(blocks) *
               bf16_step_cost(static_cast<double>(rows), std::min(rows, tiles.rows), columns, split.products) +
-          costs().linear_pack * (packed(a, rows) + packed(b, pieces * columns)) + costs().linear_result * results >
+          costs().linear_pack * (packed_left + packed_right) + costs().linear_result * results >
       costs().linear_float32 * results * static_cast<double>(depth)) {
     return false;
   }
@@ -108,23 +164,7 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
     std::uint16_t* right = right_scratch.halves(split.parts * blocks * bf16_tile);
     float* sums = sums_scratch.floats(tiles.rows * bf16_columns);
     Bf16Range range;
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t d = block * bf16_depth;
-      const Bf16Run all{0, 0, std::min(bf16_depth, depth - d)};
-      const Block from(b, j, some, d, all.count);
-      bf16_kernels().pack_columns(
-          {
-              .source = from.from,
-              .column = from.vector,
-              .columns = some,
-              .runs = &all,
-              .count = 1,
-              .to = right + block * bf16_tile,
-              .part_distance = blocks * bf16_tile,
-              .parts = split.parts,
-          },
-          range);
-    }
+    pack_right(b, j, some, depth, padded, split.parts, right, range);
     if (!bf16_can_multiply(left_range, range, depth, split.parts)) {
       fit = false;
       return;

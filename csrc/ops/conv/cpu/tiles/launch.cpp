@@ -54,8 +54,8 @@ double tiles_cost(const Conv2d& p, int64_t rows, int64_t depth, int64_t grid_h, 
   const int64_t full = rows < packing_kernels().row_block
                            ? rows
                            : divide_up(rows, packing_kernels().row_block) * packing_kernels().row_block;
-  return costs().tiles_product * static_cast<double>(full) * columns *
-         (static_cast<double>(depth) + costs().tiles_result);
+  const double result = p.is_pointwise() ? costs().tiles_in_place : costs().tiles_result;
+  return costs().tiles_product * static_cast<double>(full) * columns * (static_cast<double>(depth) + result);
 }
 
 // Runs `product(image, group)` for every image and group, each cut into blocks of rows and columns where that is
