@@ -11,12 +11,12 @@ namespace {
 Costs current;
 
 constexpr const char* names[] = {
-    "tiles_product",  "tiles_result",   "tiles_in_place", "tiles_packed",    "tiles_run",       "tiles_panel",
-    "lanes_single",   "lanes_fetch",    "lanes_result",   "lanes_copy",      "dots_product",    "dots_in_place",
-    "images_product", "images_move",    "images_sum",     "images_distance", "bf16_source",     "bf16_gather",
-    "bf16_weight",    "bf16_result",    "winograd_input", "winograd_output", "winograd_weight", "winograd_product",
-    "winograd_sum",   "winograd_call",  "pool_fused",     "pool_alone",      "linear_pack",     "linear_rows",
-    "linear_result",  "linear_float32",
+    "tiles_product",  "tiles_result",  "tiles_in_place", "tiles_packed",    "tiles_run",       "tiles_panel",
+    "lanes_single",   "lanes_fetch",   "lanes_result",   "lanes_copy",      "dots_product",    "dots_in_place",
+    "images_product", "images_move",   "images_sum",     "images_distance", "bf16_source",     "bf16_gather",
+    "bf16_weight",    "bf16_result",   "winograd_input", "winograd_output", "winograd_weight", "winograd_product",
+    "winograd_sum",   "winograd_call", "clips_copy",     "pool_fused",      "pool_alone",      "linear_pack",
+    "linear_rows",    "linear_result", "linear_float32",
 };
 constexpr std::size_t count = sizeof(Costs) / sizeof(double);
 static_assert(std::size(names) == count, "every cost has a name");

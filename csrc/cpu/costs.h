@@ -30,6 +30,8 @@ struct Costs {
   // added to in memory; and the call.
   double winograd_input = 450.0, winograd_output = 325.0, winograd_weight = 450.0, winograd_product = 1.45,
          winograd_sum = 8.0, winograd_call = 3e6;
+  // Clips whose frames do not lie as images: a number that is copied.
+  double clips_copy = 10.0;
   // Max pooling, for each of the convolution's results: in vectors of images at hand, and as an operator of its own.
   double pool_fused = 2.0, pool_alone = 20.0;
   // Linear layers out of bfloat16 products: a number that is packed, and the part of it that one takes where no matrix

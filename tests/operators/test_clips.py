@@ -159,8 +159,11 @@ def test_every_way_matches_the_oracle(case: Case, way: str, isa: str, ask: Calla
 @pytest.mark.parametrize("op", ["conv3d", *GRADIENTS])
 def test_explain(op: str) -> None:
     text = dipkernels.explain(op, (1, 64, 16, 56, 56), (128, 64, 3, 3, 3), padding=1)
-    assert text.startswith(f"frames: {op.replace('3', '2')} of 1")
+    assert text.startswith(f"lanes: the frames are read where they lie; else frames: {op.replace('3', '2')} of 1")
     assert "channels; " in text
+    c, k = (4, 64) if op == "conv3d_backward_data" else (64, 4)  # a result of few channels, or of few filters
+    few = dipkernels.explain(op, (2, c, 16, 56, 56), (k, c, 3, 3, 3), padding=1)
+    assert few.startswith(f"frames: {op.replace('3', '2')} of ")
 
 
 @pytest.mark.parametrize("label", [g for g in conv3d.GEOMETRIES if g != "empty_batch"])

@@ -90,21 +90,26 @@ inline void transpose_square(F (&v)[N]) {
 // only blocks of 4 × 4 are left to be transposed.
 template <class Row>
 [[gnu::always_inline]] inline void load_transposed(const Row& row, F (&v)[W]) {
+  __m512 a[4][4];  // [quarter of the rows' numbers][row of a block]; a row's quarters at once, while its line is near
 #pragma GCC unroll 4
-  for (int quarter = 0; quarter < 4; ++quarter) {
-    __m512 a[4];
+  for (int block = 0; block < 4; ++block) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const auto four = [&](int j) { return _mm_loadu_ps(row(i + 4 * j) + 4 * quarter); };
-      a[i] = _mm512_castps128_ps512(four(0));
-      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0x00f0, four(1));
-      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0x0f00, four(2));
-      a[i] = _mm512_mask_broadcast_f32x4(a[i], 0xf000, four(3));
+      const float* from = row(4 * block + i);
+#pragma GCC unroll 4
+      for (int quarter = 0; quarter < 4; ++quarter) {
+        const __m128 four = _mm_loadu_ps(from + 4 * quarter);
+        a[quarter][i] = block == 0 ? _mm512_castps128_ps512(four)
+                                   : _mm512_mask_broadcast_f32x4(a[quarter][i], 0xf << 4 * block, four);
+      }
     }
+  }
+#pragma GCC unroll 4
+  for (int quarter = 0; quarter < 4; ++quarter) {
     const auto low = [](__m512 x, __m512 y) { return _mm512_castps_pd(_mm512_unpacklo_ps(x, y)); };
     const auto high = [](__m512 x, __m512 y) { return _mm512_castps_pd(_mm512_unpackhi_ps(x, y)); };
-    const __m512d first = low(a[0], a[1]), second = low(a[2], a[3]);
-    const __m512d third = high(a[0], a[1]), fourth = high(a[2], a[3]);
+    const __m512d first = low(a[quarter][0], a[quarter][1]), second = low(a[quarter][2], a[quarter][3]);
+    const __m512d third = high(a[quarter][0], a[quarter][1]), fourth = high(a[quarter][2], a[quarter][3]);
     v[4 * quarter] = (F)_mm512_unpacklo_pd(first, second);
     v[4 * quarter + 1] = (F)_mm512_unpackhi_pd(first, second);
     v[4 * quarter + 2] = (F)_mm512_unpacklo_pd(third, fourth);

@@ -59,6 +59,11 @@ inline Blocks met_images(const Clips& from, const FrameRun& run, std::int64_t co
           {}};
 }
 
+// Where the results of these images go.
+inline Blocks result_images(const Clips& to, const FrameRun& run, std::int64_t count, std::int64_t clips) {
+  return {to.plane, {count, clips, to.channels, 1}, {}, {run.step * to.plane, to.clip(), to.channel(), to.plane}};
+}
+
 // Calls convolve(run, images, source, result) for every run, some of its frames at a time, with the images that these
 // meet and where their results go, as a batch of so many images each.
 template <class Memory, class Convolve>
@@ -76,8 +81,7 @@ void convolve_runs(const std::vector<FrameRun>& runs, const Clips& from, Reals s
         const Ordered<Memory> met(
             Serves::source, met_images(from, run, count, clips),
             Memory::at(source, n * from.clip() + (run.source + i * run.source_step) * from.plane));
-        Blocks results{
-            to.plane, {count, clips, to.channels, 1}, {}, {run.step * to.plane, to.clip(), to.channel(), to.plane}};
+        Blocks results = result_images(to, run, count, clips);
         const RealResults place = Memory::at(result, n * to.clip() + (run.first + i * run.step) * to.plane);
         if (results.lie_in_order(results.to)) {
           convolve(run, count * clips, met.reals(), place);

@@ -3,6 +3,7 @@
 
 #include "core/check.h"
 #include "core/sum.h"
+#include "cpu/costs.h"
 #include "cpu/finite.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
@@ -63,38 +64,67 @@ const FrameRun& largest(const std::vector<FrameRun>& runs) {
                            [](const FrameRun& a, const FrameRun& b) { return a.count * a.taps < b.count * b.taps; });
 }
 
-// Whether lanes would convolve the images that clips become, and may read the frames where they lie instead: `depth`
-// is how many products a sum has.
-bool lanes_serve(const std::vector<Candidate>& ways, int64_t depth) {
-  return ways[0].way == Way::lanes && depth <= longest_sum;
+// What a way takes of images, in multiply-adds of one lane.
+double cost_of(Way way, const std::vector<Candidate>& ways, const Conv2d& image) {
+  const auto found = std::find_if(ways.begin(), ways.end(), [way](const Candidate& each) { return each.way == way; });
+  return found == ways.end() ? impossible : found->cost * static_cast<double>(image.N * image.groups);
+}
+
+double cost_of_copy(const Blocks& blocks, const Blocks::Axes& distances) {
+  return blocks.lie_in_order(distances) ? 0.0 : costs().clips_copy * static_cast<double>(blocks.numbers());
+}
+
+// Whether lanes are to convolve clips and read the frames where they lie. The other ways convolve the images of a run,
+// which are copied first.
+bool lanes_serve(const Clips& from, const Clips& to, const FrameRun& run, const Conv2d& image,
+                 const std::vector<Candidate>& ways) {
+  if (const std::optional<Way> asked = asked_way()) return ways[0].way == Way::lanes && *asked == Way::lanes;
+  const Blocks met = met_images(from, run, run.count, from.count),
+               results = result_images(to, run, run.count, to.count);
+  return cost_of(Way::lanes, ways, image) <
+         cost_of(ways[0].way, ways, image) + cost_of_copy(met, met.from) + cost_of_copy(results, results.to);
 }
 
 bool forward_in_place(const Conv3d& p) {
   const std::vector<FrameRun> runs = forward_runs(p.d);
   if (frames_met(runs) < p.d.output) return false;
+  const FrameRun& run = largest(runs);
   Conv2d image = p.frame;
-  image.N *= largest(runs).count;
-  image.C *= largest(runs).taps;
-  return lanes_serve(plan_forward(image).ways, image.group_channels() * image.taps());
+  image.N *= run.count;
+  image.C *= run.taps;
+  if (image.group_channels() * image.taps() > longest_sum) return false;
+  return lanes_serve(clips_of_x(p), clips_of_y(p), run, image, plan_forward(image).ways);
 }
 
 bool backward_data_in_place(const Conv3d& p) {
   const std::vector<FrameRun> runs = backward_runs(p.d);
   if (frames_met(runs) < p.d.input) return false;
+  const FrameRun& run = largest(runs);
   Conv2d image = p.frame;
-  image.N *= largest(runs).count;
-  image.K *= largest(runs).taps;
+  image.N *= run.count;
+  image.K *= run.taps;
   const DataPlan plan = plan_backward_data(image);
-  return plan.meets_all() && lanes_serve(plan.ways, image.group_filters() * image.taps());
+  if (!plan.meets_all() || image.group_filters() * image.taps() > longest_sum) return false;
+  return lanes_serve(clips_of_y(p), clips_of_x(p), run, image, plan.ways);
 }
 
-// Here the frames around a clip are multiplied too: worth it unless they are most of what the taps meet.
+// Here the frames around a clip are multiplied too, but dy is laid out once for all taps in time.
 bool backward_weight_in_place(const Conv3d& p) {
   const std::vector<FrameRun> runs = runs_of_taps(p.d);
-  if (2 * frames_met(runs) < p.d.kernel * p.d.output) return false;
+  const FrameRun& run = largest(runs);
   Conv2d image = p.frame;
-  image.N *= largest(runs).count;
-  return plan_backward_weight(image).ways[0].way == Way::lanes;
+  image.N *= run.count;
+  const std::vector<Candidate> ways = plan_backward_weight(image).ways;
+  if (const std::optional<Way> asked = asked_way()) return ways[0].way == Way::lanes && *asked == Way::lanes;
+  const Blocks met = met_images(clips_of_x(p), run, run.count, p.frame.N);
+  const double of_a_run = cost_of(ways[0].way, ways, image) + cost_of_copy(met, met.from);
+  const Clips y = clips_of_y(p);
+  Conv2d clip = p.frame;
+  clip.N *= p.d.output;
+  clip.C *= p.d.kernel;
+  return backward_weight_lanes_cost(WeightPlan(clip)) * static_cast<double>(clip.N * clip.groups) <
+         of_a_run * static_cast<double>(frames_met(runs)) / static_cast<double>(std::max<int64_t>(run.count, 1)) +
+             costs().clips_copy * static_cast<double>(y.count * y.clip());
 }
 
 }  // namespace
@@ -119,7 +149,10 @@ void conv3d_backward_weight(const Conv3d& p, const float* dy, const float* x, fl
 }
 
 std::string conv3d_choice(const std::string& op, const Conv3d& p) {
-  return choice_by_frames(op, p);
+  const bool in_place = op == "conv3d"                 ? forward_in_place(p)
+                        : op == "conv3d_backward_data" ? backward_data_in_place(p)
+                                                       : backward_weight_in_place(p);
+  return (in_place ? "lanes: the frames are read where they lie; else " : "") + choice_by_frames(op, p);
 }
 
 }  // namespace dip::cpu

@@ -23,16 +23,14 @@ bool few_channels(const Conv2d& p) {
 
 constexpr const char* way_names[] = {"rows", "tiles", "lanes", "images", "dots", "bf16", "winograd"};
 
-// The index of the way that tests and benchmarks ask for; −1: the cheapest.
-std::atomic<int> asked_way{-1};
+// The index of the way that is asked for; −1: none.
+std::atomic<int> asked_index{-1};
 
 using Ways = std::vector<Candidate>;
 
 Ways cheapest_first(Ways ways) {
-  const int asked = asked_way;
-  const auto comes_first = [asked](const Candidate& each) {
-    return static_cast<int>(each.way) == asked && !std::isinf(each.cost);
-  };
+  const std::optional<Way> asked = asked_way();
+  const auto comes_first = [&](const Candidate& each) { return asked == each.way && !std::isinf(each.cost); };
   std::stable_sort(ways.begin(), ways.end(), [&](const Candidate& a, const Candidate& b) {
     return comes_first(a) != comes_first(b) ? comes_first(a) : a.cost < b.cost;
   });
@@ -119,6 +117,11 @@ bool has_nan_to_mend(const Ways& ways, const Conv2d& p, const float* weight) {
 
 }  // namespace
 
+std::optional<Way> asked_way() {
+  const int index = asked_index;
+  return index < 0 ? std::nullopt : std::optional(static_cast<Way>(index));
+}
+
 ForwardPlan plan_forward(const Conv2d& p) {
   ForwardPlan plan(p);
   if (few_channels(p)) {
@@ -185,7 +188,7 @@ void set_conv_way(const std::string& name) {
   const auto found = std::find(std::begin(way_names), std::end(way_names), name);
   check(name == "auto" || found != std::end(way_names), "set_conv_way: name must be \"auto\" or a way, got \"", name,
         "\"");
-  asked_way = name == "auto" ? -1 : static_cast<int>(found - std::begin(way_names));
+  asked_index = name == "auto" ? -1 : static_cast<int>(found - std::begin(way_names));
 }
 
 std::string conv2d_choice(const std::string& op, const Conv2d& p) {

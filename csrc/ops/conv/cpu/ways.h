@@ -66,6 +66,9 @@ struct DataPlan {
   }
 };
 
+// The way that tests and benchmarks ask for by set_conv_way; none: the cheapest.
+std::optional<Way> asked_way();
+
 ForwardPlan plan_forward(const Conv2d& p);
 DataPlan plan_backward_data(const Conv2d& p);
 WeightPlan plan_backward_weight(const Conv2d& p);
