@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,8 @@ GEOMETRIES: dict[str, tuple[Any, ...]] = {
     "several_batches": ((30, 160, 12, 12), (33, 160, 1, 1), 1, 0, 1, 1, "exact"),
 }
 OPERATORS = ["conv2d", "conv2d_backward_data", "conv2d_backward_weight"]
-# Numbers beyond which products leave float32, or which have no planes.
+# Numbers beyond which products leave float32, or which have no planes. Wherever they are: in either half of a vector or
+# of a tile, in rows of either parity, in the last ones of all.
 UNFIT = {"infinity": np.inf, "nan": np.nan, "largest": 3.4e38, "small": 1e-33, "subnormal": 1e-42}
 
 
@@ -174,9 +176,10 @@ def test_numbers_that_cannot_be_split_are_multiplied_in_float32(op: str, unfit: 
     if bf16 == "medium" and unfit in ("small", "subnormal"):
         pytest.skip("a single product takes small numbers for zeros: they are below its error")
     isa = dipkernels.isa()
-    for which in (0, 1):
+    places = [(0, 0, 0, 0), (-1, -1, -1, -1), (1, 17, 1, 2), (0, 32, 2, 1)] if unfit == "infinity" else [(0, 0, 0, 0)]
+    for which, place in product((0, 1), places):
         args, options, _ = arguments(op, "dilated")
-        args[which][(0,) * 4] = UNFIT[unfit]
+        args[which][place] = UNFIT[unfit]
         dipkernels.set_isa(isa)
         got = getattr(ops, op)(*args, **options, precision=bf16)
         dipkernels.set_isa("avx512")
@@ -272,10 +275,11 @@ def test_linear_multiplies_in_float32_what_cannot_be_split(unfit: str, bf16: Any
     if bf16 == "medium" and unfit in ("small", "subnormal"):
         pytest.skip("a single product takes small numbers for zeros: they are below its error")
     isa = dipkernels.isa()
+    places = [(-1, -1), (0, 0), (0, 17), (17, 0), (33, 49), (32, 260)] if unfit == "infinity" else [(-1, -1)]
     for op, args, _ in linear_products(83, 517, 261):
-        for which in (0, 1):
+        for which, place in product((0, 1), places):
             changed = [a.copy() for a in args]
-            changed[which][-1, -1] = UNFIT[unfit]
+            changed[which][place] = UNFIT[unfit]
             dipkernels.set_isa(isa)
             got = getattr(ops, op)(*changed, precision=bf16)
             dipkernels.set_isa("avx512")
