@@ -111,8 +111,11 @@ def draw(page: Any, image: Any) -> None:
             page.mouse.down()
             move(row, run[-1])
             page.mouse.up()
-    page.wait_for_selector("#maps canvas")
-    page.wait_for_timeout(250)  # the last question is answered
+    wait_until_answered(page)
+
+
+def wait_until_answered(page: Any) -> None:
+    page.wait_for_selector("#maps[aria-busy=false] canvas")
 
 
 def first_guess(page: Any) -> str:
@@ -142,7 +145,7 @@ def test_every_layer_is_shown_hidden_and_explained(page: Any) -> None:
         page.evaluate("document.querySelector('#maps canvas').stays = true")
         page.mouse.down()  # more ink, in the canvases that are there
         page.mouse.up()
-        page.wait_for_timeout(250)
+        wait_until_answered(page)
         assert page.evaluate("document.querySelector('#maps canvas').stays")
         shown = page.locator("#maps section").evaluate_all("all => all.map((each) => each.id)")
         assert shown == [f"layer-{name}" for name in names]
@@ -176,8 +179,7 @@ def test_a_digit_is_drawn_with_the_keyboard(page: Any) -> None:
     page.locator("#pad").focus()
     for key in ["ArrowUp"] * 12 + [" "] + ["ArrowDown"] * 24 + [" "]:
         page.keyboard.press(key)
-    page.wait_for_selector("#maps canvas")
-    page.wait_for_timeout(250)
+    wait_until_answered(page)
     assert first_guess(page) == "1"
     page.keyboard.press("Delete")
     assert page.locator("#maps canvas").count() == 0
@@ -260,8 +262,7 @@ def test_the_scenes(page: Any) -> None:
     page.select_option("#scenes-kind", "disc")
     before = page.evaluate("document.getElementById('scene').toDataURL()")
     page.locator("#scene").click(position={"x": 150, "y": 200})
-    page.wait_for_timeout(1500)
-    assert page.evaluate("document.getElementById('scene').toDataURL()") != before
+    page.wait_for_function("(before) => document.getElementById('scene').toDataURL() !== before", arg=before)
     page.select_option("#scenes-kind", "square")
     page.locator("#scene").press("Enter")
     page.check("#view-proposals")

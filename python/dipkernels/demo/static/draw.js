@@ -67,6 +67,7 @@ function setBar(item, probability) {
 const guess = newestOnly(async () => {
   if (!ready || !pixels.some((p) => p > 40)) return;
   const asked = network;
+  byId("maps").ariaBusy = "true";
   try {
     const began = performance.now();
     const answer = await ask(`/api/guess?network=${asked}`, pixels, "application/octet-stream");
@@ -76,6 +77,8 @@ const guess = newestOnly(async () => {
     byId("status").textContent = "";
   } catch (error) {
     byId("status").textContent = error.message;
+  } finally {
+    byId("maps").ariaBusy = "false";
   }
 });
 
