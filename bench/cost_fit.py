@@ -36,7 +36,7 @@ def mean(distances: list[Distance]) -> float:
 def show(distances: list[Distance]) -> None:
     """The mean, and the worst eight."""
     worst = sorted(distances, reverse=True)
-    print(f"{len(worst)} convolutions: {mean(worst):.3f} of the best in the mean, {worst[0].times:.2f} at worst")
+    print(f"{len(worst)} products: {mean(worst):.3f} of the best in the mean, {worst[0].times:.2f} at worst")
     for each in worst[:8]:
         if each.times > 1.02:
             print(f"  {each.times:5.2f}  {each.label:44} {each.chosen:34} best {each.best}")

@@ -1,4 +1,6 @@
-"""The ways to convolve on this CPU, each timed, and the costs in csrc/cpu/costs.h by which one is taken."""
+"""The ways of convolutions and linear layers on this CPU, each timed, and the costs in csrc/cpu/costs.h by which one is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,16 @@ _MORE = [
 ]
 
 
+# Of linear layers: batch, inputs, outputs.
+_LINEAR = [
+    (n, i, o)
+    for n in (1, 8, 16, 32, 64, 256, 1024)
+    for i, o in ((84, 10), (120, 84), (400, 120), (784, 300), (1024, 1024), (4096, 1000), (9216, 512))
+]
+
+
 class Row(NamedTuple):
-    """One product of a convolution: its measured ways, in seconds, and a question which one is taken."""
+    """One product of a convolution or a linear layer: its measured ways, in seconds, and which one is taken."""
 
     label: str
     times: dict[str, float]
@@ -65,22 +75,22 @@ def _median_time(call: Callable[[], Any]) -> float:
     return statistics.median(times)
 
 
-def _measured(label: str, call: Callable[[], Any], choice: Callable[[], str]) -> Row | None:
+def _measured(label: str, call: Callable[[], Any], choice: Callable[[], str], ask: Callable[[str], None]) -> Row | None:
     """None where there is but one way."""
     ways = re.findall(r"(\w+) (?:cost )?[-\d.e+]+(?=,|$)", choice().partition("in millions of multiply-adds ")[2])
     times = {}
     for way in ways:
-        _cpu.set_conv_way(way)
+        ask(way)
         times[way] = _median_time(call)
-    _cpu.set_conv_way("auto")
+    ask("auto")
     return Row(label, times, choice) if len(times) > 1 else None
 
 
-def _rows() -> list[Row]:
+def _convolutions() -> list[Row | None]:
     found: list[Row | None] = []
     chance = np.random.default_rng(0)
     for name, n, c, h, k, f, stride, padding, dilation, groups in track(
-        CONVOLUTIONS + _MORE, "timing every way", transient=True
+        CONVOLUTIONS + _MORE, "timing every way of convolutions", transient=True
     ):
         geometry: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         x = chance.standard_normal((n or 16, c, h, h), np.float32)
@@ -95,13 +105,31 @@ def _rows() -> list[Row]:
                 "conv2d_backward_weight": partial(ops.conv2d_backward_weight, y, x, weight.shape, **options),
             }.items():
                 choice = partial(_choice, precision, op, x.shape, weight.shape, **geometry)
-                found.append(_measured(f"{op} {name} {precision}", call, choice))
-    return [row for row in found if row is not None]
+                found.append(_measured(f"{op} {name} {precision}", call, choice, _cpu.set_conv_way))
+    return found
+
+
+def _linear_layers() -> list[Row | None]:
+    found: list[Row | None] = []
+    chance = np.random.default_rng(0)
+    for n, i, o in track(_LINEAR, "timing every way of linear layers", transient=True):
+        x, weight = chance.standard_normal((n, i), np.float32), chance.standard_normal((o, i), np.float32)
+        dy = chance.standard_normal((n, o), np.float32)
+        precisions: tuple[Precision, ...] = ("highest", "high", "medium")
+        for precision in precisions:
+            for op, call in {
+                "linear": partial(ops.linear, x, weight, precision=precision),
+                "linear_backward_data": partial(ops.linear_backward_data, dy, weight, precision=precision),
+                "linear_backward_weight": partial(ops.linear_backward_weight, dy, x, precision=precision),
+            }.items():
+                choice = partial(_choice, precision, op, x.shape, weight.shape)
+                found.append(_measured(f"{op} {n} x {i} to {o} {precision}", call, choice, _cpu.set_linear_way))
+    return found
 
 
 def run(fit: bool) -> list[dict[str, Any]]:
     """Prints how far the ways that are taken are from the best, and where asked to costs that fit better."""
-    rows = _rows()
+    rows = [row for row in _convolutions() + _linear_layers() if row is not None]
 
     def distances() -> list[Distance]:
         return [row.distance() for row in rows]

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import typing
 import typing_extensions
-__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'affine_flow', 'affine_flow_backward', 'batch_norm', 'batch_norm_backward', 'batch_norm_with_stats', 'bed_of_nails2d', 'box_convert', 'box_iou', 'build_info', 'check_device', 'choose_stream', 'concatenate', 'concatenate_backward', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'conv3d', 'conv3d_backward_bias', 'conv3d_backward_data', 'conv3d_backward_weight', 'conv3d_choice', 'conv_transpose2d', 'conv_transpose2d_backward_bias', 'conv_transpose2d_backward_data', 'conv_transpose2d_backward_weight', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather_rows', 'gemm_cost_names', 'gemm_costs', 'hinge_loss', 'is_on_gpu', 'join_branches', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'local_response_norm', 'local_response_norm_backward', 'max_pool2d', 'max_pool3d', 'max_pool_backward', 'max_unpool', 'max_unpool_backward', 'maxout', 'maxout_backward', 'multiprocessors', 'nms', 'open_branches', 'optimizer_step', 'output_size', 'packing_pays', 'pad2d', 'plan_gemm', 'plan_small_product', 'pool2d', 'pool2d_backward', 'pool3d', 'pool3d_backward', 'probability_loss', 'roi_align', 'roi_align_backward', 'roi_pool', 'roi_pool_backward', 'set_conv_way', 'set_device', 'set_float32_products', 'set_gemm_costs', 'set_gemm_tile', 'set_warpgroups', 'set_weights_beside', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'stream_is_chosen', 'synchronize', 'take_packings', 'take_planned_products', 'to_device', 'upsample_bilinear2d', 'upsample_nearest2d', 'warp', 'warp_backward']
+__all__: list[str] = ['DeviceArray', 'Graph', 'activation', 'activation_backward', 'add', 'affine_flow', 'affine_flow_backward', 'batch_norm', 'batch_norm_backward', 'batch_norm_with_stats', 'bed_of_nails2d', 'box_convert', 'box_iou', 'build_info', 'check_device', 'choose_stream', 'concatenate', 'concatenate_backward', 'conv2d', 'conv2d_backward_bias', 'conv2d_backward_data', 'conv2d_backward_weight', 'conv2d_choice', 'conv2d_max_pool2d', 'conv2d_max_pool2d_backward', 'conv3d', 'conv3d_backward_bias', 'conv3d_backward_data', 'conv3d_backward_weight', 'conv3d_choice', 'conv_transpose2d', 'conv_transpose2d_backward_bias', 'conv_transpose2d_backward_data', 'conv_transpose2d_backward_weight', 'current_device', 'current_stream', 'device_count', 'device_name', 'dropout', 'elementwise_loss', 'finish_step', 'gather_rows', 'gemm_cost_names', 'gemm_costs', 'hinge_loss', 'is_on_gpu', 'join_branches', 'linear', 'linear_backward_bias', 'linear_backward_data', 'linear_backward_weight', 'linear_choice', 'local_response_norm', 'local_response_norm_backward', 'max_pool2d', 'max_pool3d', 'max_pool_backward', 'max_unpool', 'max_unpool_backward', 'maxout', 'maxout_backward', 'multiprocessors', 'nms', 'open_branches', 'optimizer_step', 'output_size', 'packing_pays', 'pad2d', 'plan_gemm', 'plan_small_product', 'pool2d', 'pool2d_backward', 'pool3d', 'pool3d_backward', 'probability_loss', 'roi_align', 'roi_align_backward', 'roi_pool', 'roi_pool_backward', 'set_conv_way', 'set_device', 'set_float32_products', 'set_gemm_costs', 'set_gemm_tile', 'set_linear_way', 'set_warpgroups', 'set_weights_beside', 'softmax', 'softmax_backward', 'softmax_cross_entropy', 'stream_is_chosen', 'synchronize', 'take_packings', 'take_planned_products', 'to_device', 'upsample_bilinear2d', 'upsample_nearest2d', 'warp', 'warp_backward']
 class DeviceArray:
     """
     An array on the GPU, C-contiguous; PyTorch, CuPy, JAX and Numba take it without a copy.
@@ -185,6 +185,8 @@ def linear_backward_data(dy: typing.Any, weight: typing.Any, precision: typing.A
     ...
 def linear_backward_weight(dy: typing.Any, x: typing.Any, precision: typing.Any, out: typing.Any) -> typing.Any:
     ...
+def linear_choice(op: str, x_size: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], weight_size: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], precision: typing.Any) -> str:
+    ...
 def local_response_norm(x: typing.Any, size: typing.Any, alpha: typing.Any, beta: typing.Any, k: typing.Any, out: typing.Any) -> typing.Any:
     ...
 def local_response_norm_backward(dy: typing.Any, x: typing.Any, size: typing.Any, alpha: typing.Any, beta: typing.Any, k: typing.Any, out: typing.Any) -> typing.Any:
@@ -248,6 +250,8 @@ def set_float32_products(name: str) -> None:
 def set_gemm_costs(costs: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex]) -> None:
     ...
 def set_gemm_tile(name: str) -> None:
+    ...
+def set_linear_way(name: typing.Any) -> None:
     ...
 def set_warpgroups(on: bool) -> None:
     ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -71,7 +71,62 @@ def test_a_gpu_explains_itself() -> None:
     backend().set_float32_products("auto")
 
 
+LINEAR = ["linear", "linear_backward_data", "linear_backward_weight"]
+
+
+@pytest.fixture
+def ask_linear() -> Iterator[Callable[[str], None]]:
+    """Asks for a way to multiply linear layers. The instruction set is put back as well."""
+    before = dipkernels.isa()
+    yield _cpu.set_linear_way
+    _cpu.set_linear_way("auto")
+    dipkernels.set_isa(before)
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="the GPU has other ways")
+@pytest.mark.parametrize("op", LINEAR)
+@pytest.mark.parametrize("name", dipkernels.available_isas())
+def test_linear_layers(op: str, name: str, ask_linear: Callable[[str], None]) -> None:
+    dipkernels.set_isa(name)
+
+    def said(n: int) -> str:
+        with dipkernels.precision("medium"):
+            return dipkernels.explain(op, (n, 1024), (1024, 1024))
+
+    has_bf16 = name in ("avx512_bf16", "amx", "amx_emulated")
+    assert said(512).partition(":")[0] == ("bf16" if has_bf16 else "float32")
+    assert ("; in millions of multiply-adds bf16 cost" in said(512)) == has_bf16
+    ask_linear("float32")
+    assert said(512).startswith("float32: ")
+    ask_linear("bf16")
+    assert said(1).startswith("bf16: " if has_bf16 else "float32: ")
+    if not has_bf16:
+        assert dipkernels.explain("linear", (1024, 784), (300, 784)).startswith("float32: the outputs are the vector")
+        assert dipkernels.explain("linear", (64, 784), (300, 784)) == "float32: the inputs are the vector"
+
+
+@pytest.mark.skipif(DEVICE == "cpu", reason="runs where DIPKERNELS_DEVICE is cuda or emulated")
+@pytest.mark.parametrize("op", LINEAR)
+def test_a_gpu_explains_linear_layers(op: str) -> None:
+    def said(n: int) -> str:
+        return dipkernels.explain(op, (n, 4096), (4096, 4096), device="cuda")
+
+    assert said(1024).startswith("packed: as a convolution of 1024 images of one pixel")
+    assert said(2).startswith("small: ") == (op == "linear_backward_weight")
+    backend().set_float32_products("fma")
+    assert said(1024).startswith("gathered: one product of float32")
+    backend().set_float32_products("auto")
+
+
 def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="linear_backward_data has no stride, padding, dilation, groups or rounding"):
+        dipkernels.explain("linear_backward_data", (1, 8), (3, 8), stride=2)
+    with pytest.raises(ValueError, match=r"explain: x_size must be \(N, I\), got \(1, 2, 3\)"):
+        dipkernels.explain("linear", (1, 2, 3), (3, 2))
+    with pytest.raises(ValueError, match=r"linear: weight_size must be \(O, 2\), got \(3, 4\)"):
+        dipkernels.explain("linear", (1, 2), (3, 4))
+    with pytest.raises(ValueError, match='set_linear_way: name must be "auto", "bf16" or "float32", got "fast"'):
+        _cpu.set_linear_way("fast")
     with pytest.raises(ValueError, match=r"explain: op must be \"conv2d\", .*, got 'relu'"):
         dipkernels.explain("relu", (1, 1, 8, 8), (1, 1, 3, 3))
     with pytest.raises(ValueError, match=r"explain: x_size must be \(N, C, H, W\), got \(8, 8\)"):

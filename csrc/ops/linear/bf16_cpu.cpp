@@ -2,7 +2,11 @@
 // panel of 32 columns at a time by the task that uses it.
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <iterator>
+#include <limits>
 
+#include "core/check.h"
 #include "cpu/costs.h"
 #include "cpu/gemm/bf16.h"
 #include "cpu/gemm/kernels.h"
@@ -126,24 +130,34 @@ void pack_right(const Operand& b, int64_t first, int64_t vectors, int64_t depth,
   }
 }
 
-// result (rows × columns) = a · b + bias, with the rows of a and the columns of b as vectors.
-bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns, int64_t depth, Precision precision,
-              const float* bias, const ActivationSpec& activation, float* result) {
-  if (!bf16_serves(precision) || rows * columns * depth == 0) return false;
-  const Bf16Tiles& tiles = *bf16_tiles();
-  const Bf16Split split = bf16_split(precision);
-  const int64_t panels = divide_up(columns, bf16_columns), blocks = divide_up(depth, bf16_depth);
-  const int64_t pieces = std::min(divide_up(rows, tiles.rows), divide_up(tasks_wanted, panels));
-  const double packed_left = static_cast<double>(rows * depth * split.parts);
-  const double packed_right =
-      (b.depth == 1 ? 1.0 : costs().linear_rows) * static_cast<double>(pieces * columns * depth * split.parts);
-  const double results = static_cast<double>(rows * columns);
-  if (static_cast<double>(blocks) *
-              bf16_step_cost(static_cast<double>(rows), std::min(rows, tiles.rows), columns, split.products) +
-          costs().linear_pack * (packed_left + packed_right) + costs().linear_result * results >
-      costs().linear_float32 * results * static_cast<double>(depth)) {
-    return false;
+// The sizes of a product, and whether its right operand must be turned to fill tiles.
+struct Sizes {
+  int64_t rows, columns, depth;
+  bool turned;
+};
+
+Sizes sizes_of(LinearProduct which, const Linear& p) {
+  switch (which) {
+    case LinearProduct::forward: return {p.N, p.out, p.in, true};
+    case LinearProduct::backward_data: return {p.N, p.in, p.out, false};
+    default: return {p.out, p.in, p.N, false};
   }
+}
+
+// How many tasks share the rows of a panel.
+int64_t pieces_of_rows(int64_t rows, int64_t columns) {
+  return std::min(divide_up(rows, bf16_tiles()->rows), divide_up(tasks_wanted, divide_up(columns, bf16_columns)));
+}
+
+// result = a · b + bias, with the rows of a and the columns of b as vectors.
+bool multiply(LinearProduct which, const Linear& p, const Operand& a, const Operand& b, const float* bias,
+              const ActivationSpec& activation, float* result) {
+  const auto [rows, columns, depth, turned] = sizes_of(which, p);
+  if (rows * columns * depth == 0 || !takes_bf16(linear_costs(which, p))) return false;
+  const Bf16Tiles& tiles = *bf16_tiles();
+  const Bf16Split split = bf16_split(p.precision);
+  const int64_t panels = divide_up(columns, bf16_columns), blocks = divide_up(depth, bf16_depth);
+  const int64_t pieces = pieces_of_rows(rows, columns);
 
   // A tile's rows, 2048 bytes or a multiple from each other, would drive each other out of the first-level cache.
   const int64_t padded = blocks * bf16_depth, pitch = padded % 1024 == 0 ? padded + bf16_depth : padded;
@@ -198,18 +212,52 @@ bool multiply(const Operand& a, const Operand& b, int64_t rows, int64_t columns,
   return fit;
 }
 
+// The index of the way that is asked for; −1: none.
+constexpr const char* way_names[] = {"bf16", "float32"};
+std::atomic<int> asked{-1};
+
 }  // namespace
 
+LinearCosts linear_costs(LinearProduct which, const Linear& p) {
+  const auto [rows, columns, depth, turned] = sizes_of(which, p);
+  const double results = static_cast<double>(rows * columns);
+  LinearCosts both{std::numeric_limits<double>::infinity(),
+                   costs().linear_float32 * results * static_cast<double>(depth)};
+  if (!bf16_serves(p.precision) || rows * columns * depth == 0) return both;
+  const Bf16Split split = bf16_split(p.precision);
+  const double steps = static_cast<double>(divide_up(depth, bf16_depth));
+  const double left = static_cast<double>(rows * depth * split.parts);
+  const double right = (turned ? 1.0 : costs().linear_rows) *
+                       static_cast<double>(pieces_of_rows(rows, columns) * columns * depth * split.parts);
+  both.bf16 =
+      steps * bf16_step_cost(static_cast<double>(rows), std::min(rows, bf16_tiles()->rows), columns, split.products) +
+      costs().linear_pack * (left + right) + costs().linear_result * results;
+  return both;
+}
+
+bool takes_bf16(const LinearCosts& costs) {
+  if (std::isinf(costs.bf16)) return false;
+  const int index = asked;
+  return index < 0 ? costs.bf16 <= costs.float32 : index == 0;
+}
+
+void set_linear_way(const std::string& name) {
+  const auto found = std::find(std::begin(way_names), std::end(way_names), name);
+  check(name == "auto" || found != std::end(way_names),
+        "set_linear_way: name must be \"auto\", \"bf16\" or \"float32\", got \"", name, "\"");
+  asked = name == "auto" ? -1 : static_cast<int>(found - std::begin(way_names));
+}
+
 bool linear_forward_by_bf16(const Linear& p, const float* x, const float* weight, const float* bias, float* y) {
-  return multiply({x, p.in, 1}, {weight, p.in, 1}, p.N, p.out, p.in, p.precision, bias, p.activation, y);
+  return multiply(LinearProduct::forward, p, {x, p.in, 1}, {weight, p.in, 1}, bias, p.activation, y);
 }
 
 bool linear_backward_data_by_bf16(const Linear& p, const float* dy, const float* weight, float* dx) {
-  return multiply({dy, p.out, 1}, {weight, 1, p.in}, p.N, p.in, p.out, p.precision, nullptr, {}, dx);
+  return multiply(LinearProduct::backward_data, p, {dy, p.out, 1}, {weight, 1, p.in}, nullptr, {}, dx);
 }
 
 bool linear_backward_weight_by_bf16(const Linear& p, const float* dy, const float* x, float* dweight) {
-  return multiply({dy, 1, p.out}, {x, 1, p.in}, p.out, p.in, p.N, p.precision, nullptr, {}, dweight);
+  return multiply(LinearProduct::backward_weight, p, {dy, 1, p.out}, {x, 1, p.in}, nullptr, {}, dweight);
 }
 
 }  // namespace dip::cpu

@@ -58,6 +58,14 @@ py::object backward_bias(py::object dy_, py::object out) {
   return dbias.object();
 }
 
+std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, py::object precision) {
+  const Arguments args(op.c_str());
+  check(x_shape.size() == 2 && x_shape[0] >= 0, args.op(), ": x_size must be (N, I), got ", x_shape);
+  check(weight_shape.size() == 2 && weight_shape[1] == x_shape[1], args.op(), ": weight_size must be (O, ", x_shape[1],
+        "), got ", weight_shape);
+  return backend::linear_choice(op, {x_shape[0], x_shape[1], weight_shape[0], {}, args.precision(precision)});
+}
+
 }  // namespace linear_functions
 
 void bind_linear(py::module_& m) {
@@ -67,6 +75,10 @@ void bind_linear(py::module_& m) {
         arg("out"));
   m.def("linear_backward_data", backward_data, arg("dy"), arg("weight"), arg("precision"), arg("out"));
   m.def("linear_backward_weight", backward_weight, arg("dy"), arg("x"), arg("precision"), arg("out"));
+  m.def("linear_choice", choice, arg("op"), arg("x_size"), arg("weight_size"), arg("precision"));
+  m.def(
+      "set_linear_way",
+      [](py::object name) { backend::set_linear_way(Arguments("set_linear_way").text(name, "name")); }, arg("name"));
   m.def("linear_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

@@ -1,7 +1,9 @@
 // Linear layers on the CPU: splits the work and calls the vector kernels.
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
+#include "core/check.h"
 #include "core/sum.h"
 #include "cpu/gemm/kernels.h"
 #include "cpu/parallel.h"
@@ -184,6 +186,27 @@ void linear_backward_weight(const Linear& p, const float* dy, const float* x, fl
     piece.N = some;
     backward_weight(piece, dy + begin * p.out, x + begin * p.in, to);
   });
+}
+
+std::string linear_choice(const std::string& op, const Linear& p) {
+  const bool is_forward = op == "linear", is_data = op == "linear_backward_data";
+  const LinearProduct which = is_forward ? LinearProduct::forward
+                              : is_data  ? LinearProduct::backward_data
+                                         : LinearProduct::backward_weight;
+  const int64_t depth = is_forward ? p.in : is_data ? p.out : p.N;
+  const LinearCosts costs = linear_costs(which, p);
+  const bool by_bf16 = (!is_forward || depth <= longest_sum) && takes_bf16(costs);
+  const char* reason = by_bf16       ? "products of bfloat16 numbers, where all are finite and no sum leaves float32"
+                       : !is_forward ? "the columns of the result are the vector"
+                       : transposes_weights(p)
+                           ? "the outputs are the vector, of transposed weights, as there are many rows"
+                           : "the inputs are the vector";
+  const auto name = [](bool bf16) { return bf16 ? "bf16" : "float32"; };
+  const auto cost = [&](bool bf16) { return (bf16 ? costs.bf16 : costs.float32) / 1e6; };
+  const std::string text = message(name(by_bf16), ": ", reason);
+  if (std::isinf(costs.bf16)) return text;
+  return message(text, "; in millions of multiply-adds ", name(by_bf16), " cost ", cost(by_bf16), ", ", name(!by_bf16),
+                 " ", cost(!by_bf16));
 }
 
 void linear_backward_bias(const Linear& p, const float* dy, float* dbias) {

@@ -1,4 +1,5 @@
 // Linear layers on the GPU: three matrix products without a transposed copy.
+#include "core/check.h"
 #include "cuda/activation.h"
 #include "cuda/copy_kernels.h"
 #include "cuda/gemm/gather.h"
@@ -168,6 +169,24 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
   in_float32(dweight, p.out * p.in, [&](float* result) {
     product<true, false>(p.out, p.in, p.N, wide_dy, 1, p.out, wide_x, 1, p.in, nullptr, {}, true, result);
   });
+}
+
+std::string linear_choice(const std::string& op, const Linear& p) {
+  const bool is_forward = op == "linear", is_data = op == "linear_backward_data";
+  const bool is_small = is_forward ? small_product_serves(Layout::forward, p.N, p.out, p.in)
+                        : is_data  ? small_product_serves(Layout::backward_data, p.N, p.in, p.out)
+                                   : small_product_serves(Layout::backward_weight, p.out, p.in, p.N);
+  if (is_small) return "small: too few results for the tiles of large products, so the depth is shared out";
+  const Conv2d same = as_convolution(p);
+  if (uses_packed(same, DType::float32)) {
+    return message("packed: as a convolution of ", p.N, " images of one pixel on tensor cores");
+  }
+  return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
+}
+
+void set_linear_way(const std::string& name) {
+  check(name == "auto", "set_linear_way: on a GPU ways are chosen by set_gemm_tile and set_float32_products, got \"",
+        name, "\"");
 }
 
 void linear_backward_bias(const Linear& p, Reals dy, RealResults dbias) {

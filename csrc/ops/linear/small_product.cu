@@ -241,10 +241,14 @@ __global__ void outer_product_kernel(int fours, Divisor columns, int depth, int 
       [&](int i, const Four& sums) { write_four(result, i, sums); });
 }
 
+bool fits_outer(Layout layout, std::int64_t columns, std::int64_t depth) {
+  return layout == Layout::backward_weight && depth <= most_outer_rows && columns % 4 == 0;
+}
+
 template <class Number>
 bool multiply_outer(const StridedProduct& p) {
-  const bool fits = p.layout == Layout::backward_weight && p.depth <= most_outer_rows && p.columns % 4 == 0 &&
-                    moves_fours(p.b.data, p.b.dtype) && moves_fours(p.result.data, p.result.dtype);
+  const bool fits = fits_outer(p.layout, p.columns, p.depth) && moves_fours(p.b.data, p.b.dtype) &&
+                    moves_fours(p.result.data, p.result.dtype);
   if (!fits || !may_avoid_tiles()) return false;
   const int fours = static_cast<int>(p.rows * p.columns / 4);
   launch_stream(outer_product_kernel<Number>, fours, fours, Divisor(static_cast<int>(p.columns / 4)),
@@ -277,6 +281,11 @@ bool multiply_tile(const StridedProduct& p) {
 }
 
 }  // namespace
+
+bool small_product_serves(Layout layout, std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+  if (fits_outer(layout, columns, depth) && may_avoid_tiles()) return true;
+  return plan_small_product(rows, columns, depth, multiprocessors(), 4).splits > 0;
+}
 
 bool multiply_small(const StridedProduct& p) {
   constexpr std::int64_t limit = std::int64_t{1} << 30;  // of 32-bit offsets

@@ -27,6 +27,9 @@ struct StridedProduct {
   RealResults result;
 };
 
+// Whether these ways are for products of such sizes, of aligned numbers of float32.
+bool small_product_serves(Layout layout, std::int64_t rows, std::int64_t columns, std::int64_t depth);
+
 // False where there are too many results for these ways; then nothing is done.
 bool multiply_small(const StridedProduct& product);
 
