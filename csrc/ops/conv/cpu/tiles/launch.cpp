@@ -186,8 +186,7 @@ void backward_data_by_tiles(const DataPlan& plan, const float* dy, const float* 
   }
 
   const int64_t image_floats = p.K * plane;
-  // One tap, no padding, stride 1: dy is its own padded copy.
-  const bool as_is = taps == 1 && h.stride * w.stride == 1 && plane == out_plane && gradient.pitch == w.output;
+  const bool as_is = p.is_pointwise();  // dy is its own padded copy
   const int64_t all = std::max<int64_t>(p.N, 1);
   const int64_t batch = as_is ? all : std::clamp<int64_t>(scratch_floats / image_floats, 1, all);
   float* planes = as_is ? nullptr : plane_scratch.floats(batch * image_floats + slack);
