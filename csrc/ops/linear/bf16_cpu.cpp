@@ -183,8 +183,10 @@ bool multiply(LinearProduct which, const Linear& p, const Operand& a, const Oper
       fit = false;
       return;
     }
-    for (int64_t i = begin; i < end; i += tiles.rows) {
-      const int64_t lines = std::min(tiles.rows, end - i);
+    // Of like heights where they may be: a low tile would have too few sums to keep the multipliers busy.
+    const int64_t height = tiles.evenly ? tiles.rows : divide_up(end - begin, divide_up(end - begin, tiles.rows));
+    for (int64_t i = begin; i < end; i += height) {
+      const int64_t lines = std::min(height, end - i);
       tiles.product(
           {
               .a = left + i * pitch,
