@@ -113,6 +113,7 @@ def test_a_gpu_explains_linear_layers(op: str) -> None:
 
     assert said(1024).startswith("packed: as a convolution of 1024 images of one pixel")
     assert said(2).startswith("small: ") == (op == "linear_backward_weight")
+    assert said(2**20) == "direct: 32-bit offsets do not reach all elements"
     backend().set_float32_products("fma")
     assert said(1024).startswith("gathered: one product of float32")
     backend().set_float32_products("auto")
@@ -125,6 +126,8 @@ def test_bad_input() -> None:
         dipkernels.explain("linear", (1, 2, 3), (3, 2))
     with pytest.raises(ValueError, match=r"linear: weight_size must be \(O, 2\), got \(3, 4\)"):
         dipkernels.explain("linear", (1, 2), (3, 4))
+    with pytest.raises(ValueError, match=r"linear: weight_size must be \(O, 2\), got \(-3, 2\)"):
+        dipkernels.explain("linear", (1, 2), (-3, 2))
     with pytest.raises(ValueError, match='set_linear_way: name must be "auto", "bf16" or "float32", got "fast"'):
         _cpu.set_linear_way("fast")
     with pytest.raises(ValueError, match=r"explain: op must be \"conv2d\", .*, got 'relu'"):

@@ -214,8 +214,9 @@ bool multiply(LinearProduct which, const Linear& p, const Operand& a, const Oper
   return fit;
 }
 
-// The index of the way that is asked for; −1: none.
 constexpr const char* way_names[] = {"bf16", "float32"};
+
+// The index of the way that is asked for; −1: none.
 std::atomic<int> asked{-1};
 
 }  // namespace

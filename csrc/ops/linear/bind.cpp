@@ -61,8 +61,8 @@ py::object backward_bias(py::object dy_, py::object out) {
 std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, py::object precision) {
   const Arguments args(op.c_str());
   check(x_shape.size() == 2 && x_shape[0] >= 0, args.op(), ": x_size must be (N, I), got ", x_shape);
-  check(weight_shape.size() == 2 && weight_shape[1] == x_shape[1], args.op(), ": weight_size must be (O, ", x_shape[1],
-        "), got ", weight_shape);
+  check(weight_shape.size() == 2 && weight_shape[0] >= 0 && weight_shape[1] == x_shape[1], args.op(),
+        ": weight_size must be (O, ", x_shape[1], "), got ", weight_shape);
   return backend::linear_choice(op, {x_shape[0], x_shape[1], weight_shape[0], {}, args.precision(precision)});
 }
 

@@ -70,8 +70,7 @@ template <bool along_rows, bool along_depth>
 void product(std::int64_t rows, std::int64_t columns, std::int64_t depth, const float* a, std::int64_t a_row,
              std::int64_t a_depth, const float* b, std::int64_t b_column, std::int64_t b_depth, const float* bias,
              ActivationSpec activation, bool may_split, float* result) {
-  constexpr std::int64_t limit = std::int64_t{1} << 30;
-  if (rows * depth >= limit || columns * depth >= limit || rows * columns >= limit) {
+  if (!offsets_reach(rows, columns, depth)) {
     launch_elements(direct_kernel, rows * columns, rows, columns, depth, a, a_row, a_depth, b, b_column, b_depth, bias,
                     activation, result);
     return;
@@ -173,14 +172,16 @@ void linear_backward_weight(const Linear& p, Reals dy, Reals x, RealResults dwei
 
 std::string linear_choice(const std::string& op, const Linear& p) {
   const bool is_forward = op == "linear", is_data = op == "linear_backward_data";
-  const bool is_small = is_forward ? small_product_serves(Layout::forward, p.N, p.out, p.in)
-                        : is_data  ? small_product_serves(Layout::backward_data, p.N, p.in, p.out)
-                                   : small_product_serves(Layout::backward_weight, p.out, p.in, p.N);
-  if (is_small) return "small: too few results for the tiles of large products, so the depth is shared out";
-  const Conv2d same = as_convolution(p);
-  if (uses_packed(same, DType::float32)) {
+  const Layout layout = is_forward ? Layout::forward : is_data ? Layout::backward_data : Layout::backward_weight;
+  const std::int64_t rows = layout == Layout::backward_weight ? p.out : p.N;
+  const std::int64_t columns = is_forward ? p.out : p.in, depth = is_forward ? p.in : is_data ? p.out : p.N;
+  if (small_product_serves(layout, rows, columns, depth)) {
+    return "small: too few results for the tiles of large products, so the depth is shared out";
+  }
+  if (uses_packed(as_convolution(p), DType::float32)) {
     return message("packed: as a convolution of ", p.N, " images of one pixel on tensor cores");
   }
+  if (!offsets_reach(rows, columns, depth)) return "direct: 32-bit offsets do not reach all elements";
   return "gathered: one product of float32, read where it lies, is as fast as several of packed numbers";
 }
 

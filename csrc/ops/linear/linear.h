@@ -26,7 +26,7 @@ void linear_backward_bias(const Linear& p, Reals dy, RealResults dbias);
 // In words, how this backend computes `op`, linear or one of its gradients, of float32, and why so.
 std::string linear_choice(const std::string& op, const Linear& p);
 
-// For tests and benchmarks: "bf16" or "float32" instead of the cheaper one, "auto" for that again.
+// For tests and benchmarks: on the CPU "bf16" or "float32" instead of the cheaper one, "auto" for that again.
 void set_linear_way(const std::string& name);
 
 }  // namespace DIP_BACKEND

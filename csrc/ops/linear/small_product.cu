@@ -283,13 +283,13 @@ bool multiply_tile(const StridedProduct& p) {
 }  // namespace
 
 bool small_product_serves(Layout layout, std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+  if (!offsets_reach(rows, columns, depth)) return false;
   if (fits_outer(layout, columns, depth) && may_avoid_tiles()) return true;
   return plan_small_product(rows, columns, depth, multiprocessors(), 4).splits > 0;
 }
 
 bool multiply_small(const StridedProduct& p) {
-  constexpr std::int64_t limit = std::int64_t{1} << 30;  // of 32-bit offsets
-  if (p.rows * p.depth >= limit || p.columns * p.depth >= limit || p.rows * p.columns >= limit) return false;
+  if (!offsets_reach(p.rows, p.columns, p.depth)) return false;
   bool done = false;
   with_number(p.a.dtype, [&](auto* null) {
     using Number = std::remove_pointer_t<decltype(null)>;

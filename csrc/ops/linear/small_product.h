@@ -27,6 +27,12 @@ struct StridedProduct {
   RealResults result;
 };
 
+// Whether 32-bit offsets reach all of a product's numbers.
+inline bool offsets_reach(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+  constexpr std::int64_t limit = std::int64_t{1} << 30;
+  return rows * depth < limit && columns * depth < limit && rows * columns < limit;
+}
+
 // Whether these ways are for products of such sizes, of aligned numbers of float32.
 bool small_product_serves(Layout layout, std::int64_t rows, std::int64_t columns, std::int64_t depth);
 
