@@ -97,6 +97,21 @@ def test_what_is_drawn_while_a_network_is_trained_is_guessed_afterwards(page: An
     page.unroute_all(behavior="wait")
 
 
+def test_a_server_that_does_not_answer_is_said_and_asked_again(browser: Any, address: str) -> None:
+    page, answers = browser.new_page(), False  # whose console does say so
+    page.goto(address)
+    wait_until_trained(page)
+    page.route("**/api/state", lambda route: route.continue_() if answers else route.fulfill(body="{}", status=500))
+    for network in ("mlp", "lenet5"):
+        page.click(f"#network-{network}")
+    expect(page.locator("#status")).to_contain_text("the server says 500")
+    answers = True
+    expect(page.locator("#status")).to_be_empty()
+    draw(page, np.clip(data.digits((32, 32)).test.x[0, 0], 0, 1))
+    page.unroute_all(behavior="wait")
+    page.close()
+
+
 def draw(page: Any, image: Any) -> None:
     """Goes over an image's ink with the mouse, row by row."""
     box, size = page.locator("#pad").bounding_box(), image.shape[0]

@@ -334,14 +334,14 @@ function startPad() {
 
 // What the server last said of the networks.
 function showState(state) {
-  const current = state.networks.find((each) => each.name === network);
+  const current = state.networks.find((each) => each.name === network), wasReady = ready;
   ready = current.ready;
   byId("training").hidden = ready || Boolean(current.error);
   byId("progress").value = current.progress;
   if (current.error) byId("status").textContent = `${current.title} could not be trained: ${current.error}`;
   else if (!ready) byId("status").textContent = `${current.title} is being trained, once: ${(100 * current.progress).toFixed(0)} %`;
-  else {
-    if (byId("status").textContent.includes("being trained")) byId("status").textContent = "";
+  else if (!wasReady) {
+    byId("status").textContent = "";
     guess();
   }
   if (state.networks.some((each) => !each.ready && !each.error)) watchIn(300);
@@ -356,6 +356,7 @@ async function watch() {
   try {
     showState(await ask("/api/state"));
   } catch (error) {
+    ready = false;
     byId("status").textContent = error.message;
     watchIn(2000);
   }
