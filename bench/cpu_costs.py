@@ -22,7 +22,8 @@ from dipkernels import _cpu, explain, ops
 from dipkernels.ops.precision import Precision
 
 _STEPS = 3000
-_SECONDS = 0.15  # for each way of a convolution, and three runs at least
+_SECONDS = 0.15  # for each way of a product, and three runs at least
+_PRECISIONS: tuple[Precision, ...] = ("highest", "high", "medium")
 
 # Beside the table of the operators' benchmark: few channels, many images, wide and narrow ones.
 _MORE = [
@@ -96,8 +97,7 @@ def _convolutions() -> list[Row | None]:
         x = chance.standard_normal((n or 16, c, h, h), np.float32)
         weight = chance.standard_normal((k, c // groups, f, f), np.float32)
         y = ops.conv2d(x, weight, **geometry)
-        precisions: tuple[Precision, ...] = ("highest", "high", "medium")
-        for precision in precisions:
+        for precision in _PRECISIONS:
             options = {**geometry, "precision": precision}
             for op, call in {
                 "conv2d": partial(ops.conv2d, x, weight, **options),
@@ -115,8 +115,7 @@ def _linear_layers() -> list[Row | None]:
     for n, i, o in track(_LINEAR, "timing every way of linear layers", transient=True):
         x, weight = chance.standard_normal((n, i), np.float32), chance.standard_normal((o, i), np.float32)
         dy = chance.standard_normal((n, o), np.float32)
-        precisions: tuple[Precision, ...] = ("highest", "high", "medium")
-        for precision in precisions:
+        for precision in _PRECISIONS:
             for op, call in {
                 "linear": partial(ops.linear, x, weight, precision=precision),
                 "linear_backward_data": partial(ops.linear_backward_data, dy, weight, precision=precision),

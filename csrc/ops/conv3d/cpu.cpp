@@ -74,11 +74,17 @@ double cost_of_copy(const Blocks& blocks, const Blocks::Axes& distances) {
   return blocks.lie_in_order(distances) ? 0.0 : costs().clips_copy * static_cast<double>(blocks.numbers());
 }
 
+// Where a way is asked for: whether that is lanes, and they are possible.
+std::optional<bool> lanes_are_asked(const std::vector<Candidate>& ways) {
+  const std::optional<Way> asked = asked_way();
+  return asked ? std::optional(*asked == Way::lanes && ways[0].way == Way::lanes) : std::nullopt;
+}
+
 // Whether lanes are to convolve clips and read the frames where they lie. The other ways convolve the images of a run,
 // which are copied first.
 bool lanes_serve(const Clips& from, const Clips& to, const FrameRun& run, const Conv2d& image,
                  const std::vector<Candidate>& ways) {
-  if (const std::optional<Way> asked = asked_way()) return ways[0].way == Way::lanes && *asked == Way::lanes;
+  if (const std::optional<bool> asked = lanes_are_asked(ways)) return *asked;
   const Blocks met = met_images(from, run, run.count, from.count),
                results = result_images(to, run, run.count, to.count);
   return cost_of(Way::lanes, ways, image) <
@@ -115,7 +121,7 @@ bool backward_weight_in_place(const Conv3d& p) {
   Conv2d image = p.frame;
   image.N *= run.count;
   const std::vector<Candidate> ways = plan_backward_weight(image).ways;
-  if (const std::optional<Way> asked = asked_way()) return ways[0].way == Way::lanes && *asked == Way::lanes;
+  if (const std::optional<bool> asked = lanes_are_asked(ways)) return *asked;
   const Blocks met = met_images(clips_of_x(p), run, run.count, p.frame.N);
   const double of_a_run = cost_of(ways[0].way, ways, image) + cost_of_copy(met, met.from);
   const Clips y = clips_of_y(p);

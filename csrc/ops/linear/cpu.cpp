@@ -193,9 +193,8 @@ std::string linear_choice(const std::string& op, const Linear& p) {
   const LinearProduct which = is_forward ? LinearProduct::forward
                               : is_data  ? LinearProduct::backward_data
                                          : LinearProduct::backward_weight;
-  const int64_t depth = is_forward ? p.in : is_data ? p.out : p.N;
   const LinearCosts costs = linear_costs(which, p);
-  const bool by_bf16 = (!is_forward || depth <= longest_sum) && takes_bf16(costs);
+  const bool by_bf16 = (!is_forward || p.in <= longest_sum) && takes_bf16(costs);
   const char* reason = by_bf16       ? "products of bfloat16 numbers, where all are finite and no sum leaves float32"
                        : !is_forward ? "the columns of the result are the vector"
                        : transposes_weights(p)
