@@ -1,7 +1,9 @@
 # The CPU backend, _cpu: launchers compiled once, and vector kernels once for each instruction set, each into its own
 # namespace.
+dip_add_module(_cpu cpu bind/arguments_numpy.cpp bind/runtime_cpu.cpp $<TARGET_OBJECTS:dip_cpu>)
+
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(isas baseline avx2 avx512)
+  set(isas avx512 avx2 baseline)
   set(flags_baseline -march=x86-64-v2)
   set(flags_avx2 -march=x86-64-v3)
   # GCC 12's own AVX-512 headers read the undefined register they mean to, and are warned about.
@@ -66,5 +68,5 @@ target_compile_definitions(dip_cpu PRIVATE DIP_BACKEND=cpu ${isa_definitions})
 target_link_libraries(dip_cpu PRIVATE dip_options)
 target_precompile_headers(dip_cpu PRIVATE <algorithm> <functional> <string> <vector>)
 
-dip_add_module(_cpu cpu bind/arguments_numpy.cpp bind/runtime_cpu.cpp $<TARGET_OBJECTS:dip_cpu> ${kernel_objects})
+target_sources(_cpu PRIVATE ${kernel_objects})
 target_compile_definitions(_cpu PRIVATE ${isa_definitions})

@@ -4,7 +4,8 @@
 
 namespace dip {
 
-ActivationSpec make_activation(const Arguments& args, const std::string& name, py::handle parameter) {
+ActivationSpec make_activation(const Arguments& args, py::handle given, py::handle parameter) {
+  const std::string name = args.text(given, "activation");
   static constexpr const char* names[] = {"none", "step", "sigmoid", "tanh", "relu", "leaky_relu", "elu"};
   for (int kind = 0; kind < 7; ++kind) {
     if (name != names[kind]) continue;

@@ -9,6 +9,6 @@ namespace dip {
 
 // ValueError for an unknown name, or for a parameter that makes the activation impossible to differentiate from its
 // result (negative, infinite or NaN).
-ActivationSpec make_activation(const Arguments& args, const std::string& name, py::handle parameter);
+ActivationSpec make_activation(const Arguments& args, py::handle name, py::handle parameter);
 
 }  // namespace dip

@@ -149,4 +149,50 @@ std::string Arguments::text(py::handle object, const char* name) const {
   return object.cast<std::string>();
 }
 
+namespace {
+
+py::sequence as_sequence(const char* op, const char* name, py::handle object) {
+  if (!PyTuple_Check(object.ptr()) && !PyList_Check(object.ptr())) refuse(op, name, "a tuple or list", object);
+  return py::reinterpret_borrow<py::sequence>(object);
+}
+
+py::sequence as_sequence_of(const char* op, const char* name, py::handle object, std::size_t count) {
+  py::sequence sequence = as_sequence(op, name, object);
+  check(sequence.size() == count, op, ": ", name, " must have ", count, " entries, got ", sequence.size());
+  return sequence;
+}
+
+}  // namespace
+
+Shape Arguments::integers(py::handle object, const char* name) const {
+  const py::sequence given = as_sequence(op_, name, object);
+  Shape read(given.size());
+  read_sizes(given, name, read.data(), read.size());
+  return read;
+}
+
+void Arguments::read_sizes(py::handle object, const char* name, std::int64_t* sizes, std::size_t count) const {
+  const py::sequence given = as_sequence_of(op_, name, object, count);
+  for (std::size_t i = 0; i < count; ++i) sizes[i] = integer(py::object(given[i]), name);
+}
+
+void Arguments::read_padding(py::handle object, const char* name, Pair* pads, std::size_t count) const {
+  const py::sequence given = as_sequence_of(op_, name, object, count);
+  for (std::size_t i = 0; i < count; ++i) pads[i] = sizes<2>(py::object(given[i]), name);
+}
+
+py::list Arguments::list(py::handle object, const char* name) const {
+  if (!PyList_Check(object.ptr())) refuse(op_, name, "a list", object);
+  return py::reinterpret_borrow<py::list>(object);
+}
+
+std::string string_of(py::handle object) {
+  if (!PyUnicode_Check(object.ptr())) refuse("dipkernels", "name", "a string", object);
+  return object.cast<std::string>();
+}
+
+bool is_true(py::handle object) {
+  return object.ptr() == Py_True;
+}
+
 }  // namespace dip

@@ -6,6 +6,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <array>
 #include <memory>
 #include <tuple>
 
@@ -13,6 +14,7 @@
 #include "bind/released_lock.h"
 #include "core/activation_kind.h"
 #include "core/check.h"
+#include "core/geometry.h"
 #include "core/precision.h"
 #include "core/reals.h"
 #include "core/tensor.h"
@@ -98,6 +100,12 @@ class Number {
   double* data_;
 };
 
+// The functions of a module take objects and give an object back, whatever these are, and read them here: pybind11
+// compiles its conversions anew for every list of types, which took longer than all that they lead to. What no user
+// gives, but this package's own Python code, is read without the name of an operator.
+std::string string_of(py::handle object);
+bool is_true(py::handle object);
+
 // Reads the arguments of one call; every error begins with the operator's name and the argument's.
 class Arguments {
  public:
@@ -147,6 +155,24 @@ class Arguments {
   bool flag(py::handle object, const char* name) const;
   std::string text(py::handle object, const char* name) const;
 
+  // A list or tuple of as many integers as there are, or of one for each axis; and what is padded before and after
+  // each.
+  Shape integers(py::handle object, const char* name) const;
+  template <std::size_t axes>
+  std::array<std::int64_t, axes> sizes(py::handle object, const char* name) const {
+    std::array<std::int64_t, axes> read;
+    read_sizes(object, name, read.data(), axes);
+    return read;
+  }
+  template <std::size_t axes>
+  std::array<Pair, axes> padding(py::handle object, const char* name) const {
+    std::array<Pair, axes> read;
+    read_padding(object, name, read.data(), axes);
+    return read;
+  }
+
+  py::list list(py::handle object, const char* name) const;
+
   void check_shape(const Array& array, const char* name, const Shape& expected) const;
 
   // What a product of these arguments takes to be as exact as was asked. Numbers of 16 bits have no more than 11
@@ -171,6 +197,9 @@ class Arguments {
   Array new_array(DType dtype, const Shape& shape) const;
   Array as_labels(Array array) const;
   void check_long_indices(Array& array, const char* name, std::int64_t limit, std::int64_t first) const;
+
+  void read_sizes(py::handle object, const char* name, std::int64_t* sizes, std::size_t count) const;
+  void read_padding(py::handle object, const char* name, Pair* pads, std::size_t count) const;
 
   // Checks the number of dimensions.
   void check_layout(const Shape& shape, const char* name, const char* layout) const;

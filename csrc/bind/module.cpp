@@ -34,11 +34,19 @@ py::typing::Dict<py::str, py::str> build_info() {
   return info;
 }
 
-std::int64_t output_size(const std::string& op, const std::string& axis, std::int64_t input, std::int64_t kernel_size,
-                         std::int64_t stride, dip::Pair padding, std::int64_t dilation, py::object rounding) {
+py::object output_size(py::object op_, py::object axis_, py::object input, py::object kernel_size, py::object stride,
+                       py::object padding, py::object dilation, py::object rounding) {
+  const std::string op = dip::string_of(op_), name = dip::string_of(axis_);
   const dip::Arguments args(op.c_str());
-  return dip::output_size(op.c_str(), axis.c_str(), {input, kernel_size, stride, padding[0], padding[1], dilation, 0},
-                          args.text(rounding, "rounding"));
+  const auto [before, after] = args.sizes<2>(padding, "padding");
+  const dip::Axis axis{args.integer(input, "input"),
+                       args.integer(kernel_size, "kernel_size"),
+                       args.integer(stride, "stride"),
+                       before,
+                       after,
+                       args.integer(dilation, "dilation"),
+                       0};
+  return py::int_(dip::output_size(op.c_str(), name.c_str(), axis, args.text(rounding, "rounding")));
 }
 
 }  // namespace

@@ -15,9 +15,19 @@ std::string text_of(const std::vector<std::int64_t>& shape) {
   return text + (shape.size() == 1 ? ",)" : ")");
 }
 
-std::string joined(std::initializer_list<std::string> parts) {
+std::string Part::text() const {
+  switch (kind_) {
+    case Kind::text: return text_;
+    case Kind::integer: return std::to_string(integer_);
+    case Kind::natural: return std::to_string(static_cast<std::uint64_t>(integer_));
+    case Kind::real: return text_of(real_);
+    default: return text_of(*shape_);
+  }
+}
+
+std::string joined(std::initializer_list<Part> parts) {
   std::string text;
-  for (const std::string& part : parts) text += part;
+  for (const Part& part : parts) text += part.text();
   return text;
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dipkernels import _cpu
 from support.device_ops import DEVICE, ops
 from support.good_arguments import GOOD, shown
 
@@ -241,3 +242,34 @@ def test_wrong_list_of_arrays(op: str, name: str) -> None:
             getattr(ops, op)(**{**given, name: value})
         assert str(caught.value).startswith(op.removesuffix("_step")), caught.value
         assert name in str(caught.value), caught.value
+
+
+_PAIR = (1, 1)
+_WINDOW = {"stride": _PAIR, "padding": ((0, 0), (0, 0)), "dilation": _PAIR}
+_MISUSES = [
+    ({"stride": 2}, TypeError, "stride must be a tuple or list, got 2"),
+    ({"stride": (1,)}, ValueError, "stride must have 2 entries, got 1"),
+    ({"stride": (1, 1.5)}, TypeError, "stride must be an int, got 1.5"),
+    ({"stride": (1, 2**70)}, ValueError, "stride must be from -2^63 to 2^63 - 1"),
+    ({"stride": (True, 1)}, TypeError, "stride must be an int, got True"),
+    ({"padding": (0, 0)}, TypeError, "padding must be a tuple or list, got 0"),
+    ({"padding": [[0, 0], [0, 0], [0, 0]]}, ValueError, "padding must have 2 entries, got 3"),
+    ({"activation": 3}, TypeError, "activation must be a string, got 3"),
+    ({"groups": None}, TypeError, "groups must be an int, got None"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "text"), _MISUSES)
+def test_native_functions_check_the_types_of_what_they_get(wrong: Any, error: type[Exception], text: str) -> None:
+    x, weight = np.ones((1, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)
+    rest = {"groups": 1, "activation": "none", "alpha": 0.0, "rounding": "exact", "precision": "highest", "out": None}
+    with pytest.raises(error, match=re.escape(f"conv2d: {text}")):
+        _cpu.conv2d(x, weight, None, **(_WINDOW | rest | wrong))
+
+
+def test_native_functions_take_only_lists_for_lists() -> None:
+    x = np.ones((1, 1), np.float32)
+    with pytest.raises(TypeError, match=re.escape("concatenate: inputs must be a list, got (")):
+        _cpu.concatenate((x, x), None)
+    with pytest.raises(TypeError, match=re.escape("name must be a string, got 1")):
+        _cpu.activation(x, 1, 0.0, None)

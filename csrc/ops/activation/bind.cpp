@@ -8,9 +8,10 @@
 namespace dip {
 namespace activation_functions {
 
-py::object forward(py::object x_, const std::string& name, py::object alpha, py::object out) {
+py::object forward(py::object x_, py::object name_, py::object alpha, py::object out) {
+  const std::string name = string_of(name_);
   const Arguments args(name.c_str());
-  const ActivationSpec activation = make_activation(args, name, alpha);
+  const ActivationSpec activation = make_activation(args, name_, alpha);
   Array x = args.input(x_, "x", "*");
   Result y = args.output(out, "out", x.shape());
   args.check_apart(y, x, "x", true);
@@ -18,8 +19,8 @@ py::object forward(py::object x_, const std::string& name, py::object alpha, py:
   return y.object();
 }
 
-py::object backward(py::object dy_, py::object y_, const std::string& name, py::object alpha, py::object out) {
-  const std::string op = name + "_backward";
+py::object backward(py::object dy_, py::object y_, py::object name, py::object alpha, py::object out) {
+  const std::string op = string_of(name) + "_backward";
   const Arguments args(op.c_str());
   const ActivationSpec activation = make_activation(args, name, alpha);
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
@@ -42,7 +43,7 @@ void check_pieces(const Arguments& args, std::int64_t pieces) {
   check(pieces >= 1 && pieces <= INT32_MAX, args.op(), ": pieces must be from 1 to 2147483647, got ", pieces);
 }
 
-py::typing::Tuple<py::object, py::object> maxout(py::object x_, py::object pieces_, py::object out) {
+py::object maxout(py::object x_, py::object pieces_, py::object out) {
   const Arguments args("maxout");
   const std::int64_t pieces = args.integer(pieces_, "pieces");
   Array x = args.input(x_, "x", "*");

@@ -32,7 +32,7 @@ void check_channels(const Arguments& args, const BatchNorm& p, const Array& arra
 }
 
 py::object with_given_stats(py::object x_, py::object mean_, py::object var_, py::object weight_, py::object bias_,
-                            py::object eps, const std::string& activation, py::object alpha, py::object out) {
+                            py::object eps, py::object activation, py::object alpha, py::object out) {
   const Arguments args("batch_norm");
   Array x = args.input(x_, "x", "*"), mean = args.input(mean_, "mean", "C"), var = args.input(var_, "var", "C");
   Array weight = args.optional_input(weight_, "weight", "C"), bias = args.optional_input(bias_, "bias", "C");
@@ -52,11 +52,9 @@ py::object with_given_stats(py::object x_, py::object mean_, py::object var_, py
   return y.object();
 }
 
-py::typing::Tuple<py::object, py::object, py::object> with_own_stats(py::object x_, py::object running_mean_,
-                                                                     py::object running_var_, py::object weight_,
-                                                                     py::object bias_, py::object momentum,
-                                                                     py::object eps, const std::string& activation,
-                                                                     py::object alpha, py::object out) {
+py::object with_own_stats(py::object x_, py::object running_mean_, py::object running_var_, py::object weight_,
+                          py::object bias_, py::object momentum, py::object eps, py::object activation,
+                          py::object alpha, py::object out) {
   const Arguments args("batch_norm_with_stats");
   Array x = args.input(x_, "x", "*");
   Array weight = args.optional_input(weight_, "weight", "C"), bias = args.optional_input(bias_, "bias", "C");
@@ -96,9 +94,8 @@ py::typing::Tuple<py::object, py::object, py::object> with_own_stats(py::object 
   return py::make_tuple(y.object(), mean.object(), var.object());
 }
 
-py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, py::object x_, py::object mean_,
-                                                               py::object var_, py::object weight_, py::object eps,
-                                                               py::object training, py::object out) {
+py::object backward(py::object dy_, py::object x_, py::object mean_, py::object var_, py::object weight_,
+                    py::object eps, py::object training, py::object out) {
   const Arguments args("batch_norm_backward");
   Array dy = args.input(dy_, "dy", "*"), x = args.input(x_, "x", "*");
   Array mean = args.input(mean_, "mean", "C"), var = args.input(var_, "var", "C");

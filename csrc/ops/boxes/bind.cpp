@@ -26,7 +26,8 @@ py::object convert(py::object boxes_, py::object in_fmt, py::object out_fmt, py:
   return y.object();
 }
 
-py::object iou(bool generalized, py::object boxes1, py::object boxes2, py::object out) {
+py::object iou(py::object generalized_, py::object boxes1, py::object boxes2, py::object out) {
+  const bool generalized = is_true(generalized_);
   const Arguments args(generalized ? "generalized_box_iou" : "box_iou");
   Array a = args.input(boxes1, "boxes1", "N4"), b = args.input(boxes2, "boxes2", "M4");
   args.check_shape(a, "boxes1", {a.extent(0), 4});

@@ -22,15 +22,16 @@ bool same_but_channels(const Shape& a, const Shape& b) {
   return other == a;
 }
 
-py::object concatenate(py::typing::List<py::object> inputs_, py::object out) {
+py::object concatenate(py::object inputs_, py::object out) {
   const Arguments args("concatenate");
-  check(inputs_.size() > 0, args.op(), ": inputs must be at least one array, got none");
+  const py::list given_inputs = args.list(inputs_, "inputs");
+  check(given_inputs.size() > 0, args.op(), ": inputs must be at least one array, got none");
   std::vector<Array> inputs;
   std::vector<std::string> names;
   Shape shape;
-  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+  for (std::size_t i = 0; i < given_inputs.size(); ++i) {
     names.push_back(message("inputs[", i, "]"));
-    inputs.push_back(args.input(inputs_[i], names[i].c_str(), "*"));
+    inputs.push_back(args.input(given_inputs[i], names[i].c_str(), "*"));
     const Shape& given = inputs[i].shape();
     check(given.size() >= 2, args.op(), ": ", names[i], " must have at least 2 dimensions (N, C, ...), got shape ",
           given);
@@ -56,8 +57,9 @@ py::object concatenate(py::typing::List<py::object> inputs_, py::object out) {
   return y.object();
 }
 
-py::typing::Tuple<py::object, py::ellipsis> backward(py::object dy_, const std::vector<std::int64_t>& channels) {
+py::object backward(py::object dy_, py::object channels_) {
   const Arguments args("concatenate_backward");
+  const Shape channels = args.integers(channels_, "channels");
   Array dy = args.input(dy_, "dy", "*");
   const Shape& shape = dy.shape();
   check(shape.size() >= 2, args.op(), ": dy must have at least 2 dimensions (N, C, ...), got shape ", shape);
@@ -71,7 +73,7 @@ py::typing::Tuple<py::object, py::ellipsis> backward(py::object dy_, const std::
         channels);
   const std::int64_t inner = inner_of(shape), width = shape[1] * inner;
   std::int64_t start = 0;
-  py::typing::Tuple<py::object, py::ellipsis> results = py::tuple(channels.size());
+  py::tuple results(channels.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
     Shape own = shape;
     own[1] = channels[i];

@@ -11,8 +11,7 @@ namespace dip {
 namespace {
 
 // What a convolution of images or clips has besides its window.
-template <class Options>
-Conv2d channels_of(const Arguments& args, const Shape& x, const Shape& weight, const Options& options) {
+Conv2d channels_of(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options) {
   const std::int64_t groups = args.integer(options.groups, "groups");
   check(x[1] >= 1 && weight[0] >= 1 && weight[1] >= 1, args.op(),
         ": x and weight must have at least one channel, got x ", x, " and weight ", weight);
@@ -45,17 +44,19 @@ void drop_unused_stride(Axis& axis) {
 ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options) {
   ConvCall call{channels_of(args, x, weight, options), {}};
   Window2d& window = call.p.window;
-  window = make_window(args.op(), Pair{x[2], x[3]}, Pair{weight[2], weight[3]}, options.stride, options.padding,
-                       options.dilation, rounding_of(args, options.rounding));
+  window = make_window(args.op(), Pair{x[2], x[3]}, Pair{weight[2], weight[3]}, args.sizes<2>(options.stride, "stride"),
+                       args.padding<2>(options.padding, "padding"), args.sizes<2>(options.dilation, "dilation"),
+                       rounding_of(args, options.rounding));
   call.y_shape = {x[0], weight[0], window.h.output, window.w.output};
   for (Axis* axis : {&window.h, &window.w}) drop_unused_stride(*axis);
   return call;
 }
 
-Conv3dCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, const Conv3dOptions& options) {
+Conv3dCall make_conv3d_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options) {
   Conv3dCall call{{channels_of(args, x, weight, options), {}}, {}};
   Window3d window = make_window(args.op(), Triple{x[2], x[3], x[4]}, Triple{weight[2], weight[3], weight[4]},
-                                options.stride, options.padding, options.dilation, rounding_of(args, options.rounding));
+                                args.sizes<3>(options.stride, "stride"), args.padding<3>(options.padding, "padding"),
+                                args.sizes<3>(options.dilation, "dilation"), rounding_of(args, options.rounding));
   call.y_shape = {x[0], weight[0], window.d.output, window.h.output, window.w.output};
   for (Axis* axis : {&window.d, &window.h, &window.w}) drop_unused_stride(*axis);
   call.p.frame.window = window;
@@ -67,24 +68,26 @@ namespace {
 
 // The convolution of images, for bind.h.
 struct OfImages {
-  using Sizes = Pair;
-  using Pads = Padding;
   static constexpr const char *name = "conv2d", *x = "NCHW", *y = "NKHW", *weight = "KCHW";
   static constexpr const char *x_size = "(N, C, H, W)", *weight_size = "(K, C, H, W)";
   static constexpr auto forward = backend::conv2d_forward;
   static constexpr auto backward_data = backend::conv2d_backward_data;
   static constexpr auto backward_weight = backend::conv2d_backward_weight;
   static constexpr auto choice = backend::conv2d_choice;
+  static constexpr auto make_call = make_conv_call;
   static Conv2d& of_frames(Conv2d& p) { return p; }
 };
+
+py::object set_conv_way(py::object name) {
+  backend::set_conv_way(Arguments("set_conv_way").text(name, "name"));
+  return py::none();
+}
 
 }  // namespace
 
 void bind_conv(py::module_& m) {
   conv_functions::bind_convolution<OfImages>(m);
-  m.def(
-      "set_conv_way", [](py::object name) { backend::set_conv_way(Arguments("set_conv_way").text(name, "name")); },
-      py::arg("name"));
+  m.def("set_conv_way", set_conv_way, py::arg("name"));
 }
 
 }  // namespace dip

@@ -10,18 +10,14 @@
 namespace dip::conv_functions {
 
 template <class Of>
-using Options = OptionsOf<typename Of::Sizes, typename Of::Pads>;
-
-template <class Of>
-py::object forward(py::object x_, py::object weight_, py::object bias_, typename Of::Sizes stride,
-                   typename Of::Pads padding, typename Of::Sizes dilation, py::object groups,
-                   const std::string& activation, py::object alpha, py::object rounding, py::object precision,
-                   py::object out) {
+py::object forward(py::object x_, py::object weight_, py::object bias_, py::object stride, py::object padding,
+                   py::object dilation, py::object groups, py::object activation, py::object alpha, py::object rounding,
+                   py::object precision, py::object out) {
   const Arguments args(Of::name);
   Array x = args.input(x_, "x", Of::x), weight = args.input(weight_, "weight", Of::weight);
   Array bias = args.optional_input(bias_, "bias", "K");
-  auto call = make_conv_call(args, x.shape(), weight.shape(),
-                             Options<Of>{stride, padding, dilation, groups, rounding, precision});
+  auto call = Of::make_call(args, x.shape(), weight.shape(),
+                            ConvOptions{stride, padding, dilation, groups, rounding, precision});
   Conv2d& frames = Of::of_frames(call.p);
   if (bias.given()) args.check_shape(bias, "bias", {frames.K});
   frames.activation = make_activation(args, activation, alpha);
@@ -34,16 +30,17 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, typename
 }
 
 template <class Of>
-py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, typename Of::Sizes stride,
-                         typename Of::Pads padding, typename Of::Sizes dilation, py::object groups, py::object rounding,
+py::object backward_data(py::object dy_, py::object weight_, py::object input_size, py::object stride,
+                         py::object padding, py::object dilation, py::object groups, py::object rounding,
                          py::object precision, py::object out) {
   const std::string op = std::string(Of::name) + "_backward_data";
   const Arguments args(op.c_str());
+  const Shape x_shape = args.integers(input_size, "input_size");
   Array dy = args.input(dy_, "dy", Of::y), weight = args.input(weight_, "weight", Of::weight);
   check(x_shape.size() == std::string(Of::x).size(), args.op(), ": input_size must be ", Of::x_size, ", got ", x_shape);
   check(x_shape[0] >= 0, args.op(), ": input_size must not be negative, got ", x_shape);
-  const auto call = make_conv_call(args, x_shape, weight.shape(),
-                                   Options<Of>{stride, padding, dilation, groups, rounding, precision});
+  const auto call =
+      Of::make_call(args, x_shape, weight.shape(), ConvOptions{stride, padding, dilation, groups, rounding, precision});
   args.check_shape(dy, "dy", call.y_shape);
   Result dx = args.output(out, "out", x_shape);
   args.check_apart(dx, dy, "dy");
@@ -53,19 +50,20 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, type
 }
 
 template <class Of>
-py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, typename Of::Sizes stride,
-                           typename Of::Pads padding, typename Of::Sizes dilation, py::object groups,
-                           py::object rounding, py::object precision, py::object out) {
+py::object backward_weight(py::object dy_, py::object x_, py::object weight_size, py::object stride, py::object padding,
+                           py::object dilation, py::object groups, py::object rounding, py::object precision,
+                           py::object out) {
   const std::string op = std::string(Of::name) + "_backward_weight";
   const Arguments args(op.c_str());
+  const Shape weight_shape = args.integers(weight_size, "weight_size");
   Array dy = args.input(dy_, "dy", Of::y), x = args.input(x_, "x", Of::x);
   check(weight_shape.size() == std::string(Of::weight).size(), args.op(), ": weight_size must be ", Of::weight_size,
         ", got ", weight_shape);
   for (std::int64_t extent : weight_shape) {
     check(extent >= 1, args.op(), ": weight_size must be at least 1 along every axis, got ", weight_shape);
   }
-  const auto call = make_conv_call(args, x.shape(), weight_shape,
-                                   Options<Of>{stride, padding, dilation, groups, rounding, precision});
+  const auto call =
+      Of::make_call(args, x.shape(), weight_shape, ConvOptions{stride, padding, dilation, groups, rounding, precision});
   args.check_shape(dy, "dy", call.y_shape);
   Result dweight = args.output(out, "out", weight_shape);
   args.check_apart(dweight, dy, "dy");
@@ -91,17 +89,18 @@ py::object backward_bias(py::object dy_, py::object out) {
 }
 
 template <class Of>
-std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, typename Of::Sizes stride,
-                   typename Of::Pads padding, typename Of::Sizes dilation, py::object groups, py::object rounding,
-                   py::object precision) {
+py::object choice(py::object op_, py::object x_size, py::object weight_size, py::object stride, py::object padding,
+                  py::object dilation, py::object groups, py::object rounding, py::object precision) {
+  const std::string op = string_of(op_);
   const Arguments args(op.c_str());
+  const Shape x_shape = args.integers(x_size, "x_size"), weight_shape = args.integers(weight_size, "weight_size");
   check(x_shape.size() == std::string(Of::x).size() && x_shape[0] >= 0, args.op(), ": x_size must be ", Of::x_size,
         ", got ", x_shape);
   check(weight_shape.size() == std::string(Of::weight).size(), args.op(), ": weight_size must be ", Of::weight_size,
         ", got ", weight_shape);
   const auto call =
-      make_conv_call(args, x_shape, weight_shape, Options<Of>{stride, padding, dilation, groups, rounding, precision});
-  return Of::choice(op, call.p);
+      Of::make_call(args, x_shape, weight_shape, ConvOptions{stride, padding, dilation, groups, rounding, precision});
+  return py::str(Of::choice(op, call.p));
 }
 
 template <class Of>

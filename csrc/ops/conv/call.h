@@ -18,18 +18,12 @@ using ConvCall = CallOf<Conv2d>;
 using Conv3dCall = CallOf<Conv3d>;
 
 // The arguments of a convolution that are neither arrays nor in the shapes of these, as Python gives them.
-template <class Sizes, class Pads>
-struct OptionsOf {
-  Sizes stride;
-  Pads padding;
-  Sizes dilation;
-  py::object groups, rounding, precision;
+struct ConvOptions {
+  py::object stride, padding, dilation, groups, rounding, precision;
 };
-using ConvOptions = OptionsOf<Pair, Padding>;
-using Conv3dOptions = OptionsOf<Triple, Padding3d>;
 
 // From the shapes of x and weight; TypeError or ValueError where they and the options do not fit together.
 ConvCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options);
-Conv3dCall make_conv_call(const Arguments& args, const Shape& x, const Shape& weight, const Conv3dOptions& options);
+Conv3dCall make_conv3d_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options);
 
 }  // namespace dip

@@ -7,14 +7,13 @@ namespace dip {
 namespace {
 
 struct OfClips {
-  using Sizes = Triple;
-  using Pads = Padding3d;
   static constexpr const char *name = "conv3d", *x = "NCDHW", *y = "NKDHW", *weight = "KCDHW";
   static constexpr const char *x_size = "(N, C, D, H, W)", *weight_size = "(K, C, D, H, W)";
   static constexpr auto forward = backend::conv3d_forward;
   static constexpr auto backward_data = backend::conv3d_backward_data;
   static constexpr auto backward_weight = backend::conv3d_backward_weight;
   static constexpr auto choice = backend::conv3d_choice;
+  static constexpr auto make_call = make_conv3d_call;
   static Conv2d& of_frames(Conv3d& p) { return p.frame; }
 };
 

@@ -14,7 +14,9 @@ struct Call {
   Shape y_shape;
 };
 
-Call make_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options, Pair pool_size) {
+Call make_call(const Arguments& args, const Shape& x, const Shape& weight, const ConvOptions& options,
+               py::handle pool_size_) {
+  const Pair pool_size = args.sizes<2>(pool_size_, "pool_size");
   Call call{make_conv_call(args, x, weight, options), {}, {}};
   const Shape& shape = call.conv.y_shape;
   call.pool = make_window(args.op(), {shape[2], shape[3]}, pool_size, pool_size, Padding{}, {1, 1},
@@ -24,10 +26,9 @@ Call make_call(const Arguments& args, const Shape& x, const Shape& weight, const
   return call;
 }
 
-py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weight_, py::object bias_, Pair stride,
-                                                  Padding padding, Pair dilation, py::object groups,
-                                                  const std::string& activation, py::object alpha, Pair pool_size,
-                                                  py::object rounding, py::object precision) {
+py::object forward(py::object x_, py::object weight_, py::object bias_, py::object stride, py::object padding,
+                   py::object dilation, py::object groups, py::object activation, py::object alpha,
+                   py::object pool_size, py::object rounding, py::object precision) {
   const Arguments args("conv2d_max_pool2d");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "KCHW");
   Array bias = args.optional_input(bias_, "bias", "K");
@@ -42,11 +43,9 @@ py::typing::Tuple<py::object, py::object> forward(py::object x_, py::object weig
   return py::make_tuple(y.object(), indices.object());
 }
 
-py::typing::Tuple<py::object, py::object, py::object> backward(py::object dy_, py::object indices_, py::object x_,
-                                                               py::object weight_, Pair stride, Padding padding,
-                                                               Pair dilation, py::object groups, Pair pool_size,
-                                                               py::object input_gradient_, py::object rounding,
-                                                               py::object precision) {
+py::object backward(py::object dy_, py::object indices_, py::object x_, py::object weight_, py::object stride,
+                    py::object padding, py::object dilation, py::object groups, py::object pool_size,
+                    py::object input_gradient_, py::object rounding, py::object precision) {
   const Arguments args("conv2d_max_pool2d_backward");
   const bool input_gradient = args.flag(input_gradient_, "input_gradient");
   Array dy = args.input(dy_, "dy", "NKHW");

@@ -32,12 +32,7 @@ std::int64_t transposed_size(const Arguments& args, const char* axis, std::int64
 
 // The arguments that are neither arrays nor in the shapes of these.
 struct Options {
-  Pair stride;
-  Padding padding;
-  Pair output_padding;
-  py::object groups;
-  Pair dilation;
-  py::object precision;
+  py::object stride, padding, output_padding, groups, dilation, precision;
 };
 
 // The convolution that leads from y back to x.
@@ -51,10 +46,13 @@ ConvCall make_call(const Arguments& args, const Shape& x, const Shape& weight, c
     check(weight[axis] >= 1, args.op(), ": weight must be at least 1 along every axis, got shape ", weight);
   }
   Shape y = {x[0], weight[1] * groups, 0, 0};
+  const Pair stride = args.sizes<2>(options.stride, "stride"), dilation = args.sizes<2>(options.dilation, "dilation");
+  const Pair output_padding = args.sizes<2>(options.output_padding, "output_padding");
+  const Padding padding = args.padding<2>(options.padding, "padding");
   constexpr const char* names[] = {"height", "width"};
   for (std::size_t axis : {0, 1}) {
-    y[2 + axis] = transposed_size(args, names[axis], x[2 + axis], weight[2 + axis], options.stride[axis],
-                                  options.padding[axis], options.dilation[axis], options.output_padding[axis]);
+    y[2 + axis] = transposed_size(args, names[axis], x[2 + axis], weight[2 + axis], stride[axis], padding[axis],
+                                  dilation[axis], output_padding[axis]);
   }
   return make_conv_call(
       args, y, weight,
@@ -65,8 +63,8 @@ Shape y_shape_of(const Conv2d& p) {
   return {p.N, p.C, p.window.h.input, p.window.w.input};
 }
 
-py::object forward(py::object x_, py::object weight_, py::object bias_, Pair stride, Padding padding,
-                   Pair output_padding, py::object groups, Pair dilation, const std::string& activation,
+py::object forward(py::object x_, py::object weight_, py::object bias_, py::object stride, py::object padding,
+                   py::object output_padding, py::object groups, py::object dilation, py::object activation,
                    py::object alpha, py::object precision, py::object out) {
   const Arguments args("conv_transpose2d");
   Array x = args.input(x_, "x", "NCHW"), weight = args.input(weight_, "weight", "CKHW");
@@ -83,9 +81,11 @@ py::object forward(py::object x_, py::object weight_, py::object bias_, Pair str
   return y.object();
 }
 
-py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair stride, Padding padding,
-                         Pair output_padding, py::object groups, Pair dilation, py::object precision, py::object out) {
+py::object backward_data(py::object dy_, py::object weight_, py::object input_size, py::object stride,
+                         py::object padding, py::object output_padding, py::object groups, py::object dilation,
+                         py::object precision, py::object out) {
   const Arguments args("conv_transpose2d_backward_data");
+  const Shape x_shape = args.integers(input_size, "input_size");
   Array dy = args.input(dy_, "dy", "NKHW"), weight = args.input(weight_, "weight", "CKHW");
   check(x_shape.size() == 4 && x_shape[0] >= 0, args.op(), ": input_size must be (N, C, H, W), got ", x_shape);
   const ConvCall call =
@@ -98,10 +98,11 @@ py::object backward_data(py::object dy_, py::object weight_, Shape x_shape, Pair
   return dx.object();
 }
 
-py::object backward_weight(py::object dy_, py::object x_, Shape weight_shape, Pair stride, Padding padding,
-                           Pair output_padding, py::object groups, Pair dilation, py::object precision,
+py::object backward_weight(py::object dy_, py::object x_, py::object weight_size, py::object stride, py::object padding,
+                           py::object output_padding, py::object groups, py::object dilation, py::object precision,
                            py::object out) {
   const Arguments args("conv_transpose2d_backward_weight");
+  const Shape weight_shape = args.integers(weight_size, "weight_size");
   Array dy = args.input(dy_, "dy", "NKHW"), x = args.input(x_, "x", "NCHW");
   check(weight_shape.size() == 4, args.op(), ": weight_size must be (C, K, H, W), got ", weight_shape);
   for (std::int64_t extent : weight_shape) {

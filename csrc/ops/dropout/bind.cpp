@@ -9,8 +9,9 @@
 namespace dip {
 namespace dropout_functions {
 
-py::object run(const std::string& op, const std::string& name, py::object x_, py::object p_, py::object seed,
-               py::object offset, py::object device_offset_, py::object out) {
+py::object run(py::object op_, py::object name_, py::object x_, py::object p_, py::object seed, py::object offset,
+               py::object device_offset_, py::object out) {
+  const std::string op = string_of(op_), name = string_of(name_);
   const Arguments args(op.c_str());
   const double p = args.real(p_, "p");
   check(p >= 0.0 && p <= 1.0, args.op(), ": p must be from 0 to 1, got ", p);

@@ -7,7 +7,7 @@
 namespace dip {
 namespace linear_functions {
 
-py::object forward(py::object x_, py::object weight_, py::object bias_, const std::string& activation, py::object alpha,
+py::object forward(py::object x_, py::object weight_, py::object bias_, py::object activation, py::object alpha,
                    py::object precision, py::object out) {
   const Arguments args("linear");
   Array x = args.input(x_, "x", "NI"), weight = args.input(weight_, "weight", "OI");
@@ -58,12 +58,19 @@ py::object backward_bias(py::object dy_, py::object out) {
   return dbias.object();
 }
 
-std::string choice(const std::string& op, Shape x_shape, Shape weight_shape, py::object precision) {
+py::object choice(py::object op_, py::object x_size, py::object weight_size, py::object precision) {
+  const std::string op = string_of(op_);
   const Arguments args(op.c_str());
+  const Shape x_shape = args.integers(x_size, "x_size"), weight_shape = args.integers(weight_size, "weight_size");
   check(x_shape.size() == 2 && x_shape[0] >= 0, args.op(), ": x_size must be (N, I), got ", x_shape);
   check(weight_shape.size() == 2 && weight_shape[0] >= 0 && weight_shape[1] == x_shape[1], args.op(),
         ": weight_size must be (O, ", x_shape[1], "), got ", weight_shape);
-  return backend::linear_choice(op, {x_shape[0], x_shape[1], weight_shape[0], {}, args.precision(precision)});
+  return py::str(backend::linear_choice(op, {x_shape[0], x_shape[1], weight_shape[0], {}, args.precision(precision)}));
+}
+
+py::object set_linear_way(py::object name) {
+  backend::set_linear_way(Arguments("set_linear_way").text(name, "name"));
+  return py::none();
 }
 
 }  // namespace linear_functions
@@ -76,9 +83,7 @@ void bind_linear(py::module_& m) {
   m.def("linear_backward_data", backward_data, arg("dy"), arg("weight"), arg("precision"), arg("out"));
   m.def("linear_backward_weight", backward_weight, arg("dy"), arg("x"), arg("precision"), arg("out"));
   m.def("linear_choice", choice, arg("op"), arg("x_size"), arg("weight_size"), arg("precision"));
-  m.def(
-      "set_linear_way",
-      [](py::object name) { backend::set_linear_way(Arguments("set_linear_way").text(name, "name")); }, arg("name"));
+  m.def("set_linear_way", set_linear_way, arg("name"));
   m.def("linear_backward_bias", backward_bias, arg("dy"), arg("out"));
 }
 

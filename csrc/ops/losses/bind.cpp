@@ -20,10 +20,11 @@ float gradient_scale(double denominator) {
   return denominator == 0.0 ? 0.0f : static_cast<float>(1.0 / denominator);
 }
 
-py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, const std::string& kind, py::object x_,
-                                                      py::object target_, py::object beta_, double factor,
-                                                      py::object reduction_, bool want_gradient, py::object out) {
+py::object elementwise(py::object op_, py::object kind_, py::object x_, py::object target_, py::object beta_,
+                       py::object factor, py::object reduction_, py::object want_gradient_, py::object out) {
+  const std::string op = string_of(op_), kind = string_of(kind_);
   const Arguments args(op.c_str());
+  const bool want_gradient = is_true(want_gradient_);
   const bool huber = kind == "huber";
   const char* width = huber ? "delta" : "beta";
   const double beta = args.real(beta_, width);
@@ -32,7 +33,7 @@ py::typing::Tuple<py::object, py::object> elementwise(const std::string& op, con
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   Array x = args.input(x_, "x", "*"), target = args.input(target_, "target", "*");
   args.check_shape(target, "target", x.shape());
-  const double denominator = denominator_of(reduction, x.count()) / factor;
+  const double denominator = denominator_of(reduction, x.count()) / args.real(factor, "factor");
   const ElementwiseLoss p{kind == "squared"             ? LossKind::squared
                           : kind == "absolute"          ? LossKind::absolute
                           : kind == "squared_logarithm" ? LossKind::squared_logarithm
@@ -60,10 +61,10 @@ void check_classes(const Arguments& args, Labels& target, std::int64_t classes) 
   compute(backend::check_labels, target, target.count(), classes, 0, describe);
 }
 
-py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object target_, py::object margin_,
-                                                py::object reduction_, py::object p_, py::object weight_,
-                                                bool want_gradient, py::object out) {
+py::object hinge(py::object scores_, py::object target_, py::object margin_, py::object reduction_, py::object p_,
+                 py::object weight_, py::object want_gradient_, py::object out) {
   const Arguments args("hinge_loss");
+  const bool want_gradient = is_true(want_gradient_);
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   const double margin = args.real(margin_, "margin");
   const std::int64_t p = args.integer(p_, "p");
@@ -98,9 +99,10 @@ py::typing::Tuple<py::object, py::object> hinge(py::object scores_, py::object t
                         want_gradient ? gradient.object() : py::none());
 }
 
-py::typing::Tuple<py::object, py::object> probability(py::object probabilities_, py::object target_,
-                                                      py::object reduction_, bool want_gradient, py::object out) {
+py::object probability(py::object probabilities_, py::object target_, py::object reduction_, py::object want_gradient_,
+                       py::object out) {
   const Arguments args("probability_loss");
+  const bool want_gradient = is_true(want_gradient_);
   const Reduction reduction = make_reduction(args.op(), args.text(reduction_, "reduction"));
   Array probabilities = args.input(probabilities_, "probabilities", "*");
   Labels target = args.labels(target_, "target", "*");

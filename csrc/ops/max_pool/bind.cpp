@@ -24,10 +24,8 @@ void check_windows(const Arguments& args, const Axis& axis) {
         ") leaves a window with no element of the input; it must be smaller than the window (", span, ")");
 }
 
-using Results = py::typing::Tuple<py::object, py::object>;
-
 // `shape` is y's.
-Results pool(const Arguments& args, Array& x, const Window3d& window, const Shape& shape, py::handle out) {
+py::object pool(const Arguments& args, Array& x, const Window3d& window, const Shape& shape, py::handle out) {
   for (const Axis& axis : {window.d, window.h, window.w}) check_windows(args, axis);
   check_channel_size(args, Shape(x.shape().begin() + 2, x.shape().end()));
   Result y = args.output(out, "out", shape);
@@ -37,21 +35,25 @@ Results pool(const Arguments& args, Array& x, const Window3d& window, const Shap
   return py::make_tuple(y.object(), indices.object());
 }
 
-Results max_pool2d(py::object x_, Pair kernel_size, Pair stride, Padding padding, Pair dilation, py::object rounding,
-                   py::object out) {
+py::object max_pool2d(py::object x_, py::object kernel_size, py::object stride, py::object padding, py::object dilation,
+                      py::object rounding, py::object out) {
   const Arguments args("max_pool2d");
   Array x = args.input(x_, "x", "NCHW");
-  const Window2d window = make_window(args.op(), Pair{x.extent(2), x.extent(3)}, kernel_size, stride, padding, dilation,
-                                      args.text(rounding, "rounding"));
+  const Window2d window =
+      make_window(args.op(), Pair{x.extent(2), x.extent(3)}, args.sizes<2>(kernel_size, "kernel_size"),
+                  args.sizes<2>(stride, "stride"), args.padding<2>(padding, "padding"),
+                  args.sizes<2>(dilation, "dilation"), args.text(rounding, "rounding"));
   return pool(args, x, window, {x.extent(0), x.extent(1), window.h.output, window.w.output}, out);
 }
 
-Results max_pool3d(py::object x_, Triple kernel_size, Triple stride, Padding3d padding, Triple dilation,
-                   py::object rounding, py::object out) {
+py::object max_pool3d(py::object x_, py::object kernel_size, py::object stride, py::object padding, py::object dilation,
+                      py::object rounding, py::object out) {
   const Arguments args("max_pool3d");
   Array x = args.input(x_, "x", "NCDHW");
-  const Window3d window = make_window(args.op(), Triple{x.extent(2), x.extent(3), x.extent(4)}, kernel_size, stride,
-                                      padding, dilation, args.text(rounding, "rounding"));
+  const Window3d window =
+      make_window(args.op(), Triple{x.extent(2), x.extent(3), x.extent(4)}, args.sizes<3>(kernel_size, "kernel_size"),
+                  args.sizes<3>(stride, "stride"), args.padding<3>(padding, "padding"),
+                  args.sizes<3>(dilation, "dilation"), args.text(rounding, "rounding"));
   return pool(args, x, window, {x.extent(0), x.extent(1), window.d.output, window.h.output, window.w.output}, out);
 }
 

@@ -6,8 +6,8 @@
 namespace dip {
 namespace nms_functions {
 
-py::typing::Tuple<py::object, py::int_> run(const std::string& op, py::object boxes_, py::object scores_,
-                                            py::object classes_, py::object threshold_) {
+py::object run(py::object op_, py::object boxes_, py::object scores_, py::object classes_, py::object threshold_) {
+  const std::string op = string_of(op_);
   const Arguments args(op.c_str());
   Array boxes = args.input(boxes_, "boxes", "N4"), scores = args.input(scores_, "scores", "N");
   const std::int64_t count = boxes.extent(0);

@@ -11,8 +11,6 @@
 namespace dip {
 namespace optimizers_functions {
 
-using Arrays = py::typing::List<py::object>;
-
 struct Rules {
   const char* name;
   Rule rule;
@@ -72,11 +70,14 @@ const char* label_of(const char* list, std::size_t number) {
   return known[number].c_str();
 }
 
-void step(const std::string& name, Arrays weights, Arrays gradients, Arrays states1, Arrays states2, Arrays states3,
-          py::object lr, py::object weight_decay, py::object decay1_, py::object decay2_, py::object eps,
-          py::object clip_norm, py::object clip_value, py::object step_) {
-  const std::string op = name + "_step";
+py::object step(py::object rule, py::object weights_, py::object gradients_, py::object states1_, py::object states2_,
+                py::object states3_, py::object lr, py::object weight_decay, py::object decay1_, py::object decay2_,
+                py::object eps, py::object clip_norm, py::object clip_value, py::object step_) {
+  const std::string name = string_of(rule), op = name + "_step";
   const Arguments args(op.c_str());
+  const py::list weights = args.list(weights_, "weights"), gradients = args.list(gradients_, "gradients");
+  const py::list states1 = args.list(states1_, "states1"), states2 = args.list(states2_, "states2");
+  const py::list states3 = args.list(states3_, "states3");
   const Rules* found = std::find_if(std::begin(rules), std::end(rules), [&](const Rules& r) { return name == r.name; });
   check(found != std::end(rules), "optimizer_step: there is no rule \"", name, "\"");
   const auto take_number = [&](const char* what, py::handle object, double limit) {
@@ -116,7 +117,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
     step = args.integer(step_, "step");
   }
   check(step >= 1, args.op(), ": step must be at least 1, got ", step);
-  const auto check_length = [&](const char* what, const Arrays& list) {
+  const auto check_length = [&](const char* what, const py::list& list) {
     check(list.size() == weights.size(), args.op(), ": ", what, " must hold one array for each of the ", weights.size(),
           " weights, got ", list.size());
   };
@@ -130,7 +131,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   std::vector<Array> arrays;  // keeps the owners alive
   arrays.reserve(5 * weights.size());
   std::vector<Piece> pieces;
-  const auto take = [&](const Arrays& list, const char* what, std::size_t i, const Shape* shape,
+  const auto take = [&](const py::list& list, const char* what, std::size_t i, const Shape* shape,
                         bool written) -> Array& {
     const char* label = label_of(what, i);
     arrays.push_back(written ? args.in_place(list[i], label) : args.input(list[i], label, "*"));
@@ -176,6 +177,7 @@ void step(const std::string& name, Arrays weights, Arrays gradients, Arrays stat
   update.exact_decay2 = decay2;
   const ReleasedLock released(Interruption::never);
   backend::optimizer_step(update, tensors.data(), slopes.data(), static_cast<std::int64_t>(tensors.size()));
+  return py::none();
 }
 
 }  // namespace optimizers_functions

@@ -8,9 +8,11 @@ namespace dip {
 namespace pad_functions {
 
 // Backward the padding is cropped off again, and what was cropped off is zero.
-py::object pad(bool backward, py::object x_, const Padding& padding, py::object value, py::object out) {
+py::object pad(py::object backward_, py::object x_, py::object padding_, py::object value, py::object out) {
+  const bool backward = is_true(backward_);
   const Arguments args(backward ? "pad2d_backward" : "pad2d");
   const char* name = backward ? "dy" : "x";
+  const Padding padding = args.padding<2>(padding_, "padding");
   Array x = args.input(x_, name, "NCHW");
   Shape shape = x.shape();
   constexpr std::int64_t largest = std::int64_t{1} << 40;

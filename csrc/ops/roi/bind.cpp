@@ -60,11 +60,11 @@ Shape result_shape(const Roi& p) {
   return {p.K, p.C, p.bins_h, p.bins_w};
 }
 
-py::typing::Tuple<py::object, py::object> pool(py::object x_, py::object boxes, py::object batch, Pair output_size,
-                                               py::object spatial_scale, py::object out) {
+py::object pool(py::object x_, py::object boxes, py::object batch, py::object output_size, py::object spatial_scale,
+                py::object out) {
   const Arguments args("roi_pool");
   Array x = args.input(x_, "x", "NCHW");
-  Roi p = make_roi(args, "x", x.shape(), output_size, spatial_scale);
+  Roi p = make_roi(args, "x", x.shape(), args.sizes<2>(output_size, "output_size"), spatial_scale);
   check_channel_size(args, {p.H, p.W});
   Regions regions = take_regions(args, p, boxes, batch);
   Result y = args.output(out, "out", result_shape(p));
@@ -75,9 +75,10 @@ py::typing::Tuple<py::object, py::object> pool(py::object x_, py::object boxes, 
   return py::make_tuple(y.object(), indices.object());
 }
 
-py::object pool_backward(py::object dy_, py::object boxes, py::object batch, py::object indices_, const Shape& x_shape,
+py::object pool_backward(py::object dy_, py::object boxes, py::object batch, py::object indices_, py::object input_size,
                          py::object spatial_scale, py::object out) {
   const Arguments args("roi_pool_backward");
+  const Shape x_shape = args.integers(input_size, "input_size");
   Array dy = args.input(dy_, "dy", "KCHW");
   Roi p = make_roi(args, "input_size", x_shape, {dy.extent(2), dy.extent(3)}, spatial_scale);
   check_channel_size(args, {p.H, p.W});
@@ -98,11 +99,11 @@ py::object pool_backward(py::object dy_, py::object boxes, py::object batch, py:
   return dx.object();
 }
 
-py::object align(py::object x_, py::object boxes, py::object batch, Pair output_size, py::object spatial_scale,
+py::object align(py::object x_, py::object boxes, py::object batch, py::object output_size, py::object spatial_scale,
                  py::object sampling_ratio, py::object aligned, py::object out) {
   const Arguments args("roi_align");
   Array x = args.input(x_, "x", "NCHW");
-  Roi p = make_roi(args, "x", x.shape(), output_size, spatial_scale);
+  Roi p = make_roi(args, "x", x.shape(), args.sizes<2>(output_size, "output_size"), spatial_scale);
   set_samples(args, p, sampling_ratio, aligned);
   Regions regions = take_regions(args, p, boxes, batch);
   Result y = args.output(out, "out", result_shape(p));
@@ -112,9 +113,10 @@ py::object align(py::object x_, py::object boxes, py::object batch, Pair output_
   return y.object();
 }
 
-py::object align_backward(py::object dy_, py::object boxes, py::object batch, const Shape& x_shape,
+py::object align_backward(py::object dy_, py::object boxes, py::object batch, py::object input_size,
                           py::object spatial_scale, py::object sampling_ratio, py::object aligned, py::object out) {
   const Arguments args("roi_align_backward");
+  const Shape x_shape = args.integers(input_size, "input_size");
   Array dy = args.input(dy_, "dy", "KCHW");
   Roi p = make_roi(args, "input_size", x_shape, {dy.extent(2), dy.extent(3)}, spatial_scale);
   set_samples(args, p, sampling_ratio, aligned);

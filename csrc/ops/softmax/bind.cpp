@@ -19,7 +19,8 @@ Softmax make_softmax(const Arguments& args, const Shape& shape, py::handle dim_,
   return p;
 }
 
-py::object forward(py::object x_, py::object dim, bool logarithm, py::object out) {
+py::object forward(py::object x_, py::object dim, py::object logarithm_, py::object out) {
+  const bool logarithm = is_true(logarithm_);
   const Arguments args(logarithm ? "log_softmax" : "softmax");
   Array x = args.input(x_, "x", "*");
   const Softmax p = make_softmax(args, x.shape(), dim, logarithm);
@@ -29,7 +30,8 @@ py::object forward(py::object x_, py::object dim, bool logarithm, py::object out
   return y.object();
 }
 
-py::object backward(py::object dy_, py::object y_, py::object dim, bool logarithm, py::object out) {
+py::object backward(py::object dy_, py::object y_, py::object dim, py::object logarithm_, py::object out) {
+  const bool logarithm = is_true(logarithm_);
   const Arguments args(logarithm ? "log_softmax_backward" : "softmax_backward");
   Array dy = args.input(dy_, "dy", "*"), y = args.input(y_, "y", "*");
   args.check_shape(dy, "dy", y.shape());

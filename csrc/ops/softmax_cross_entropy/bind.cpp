@@ -10,11 +10,12 @@
 namespace dip {
 namespace softmax_cross_entropy_functions {
 
-py::typing::Tuple<py::object, py::object> run(const std::string& op, py::object logits_, py::object target_,
-                                              py::object weight_, py::object ignore_index_, py::object reduction_,
-                                              py::object label_smoothing_, py::object gamma_, py::object running_,
-                                              py::object momentum_, bool want_gradient, py::object out) {
+py::object run(py::object op_, py::object logits_, py::object target_, py::object weight_, py::object ignore_index_,
+               py::object reduction_, py::object label_smoothing_, py::object gamma_, py::object running_,
+               py::object momentum_, py::object want_gradient_, py::object out) {
+  const std::string op = string_of(op_);
   const Arguments args(op.c_str());
+  const bool want_gradient = is_true(want_gradient_);
   const double momentum = args.real(momentum_, "momentum");
   check(momentum >= 0.0 && momentum <= 1.0, args.op(), ": momentum must be from 0 to 1, got ", momentum);
   const std::int64_t ignore_index = args.integer(ignore_index_, "ignore_index");

@@ -101,15 +101,18 @@ const char* axes_name(std::size_t axes) {
   return axes == 2 ? "2d" : "3d";
 }
 
-py::object max_unpool(py::object y, py::object indices, Shape size, py::object out) {
+py::object max_unpool(py::object y, py::object indices, py::object size_, py::object out) {
+  const Shape size = Arguments("max_unpool").integers(size_, "output_size");
   return scatter(message("max_unpool", axes_name(size.size())), "y", y, indices, size, out);
 }
 
-py::object max_pool_backward(py::object dy, py::object indices, Shape size, py::object out) {
+py::object max_pool_backward(py::object dy, py::object indices, py::object size_, py::object out) {
+  const Shape size = Arguments("max_pool_backward").integers(size_, "input_size");
   return scatter(message("max_pool", axes_name(size.size()), "_backward"), "dy", dy, indices, size, out);
 }
 
-py::object max_unpool_backward(py::object dy_, py::object indices_, std::size_t axes, py::object out) {
+py::object max_unpool_backward(py::object dy_, py::object indices_, py::object axes_, py::object out) {
+  const auto axes = static_cast<std::size_t>(Arguments("max_unpool_backward").natural(axes_, "axes"));
   const std::string op = message("max_unpool", axes_name(axes), "_backward");
   const Arguments args(op.c_str());
   const char* layout = axes == 2 ? "NCHW" : "NCDHW";
@@ -131,9 +134,11 @@ py::object max_unpool_backward(py::object dy_, py::object indices_, std::size_t 
 }
 
 // From planes of x's size to planes of `size`, or backward from planes of dy's size to planes of `size`.
-py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
+py::object nearest(py::object backward_, py::object x_, py::object size_, py::object out) {
+  const bool backward = is_true(backward_);
   const Arguments args(backward ? "upsample_nearest2d_backward" : "upsample_nearest2d");
   const char* name = backward ? "dy" : "x";
+  const Pair size = args.sizes<2>(size_, "size");
   Array x = args.input(x_, name, "NCHW");
   const Pair given = {x.extent(2), x.extent(3)};
   constexpr std::int64_t largest = std::int64_t{1} << 31;  // products of two of them stay in 64 bits
@@ -163,9 +168,11 @@ py::object nearest(bool backward, py::object x_, Pair size, py::object out) {
 }
 
 // Bed of nails and its gradient.
-py::object nails(bool backward, py::object x_, Pair scale, Pair offset, py::object out) {
+py::object nails(py::object backward_, py::object x_, py::object scale_, py::object offset_, py::object out) {
+  const bool backward = is_true(backward_);
   const Arguments args(backward ? "bed_of_nails2d_backward" : "bed_of_nails2d");
   const char* name = backward ? "dy" : "x";
+  const Pair scale = args.sizes<2>(scale_, "scale_factor"), offset = args.sizes<2>(offset_, "offset");
   Array x = args.input(x_, name, "NCHW");
   Shape shape = x.shape();
   for (int axis = 0; axis < 2; ++axis) {

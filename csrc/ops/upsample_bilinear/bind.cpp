@@ -8,9 +8,12 @@ namespace dip {
 namespace upsample_bilinear_functions {
 
 // From planes of x's size to planes of `size`, or backward from planes of dy's size to planes of `size`.
-py::object interpolate(bool backward, py::object x_, Pair size, py::object align_corners, py::object out) {
+py::object interpolate(py::object backward_, py::object x_, py::object size_, py::object align_corners,
+                       py::object out) {
+  const bool backward = is_true(backward_);
   const Arguments args(backward ? "upsample_bilinear2d_backward" : "upsample_bilinear2d");
   const char* name = backward ? "dy" : "x";
+  const Pair size = args.sizes<2>(size_, "size");
   Array x = args.input(x_, name, "NCHW");
   const Pair given = {x.extent(2), x.extent(3)};
   constexpr std::int64_t largest = (std::int64_t{1} << 30) - 1;  // products of two of them stay in 64 bits

@@ -40,8 +40,7 @@ py::object forward(py::object x_, py::object flow_, py::object interpolation, py
   return y.object();
 }
 
-py::typing::Tuple<py::object, py::object> backward(py::object dy_, py::object x_, py::object flow_,
-                                                   py::object interpolation) {
+py::object backward(py::object dy_, py::object x_, py::object flow_, py::object interpolation) {
   const Arguments args("warp_backward");
   Array dy = args.input(dy_, "dy", "NCHW"), x = args.input(x_, "x", "NCHW"), flow = args.input(flow_, "flow", "N2HW");
   const Warp p = make_warp(args, x, flow, interpolation);
@@ -52,8 +51,9 @@ py::typing::Tuple<py::object, py::object> backward(py::object dy_, py::object x_
   return py::make_tuple(dx.object(), dflow.object());
 }
 
-py::object make_affine_flow(py::object matrices_, Pair size, py::object out) {
+py::object make_affine_flow(py::object matrices_, py::object size_, py::object out) {
   const Arguments args("affine_flow");
+  const Pair size = args.sizes<2>(size_, "size");
   Array matrices = args.input(matrices_, "matrices", "N23");
   args.check_shape(matrices, "matrices", {matrices.extent(0), 2, 3});
   constexpr std::int64_t largest = std::int64_t{1} << 31;
