@@ -320,6 +320,30 @@ def test_predict_shows_what_the_network_saw_and_says_when_it_is_unsure(
     assert unsure
 
 
+def test_no_command_writes_over_what_it_reads_or_a_file_of_another_kind(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, text, weights = tmp_path / "digit.png", tmp_path / "notes.txt", ["--weights", str(trained)]
+    before = b"a photograph"
+    picture.write_bytes(before)
+    (tmp_path / "same.png").symlink_to(picture)
+    text.write_text("work")
+    for image in (picture, tmp_path / "same.png", tmp_path):
+        assert main(["predict", str(image), *weights, "--show", "--out", str(picture)]) == 2
+        assert f"--out would replace {picture}" in capsys.readouterr().err
+    for command, suffix in (
+        (["predict", str(picture), *weights, "--show"], ".png"),
+        (["export", *weights], ".onnx"),
+        (["lecture"], ".html"),
+    ):
+        assert main([*command, "--out", str(text)]) == 2
+        assert f"--out must end in {suffix}, which is what is written" in capsys.readouterr().err
+        assert main([*command, "--out", str(tmp_path)]) == 2
+        assert "--out must be a file" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+    assert text.read_text() == "work"
+
+
 def test_export(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnx", reason="asks onnx")
     out = tmp_path / "new" / "digits.onnx"

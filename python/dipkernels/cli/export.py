@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dipkernels import nn
 from dipkernels.cli.evaluation import add_weights_argument, load_model
+from dipkernels.cli.output import output_file
 from dipkernels.detection.regions import TwoStage
 from dipkernels.nn.layer import Shape
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     model, _, _, metadata = load_model(arguments.weights)
     if isinstance(model, TwoStage):
         raise ValueError(f"{metadata['model']} has a second stage that no layer computes: it cannot be exported")
-    out = arguments.out or Path(f"{metadata['model']}.onnx")
+    out = output_file(arguments.out, f"{metadata['model']}.onnx")
     nn.export_onnx(model, out)
     print(f"{out}: {out.stat().st_size / 1024:,.0f} KiB, float32, batches of any size N")
     print(f"in   {_described(model.inputs.items())}")

@@ -39,7 +39,8 @@ class Images(PhotographTask):
     def load(self, data: str, preset: Preset, seed: int, validation: int | None) -> Splits:
         self.check_validation(data, validation)
         if not Path(data).is_dir():
-            raise FileNotFoundError(f"--data must be a folder with a folder of pictures for each class, got {data!r}")
+            got = "none was given" if data == self.default_data else f"got {data!r}"
+            raise FileNotFoundError(f"--data must be a folder with a folder of pictures for each class; {got}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is left out is said below
             found = image_folders(data, (preset.shape[1], preset.shape[2]), seed=seed)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dipkernels.cli.output import output_file
 from dipkernels.files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("--out", type=Path, default=Path("lecture.html"), help="the report; default lecture.html")
+    parser.add_argument("--out", type=Path, help="the report; default lecture.html")
     parser.set_defaults(run=run)
 
 
@@ -18,10 +19,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Computes every example and writes the report. ValueError where a number is not the lecture's."""
     from dipkernels.lecture import html
 
-    if arguments.out.is_dir():
-        raise ValueError(f"--out must be a file, and {arguments.out} is a folder")
+    out = output_file(arguments.out, "lecture.html")
     page, wrong = html(lambda title: print(f"  {title}", flush=True))
-    write_text(arguments.out, page)
-    print(f"the report is {arguments.out.resolve()}")
+    write_text(out, page)
+    print(f"the report is {out.resolve()}")
     if wrong:
         raise ValueError(f"not as the lecture says: {'; '.join(number.what for number in wrong)}")

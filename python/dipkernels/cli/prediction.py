@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dipkernels.cli.evaluation import add_weights_argument, load_model
+from dipkernels.cli.output import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """For a digit the three most probable classes, for a folder a line each; otherwise an annotated picture."""
     model, _, task, metadata = load_model(arguments.weights)
-    out = arguments.out or Path(f"{arguments.image.stem}-{metadata['model']}.png")
+    out = output_file(arguments.out, f"{arguments.image.absolute().stem}-{metadata['model']}.png", arguments.image)
     task.predict(model, metadata, arguments.image, out)
     if arguments.show:
         task.show(model, metadata, arguments.image, out)

@@ -46,7 +46,7 @@ def _read_pair(root: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
         if not found:
             raise FileNotFoundError(
                 f"mnist: there is neither {names[0]} nor {names[1]} in {root}; "
-                "put the four idx files there, or pass download=True"
+                "put the four idx files there, or pass download=True, as `--data mnist` does"
             )
         arrays.append(read_idx(next((path for path in found if path.stat().st_size), found[0])))
     images, labels = arrays
