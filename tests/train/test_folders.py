@@ -104,7 +104,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert capsys.readouterr().out.startswith("red ")
     monkeypatch.chdir(tmp_path)
     assert main(["train", "alexnet", "--data", "nowhere"]) == 2
-    assert "--data must be a folder with a folder of pictures for each class; got 'nowhere'" in capsys.readouterr().err
+    assert "--data must be a folder with a folder of pictures for each class; got" in capsys.readouterr().err
     assert main(["train", "alexnet"]) == 2
     assert "for each class; none was given" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
