@@ -61,6 +61,6 @@ def test_the_picture_and_what_is_refused() -> None:
     with pytest.raises(ValueError, match="stride must not be above size"):
         viz.occlusion_map(model, image, size=2, stride=3)
     with pytest.raises(ValueError, match="must have one input, images"):
-        viz.gradient_map(nn.Sequential((4,), nn.Linear(4, 3)), normal(4))
+        viz.gradient_map(nn.Sequential((4,), nn.Linear(4, 3)), normal(1, 2, 2))
     with pytest.raises(ValueError, match="one row of logits"):
         viz.saliency(nn.Sequential((1, 4, 4), nn.Conv2d(1, 2, 3)), normal(1, 4, 4))

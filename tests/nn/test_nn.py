@@ -111,7 +111,7 @@ def test_wrong_use() -> None:
         nn.Conv2d(3, 4, 3, groups=2)
     with pytest.raises(ValueError, match="p must be"):
         nn.Dropout(1.5)
-    with pytest.raises(ValueError, match="initializer must be one of"):
+    with pytest.raises(ValueError, match='initializer must be "he_normal"'):
         nn.Sequential((2,), nn.Linear(2, 2), initializer="ones")
 
 

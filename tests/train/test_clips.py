@@ -131,7 +131,7 @@ def test_velocities_are_those_of_the_middle_frame() -> None:
         ({"size": 12}, "8 × 8"),
         ({"speed": (1.0, 0.5)}, "speed"),
         ({"objects": 2}, "is for one object"),
-        ({"count": (1, 2)}, "count must be three numbers"),
+        ({"count": (1, 2)}, "count must be a list of 3"),
         ({"noise": -1.0}, "noise"),
     ],
 )

@@ -38,7 +38,7 @@ def test_scenes_are_the_same_on_every_run_and_masks_have_their_boxes() -> None:
 def test_scenes_refuse_what_they_cannot_draw() -> None:
     with pytest.raises(ValueError, match="at least 32"):
         data.scenes(size=20)
-    with pytest.raises(ValueError, match="three numbers"):
+    with pytest.raises(ValueError, match="count must be a list of 3"):
         data.scenes(count=(1, 2))
     assert data.scenes(count=(0, 0, 1)).train.x.shape == (0, 3, 64, 64)
 

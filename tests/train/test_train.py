@@ -179,7 +179,7 @@ def test_regression_with_the_schedule_and_the_progress_bar(capsys: pytest.Captur
 
 
 def test_gradient_descent_refuses_nonsense() -> None:
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="lr must be above 0 and finite"):
         train.gradient_descent(lambda w: w @ w, lambda w: 2 * w, [1.0], lr=0.0)
     with pytest.raises(ValueError, match="start's shape"):
         train.gradient_descent(lambda w: w @ w, lambda w: 1.0, [1.0, 2.0])

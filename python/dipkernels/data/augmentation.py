@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dipkernels import ops
 from dipkernels.arguments import choice
+from dipkernels.checks import array, checked, instance, real, whole
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
 
@@ -52,6 +53,7 @@ def _check_images(op: str, images: Any) -> None:
         )
 
 
+@checked(matrices=array("*"))
 def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpolation = "bilinear") -> FloatArray:
     """Moves every point (x, y) of an image to A·[x y 1]ᵀ; what comes from outside is 0.
 
@@ -93,6 +95,7 @@ def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpola
     return result
 
 
+@checked(rng=instance(np.random.Generator), count=whole(), degrees=real(0), scale=real(0), shear=real(0), shift=real(0))
 def random_affine(
     rng: np.random.Generator,
     count: int,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, listed, whole
 from dipkernels.data.augmentation import moved
 from dipkernels.ops.backend import FloatArray
 
@@ -19,6 +20,7 @@ CROWD = -2
 """The class of a row whose object is neither to be found nor a mistake, such as one that is marked as difficult."""
 
 
+@checked(boxes=listed(array("N*")), most=whole(0))
 def padded_boxes(boxes: Sequence[npt.NDArray[Any]], most: int | None = None) -> npt.NDArray[np.float32]:
     """float32 (N, most, 5) from one array (count, 5) of class, x₁, y₁, x₂, y₂ for each image.
 
@@ -33,7 +35,9 @@ def padded_boxes(boxes: Sequence[npt.NDArray[Any]], most: int | None = None) -> 
         raise ValueError(f"padded_boxes: an image has {fullest} boxes, more than {most}")
     t = np.zeros((len(boxes), most, 5), np.float32)
     t[:, :, 0] = NO_OBJECT
-    for row, each in zip(t, boxes, strict=True):
+    for i, (row, each) in enumerate(zip(t, boxes, strict=True)):
+        if len(each) and np.shape(each)[1:] != (5,):
+            raise ValueError(f"padded_boxes: boxes[{i}] must have shape (count, 5), got {np.shape(each)}")
         row[: len(each)] = each
     return t
 

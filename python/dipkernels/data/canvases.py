@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, instance, random_seed, whole
 from dipkernels.data.boxes import boxes_of, padded_boxes
 from dipkernels.data.dataset import Dataset
 from dipkernels.nn.windows import positive_pair
@@ -15,6 +16,7 @@ BACKGROUND = 10
 """The label of a window that shows no digit, behind those of the digits."""
 
 
+@checked(digits=instance(Dataset), seed=random_seed)
 def canvases(digits: Dataset, size: int | tuple[int, int] = (128, 128), count: int = 50, *, seed: int = 0) -> Dataset:
     """`count` canvases (1, height, width) with digits of a data set (N, 1, H, W) on them that do not touch, as many as
     there is room for in some tries, and t float32 (count, most, 5), the class and the corners of every digit's window.
@@ -42,6 +44,7 @@ def canvases(digits: Dataset, size: int | tuple[int, int] = (128, 128), count: i
     return Dataset(x, padded_boxes(placed))
 
 
+@checked(data=instance(Dataset), each=whole(1), seed=random_seed)
 def windows(data: Dataset, size: int | tuple[int, int], each: int = 40, *, seed: int = 0) -> Dataset:
     """`each` windows of that size from every canvas, float32 (N, 1, *size), with the class of the digit that is nearly
     in their middle, or `BACKGROUND`. A third are shifted by up to 3 pixels from a digit's place, the others anywhere;

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import described
+from dipkernels.checks import checked, instance, random_seed, real
 from dipkernels.ops.backend import FloatArray
 
 
@@ -99,6 +100,7 @@ class Splits:
     test: Dataset
 
 
+@checked(data=instance(Dataset), validation=real(), test=real(), seed=random_seed)
 def split(data: Dataset, validation: float = 0.2, test: float = 0.2, *, seed: int = 0) -> Splits:
     """Shuffles with `seed` and cuts off these fractions.
 

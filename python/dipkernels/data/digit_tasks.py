@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from dipkernels.checks import array, checked
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.digits import digits
 from dipkernels.ops.backend import FloatArray
 
 
+@checked(images=array("NCHW"))
 def slant(images: FloatArray) -> FloatArray:
     """By how many columns each row of a digit (N, 1, H, W) lies to the left of the row below: μ₁₁/μ₂₀ of its ink, (N,).
 

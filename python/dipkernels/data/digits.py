@@ -8,11 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, random_seed
 from dipkernels.data.augmentation import fit_to
 from dipkernels.data.dataset import Dataset, Splits, split
 from dipkernels.nn.windows import positive_pair
 
 
+@checked(seed=random_seed)
 def digits(size: int | tuple[int, int] = (32, 32), *, seed: int = 0, validation: int | None = None) -> Splits:
     """The digits, resampled to `size`, as float32 (N, 1, height, width) from 0 (paper) to 1 (ink), with their labels.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, random_seed
 from dipkernels.data.scenes import SCENE_OBJECTS, digit_splits, shape_of
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
@@ -26,6 +27,7 @@ class Film:
     numbers: list[npt.NDArray[np.int64]]
 
 
+@checked(seed=random_seed)
 def film(frames: int = 30, size: int | tuple[int, int] = (64, 64), *, objects: int = 3, seed: int = 0) -> Film:
     """Up to `objects` things that move straight on, by up to two pixels a frame, and are thrown back at the edges; they
     may pass in front of one another. The digits are those of the scenes' test part.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, positive, whole
 from dipkernels.data.augmentation import moved
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.pictures import read_pixels
@@ -57,6 +58,7 @@ def _part(images: Path, masks: Path) -> Dataset:
     return Dataset(np.stack(x).astype(np.float32) / np.float32(255), np.stack(t))
 
 
+@checked(t=array("*"), classes=whole(1), most=positive)
 def class_weights(t: npt.NDArray[Any], classes: int, most: float = 10.0) -> FloatArray:
     """float32 (classes,): what the median class's share of all pixels is over each one's, at most `most`.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import choice, integer, limited, numbers
+from dipkernels.checks import checked, listed, random_seed, whole
 from dipkernels.data.augmentation import resample
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.digits import digits
@@ -19,6 +20,7 @@ DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up
 """The directions by index, 45° apart, as a picture has them: y grows downwards."""
 
 
+@checked(count=listed(whole(), count=3), seed=random_seed)
 def moving_digits(
     targets: Literal["motion", "velocity"] = "motion",
     frames: int = 10,
@@ -67,8 +69,6 @@ def moving_digits(
         raise ValueError(f"{op}: speed must be the slowest and the fastest, above 0, got {speed}")
     if targets == "motion" and objects != 1:
         raise ValueError(f'{op}: targets="motion" is for one object, got objects {objects}')
-    if len(count) != 3:
-        raise ValueError(f"{op}: count must be three numbers, for training, validation and test, got {count!r}")
     side = min(height, width) // (2 if objects == 1 else 3)
     margin = fastest * max(frames // 2, frames - 1 - frames // 2)
     if side < 8 or min(height, width) - side < 2 * margin:

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import limited
+from dipkernels.checks import array, checked, random_seed
 from dipkernels.data.dataset import Dataset
 from dipkernels.ops.backend import FloatArray
 
 
+@checked(images=array("NCHW"), seed=random_seed)
 def noisy(images: FloatArray, sigma: float = 0.1, *, seed: int = 0) -> Dataset:
     """x: images (N, C, H, W) with normal noise of deviation `sigma` on every element; t: the images themselves.
 

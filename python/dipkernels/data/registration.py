@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
+from dipkernels.checks import array, checked, instance, random_seed
 from dipkernels.data.augmentation import random_affine
 from dipkernels.ops.backend import FloatArray
 
@@ -44,6 +45,7 @@ class PairAugmentation:
         return pairs, pairs
 
 
+@checked(images=array("NCHW"), augmentation=instance(PairAugmentation), seed=random_seed)
 def moved_pairs(
     images: FloatArray, augmentation: PairAugmentation | None = None, *, seed: int = 0
 ) -> tuple[FloatArray, FloatArray]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import choice, integer, limited
+from dipkernels.checks import checked, listed, random_seed, whole
 from dipkernels.data.augmentation import resample
 from dipkernels.data.boxes import padded_boxes
 from dipkernels.data.dataset import Dataset, Splits
@@ -27,6 +28,7 @@ SCENE_CLASSES = ("background", *SCENE_OBJECTS)
 _MOST = 4  # objects in a scene
 
 
+@checked(count=listed(whole(), count=3), seed=random_seed)
 def scenes(
     targets: Literal["masks", "boxes", "instances"] = "masks",
     size: int | tuple[int, int] = (64, 64),
@@ -62,8 +64,6 @@ def scenes(
     if min(height, width) < 32:
         raise ValueError(f"scenes: size must be at least 32 × 32, got {height} × {width}")
     limited("scenes", "noise", noise)
-    if len(count) != 3:
-        raise ValueError(f"scenes: count must be three numbers, for training, validation and test, got {count!r}")
     parts = []
     for number, (each, source) in enumerate(zip(count, digit_splits(seed), strict=True)):
         rng = np.random.default_rng([seed, number])

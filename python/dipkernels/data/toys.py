@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import choice, integer, limited
+from dipkernels.checks import checked, random_seed
 from dipkernels.data.dataset import Dataset
 
 
@@ -36,6 +37,7 @@ TOYS = {"blobs": _blobs, "rings": _rings, "spirals": _spirals, "xor": _xor}
 """How the points of the two classes lie."""
 
 
+@checked(seed=random_seed)
 def toy_points(name: str, count: int = 200, noise: float = 0.1, seed: int = 0) -> Dataset:
     """`count` points, float32 (count, 2) from about −1.5 to 1.5, every second one of class 1, each moved by noise.
 

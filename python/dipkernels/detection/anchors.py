@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dipkernels import ops
 from dipkernels.arguments import size as size_of
+from dipkernels.checks import array, as_many, checked, listed, positive, real, shape, true_or_false
 from dipkernels.data.boxes import CROWD, boxes_of
 from dipkernels.ops.backend import FloatArray
 
@@ -20,6 +21,7 @@ IGNORED = -1
 """The label of an anchor that is neither right nor wrong."""
 
 
+@checked(stride=positive, sizes=listed(positive), aspect_ratios=listed(positive))
 def anchors(
     map_size: Sequence[int], stride: int, sizes: Sequence[float], aspect_ratios: Sequence[float] = (0.5, 1.0, 2.0)
 ) -> FloatArray:
@@ -37,10 +39,6 @@ def anchors(
     """
     height, width = size_of("anchors", "map_size", map_size, "HW")
     side, ratio = np.asarray(sizes, np.float64), np.asarray(aspect_ratios, np.float64)
-    if not (stride > 0 and (side > 0).all() and (ratio > 0).all() and side.ndim == ratio.ndim == 1):
-        raise ValueError(
-            f"anchors: stride, sizes and aspect_ratios must be positive, got {stride}, {sizes} and {aspect_ratios}"
-        )
     h, w = (side[:, None] * np.sqrt(ratio)).ravel(), (side[:, None] / np.sqrt(ratio)).ravel()
     y, x = np.meshgrid((np.arange(height) + 0.5) * stride, (np.arange(width) + 0.5) * stride, indexing="ij")
     centred = np.stack([-w / 2, -h / 2, w / 2, h / 2], 1)[:, None, None]
@@ -53,6 +51,7 @@ def by_anchor(output: FloatArray, count: int) -> FloatArray:
     return np.moveaxis(output.reshape(N, count // (H * W), -1, H * W), 2, 3).reshape(N, count, -1)
 
 
+@checked(boxes=array("N4"), start=array("N4"))
 def encode_boxes(boxes: FloatArray, start: FloatArray) -> FloatArray:
     """What must be predicted at `start` (N, 4) to get `boxes` (N, 4): (Δx/w, Δy/h, log w'/w, log h'/h), float32.
 
@@ -62,10 +61,12 @@ def encode_boxes(boxes: FloatArray, start: FloatArray) -> FloatArray:
     >>> encode_boxes(np.float32([[2, 0, 6, 8]]), np.float32([[0, 0, 4, 4]]))
     array([[0.5      , 0.5      , 0.       , 0.6931472]], dtype=float32)
     """
+    as_many("encode_boxes", boxes=boxes, start=start)
     to, given = ops.box_convert(boxes, "xyxy", "cxcywh"), ops.box_convert(start, "xyxy", "cxcywh")
     return np.concatenate([(to[:, :2] - given[:, :2]) / given[:, 2:], np.log(to[:, 2:] / given[:, 2:])], 1)
 
 
+@checked(moves=array("N4"), start=array("N4"), image_size=shape("HW"))
 def decode_boxes(moves: FloatArray, start: FloatArray, image_size: Sequence[int] | None = None) -> FloatArray:
     """`start` (N, 4), moved as `encode_boxes` says, float32 (N, 4); with an `image_size` (height, width) cut off at the
     image's edge.
@@ -73,6 +74,7 @@ def decode_boxes(moves: FloatArray, start: FloatArray, image_size: Sequence[int]
     >>> decode_boxes(np.float32([[0.5, 0.5, 0, 0]]), np.float32([[0, 0, 4, 4]]))
     array([[2., 2., 6., 6.]], dtype=float32)
     """
+    as_many("decode_boxes", moves=moves, start=start)
     given = ops.box_convert(start, "xyxy", "cxcywh")
     centres = given[:, :2] + moves[:, :2] * given[:, 2:]
     sides = given[:, 2:] * np.exp(np.minimum(moves[:, 2:], np.float32(LARGEST_GROWTH)))
@@ -80,12 +82,14 @@ def decode_boxes(moves: FloatArray, start: FloatArray, image_size: Sequence[int]
     return boxes if image_size is None else clip_boxes(boxes, image_size)
 
 
+@checked(boxes=array("N4"), image_size=shape("HW"))
 def clip_boxes(boxes: FloatArray, image_size: Sequence[int]) -> FloatArray:
     """Boxes (N, 4) without what is outside an image of (height, width)."""
     height, width = image_size
     return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
+@checked(start=array("N4"), t=array("N5"), low=real(0, 1), high=real(0, 1), each_object=true_or_false)
 def match_boxes(
     start: FloatArray, t: npt.NDArray[Any], low: float, high: float, each_object: bool = True
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -108,7 +112,7 @@ def match_boxes(
     boxes : float32 (M, 4)
         The corners of that object; the box itself where there is none.
     """
-    classes, corners = boxes_of(t)
+    classes, corners = boxes_of(t.astype(np.float32))
     counts = classes != CROWD
     labels, targets = np.zeros(len(start), np.int64), start.copy()
     if counts.any():

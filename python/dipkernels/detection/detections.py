@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
+from dipkernels.checks import array, as_many, checked, real, whole
 from dipkernels.ops.backend import FloatArray
 
 
@@ -45,6 +46,7 @@ class Detector(Protocol):
         """What is in images (N, C, H, W): of each class what is at least `score` sure, after suppression."""
 
 
+@checked(boxes=array("N4"), probabilities=array("NK"), score=real(), most=whole(0))
 def best_detections(
     boxes: FloatArray,
     probabilities: FloatArray,
@@ -56,6 +58,7 @@ def best_detections(
     """What is left of boxes (M, 4) with probabilities (M, 1 + classes), background first: every class that is at least
     `score` sure, without those that `ops.batched_nms` suppresses, the `most` best.
     """
+    as_many("best_detections", boxes=boxes, probabilities=probabilities)
     sure = probabilities[:, 1:] >= score
     which, classes = np.nonzero(sure)
     scores = probabilities[:, 1:][sure]

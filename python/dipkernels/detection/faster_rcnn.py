@@ -9,6 +9,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import backbone
 from dipkernels.detection.losses import AnchorLoss, like
@@ -43,6 +44,16 @@ class FasterRCNN(TwoStage):
         """The region proposal network is part of the trunk."""
         return "rpn" if name.startswith("rpn") else "features"
 
+    @checked(
+        input_shape=shape("CHW"),
+        channels=listed(whole(1), 1),
+        proposals=whole(1),
+        regions=whole(1),
+        bins=whole(1),
+        width=whole(1),
+        sizes=listed(positive, 1),
+        aspect_ratios=listed(positive, 1),
+    )
     def __init__(
         self,
         classes: int,

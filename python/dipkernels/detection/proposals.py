@@ -9,12 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
+from dipkernels.checks import array, checked, listed, positive, whole
 from dipkernels.detection.anchors import anchors, clip_boxes
 from dipkernels.ops.backend import FloatArray
 
 _RING = 0.25  # of a window's side: how wide the ring around it is
 
 
+@checked(
+    image=array("CHW"),
+    sizes=listed(positive, 1),
+    aspect_ratios=listed(positive, 1),
+    stride=whole(1),
+    most=whole(1),
+)
 def region_proposals(
     image: FloatArray,
     sizes: Sequence[float],

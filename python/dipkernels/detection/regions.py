@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import IGNORED, decode_boxes, encode_boxes, match_boxes
 from dipkernels.detection.backbone import backbone
 from dipkernels.detection.detections import Detections, best_detections
@@ -265,6 +266,15 @@ class FastRCNN(TwoStage):
     2015; lecture, two-stage detection.
     """
 
+    @checked(
+        input_shape=shape("CHW"),
+        channels=listed(whole(1), 1),
+        sizes=listed(positive, 1),
+        proposals=whole(1),
+        regions=whole(1),
+        bins=whole(1),
+        width=whole(1),
+    )
     def __init__(
         self,
         classes: int,
@@ -296,6 +306,15 @@ class RCNN(TwoStage):
     Donahue, Darrell, Malik 2014; lecture, region proposals.
     """
 
+    @checked(
+        input_shape=shape("CHW"),
+        channels=listed(whole(1), 1),
+        sizes=listed(positive, 1),
+        proposals=whole(1),
+        regions=whole(1),
+        size=whole(1),
+        width=whole(1),
+    )
     def __init__(
         self,
         classes: int,

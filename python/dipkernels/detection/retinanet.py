@@ -8,6 +8,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import backbone
 from dipkernels.detection.detections import Detections, best_detections
@@ -46,6 +47,14 @@ class RetinaNet(Graph):
     Dollár 2017, "Focal loss for dense object detection"; lecture, one-stage detection.
     """
 
+    @checked(
+        input_shape=shape("CHW"),
+        channels=listed(whole(1), 1),
+        levels=whole(1),
+        width=whole(1),
+        size=positive,
+        aspect_ratios=listed(positive, 1),
+    )
     def __init__(
         self,
         classes: int,
@@ -59,7 +68,6 @@ class RetinaNet(Graph):
         seed: int = 0,
     ) -> None:
         self.classes = integer("RetinaNet", "classes", classes, 1)
-        levels = integer("RetinaNet", "levels", levels, 1)
         if levels > len(channels):
             raise ValueError(f"RetinaNet: levels must be at most the stages of channels, {len(channels)}, got {levels}")
         nodes: Nodes = {}

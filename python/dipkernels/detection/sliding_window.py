@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dipkernels import ops
+from dipkernels.checks import array, checked, listed, network, positive, whole
 from dipkernels.data.augmentation import resample
 from dipkernels.detection.detections import Detections, best_detections
 from dipkernels.models.convolutionalize import convolutionalize
@@ -14,6 +15,7 @@ from dipkernels.nn.graph import Graph, Sequential
 from dipkernels.ops.backend import FloatArray
 
 
+@checked(classifier=network, image=array("CHW"))
 def window_scores(classifier: Graph, image: FloatArray) -> tuple[FloatArray, int]:
     """The logits of a classifier at every place of an image (C, H, W), (classes, rows, columns), and how many pixels
     lie between the places: of the convolutionalized classifier, which computes once what windows share.
@@ -29,6 +31,7 @@ def _step(network: Sequential) -> int:
     return max(jumps)
 
 
+@checked(classifier=network, image=array("CHW"), scales=listed(positive), background=whole())
 def sliding_window(
     classifier: Graph,
     image: FloatArray,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dipkernels import ops
 from dipkernels.arguments import integer, limited
+from dipkernels.checks import checked, instance, listed
 from dipkernels.detection.detections import Detections
 from dipkernels.ops.backend import FloatArray
 
@@ -36,6 +37,7 @@ def assigned(gain: npt.NDArray[np.float64], least: float) -> list[tuple[int, int
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if gain[r, c] >= least]
 
 
+@checked(frames=listed(instance(Detections)))
 def track(
     frames: Sequence[Detections], *, iou_threshold: float = 0.3, most_missed: int = 3
 ) -> list[npt.NDArray[np.int64]]:

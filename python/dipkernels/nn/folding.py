@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 
+from dipkernels.checks import checked, network
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
 from dipkernels.nn.convolution import Conv2d
@@ -29,6 +30,7 @@ def _fold(layer: Layer, norm: BatchNorm) -> None:
     layer.activation = norm.activation  # type: ignore[attr-defined]
 
 
+@checked(model=network)
 def fold_batch_norm(model: Graph) -> Graph:
     """A copy of a trained model that does the work of each `BatchNorm` in the layer before it.
 

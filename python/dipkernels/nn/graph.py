@@ -12,7 +12,9 @@ import numpy as np
 
 from dipkernels import cuda
 from dipkernels.arguments import described, size_of_one
+from dipkernels.checks import checked, instance, listed, one_of, random_seed, string
 from dipkernels.nn.fusion import Step, fused
+from dipkernels.nn.initializers import INITIALIZERS
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.backend import FloatArray, to_host
 
@@ -58,6 +60,7 @@ class Graph:
     (2, 4, 8, 8)
     """
 
+    @checked(inputs=instance(Mapping), nodes=instance(Mapping), seed=random_seed, initializer=one_of(INITIALIZERS))
     def __init__(
         self,
         inputs: Mapping[str, Shape],
@@ -67,10 +70,15 @@ class Graph:
         seed: int = 0,
         initializer: str = "he_normal",
     ) -> None:
+        for name in (*inputs, *nodes):
+            string("Graph", "the name of an input or node", name)
+        for name, node in nodes.items():
+            if not (isinstance(node, Sequence) and len(node) == 2):
+                raise TypeError(f"Graph: node {name!r} must be (layer, names of predecessors), got {described(node)}")
         self.inputs = {
             name: size_of_one("Graph", f"the shape of input {name!r}", shape) for name, shape in inputs.items()
         }
-        self.outputs = [outputs] if isinstance(outputs, str) else list(outputs)
+        self.outputs = [outputs] if isinstance(outputs, str) else listed(string)("Graph", "outputs", outputs)
         self.on_device = False
         self.predecessors = {name: list(before) for name, (_, before) in nodes.items()}
         self.layers: dict[str, Layer] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dipkernels import cuda, ops
-from dipkernels.arguments import integer
+from dipkernels.arguments import flag, integer
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.activation import Activation, apply_activation_backward, check_activation
 from dipkernels.ops.backend import FloatArray
@@ -25,7 +25,7 @@ class Linear(Layer):
         check_activation("Linear", activation)
         self.activation = activation
         self.parameters["weight"] = np.zeros(size, np.float32)
-        if bias:
+        if flag("Linear", "bias", bias):
             self.parameters["bias"] = np.zeros(size[0], np.float32)
         self.initialize(np.random.default_rng(0))
         self._x: FloatArray | None = None

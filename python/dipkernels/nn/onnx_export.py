@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dipkernels.checks import checked, file_path, network
 from dipkernels.nn.activation import Activation, Maxout, Softmax
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
@@ -268,6 +269,7 @@ _WRITERS: dict[type[Layer], _Write] = {
 }
 
 
+@checked(model=network, path=file_path)
 def export_onnx(model: Graph, path: str | Path) -> None:
     """Writes a network as an ONNX file: its layers as they compute without training, for batches of any size.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dipkernels.checks import checked, file_path, mapping, network, string
 from dipkernels.files import whole_file
 from dipkernels.ops.backend import FloatArray, assign, to_host
 
@@ -89,11 +90,13 @@ def _bfloat16_arrays(content: bytes) -> dict[str, FloatArray]:
     return found
 
 
+@checked(model=network, path=file_path, metadata=mapping(string))
 def save_state(model: Graph, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes the model's weights and buffers, named as in `model.state`, and `metadata`, to a safetensors file."""
     save_arrays(path, model.state, metadata or {})
 
 
+@checked(model=network, path=file_path)
 def load_state(model: Graph, path: str | Path) -> dict[str, str]:
     """Reads weights into `model` and returns the file's metadata.
 
@@ -131,6 +134,7 @@ def check_fit(arrays: Mapping[str, FloatArray], parameters: Mapping[str, FloatAr
             )
 
 
+@checked(path=file_path)
 def read_metadata(path: str | Path) -> dict[str, str]:
     """The metadata that `save_state` wrote."""
     return {name: text for name, text in load_arrays(path)[1].items() if name != CHECKSUM}

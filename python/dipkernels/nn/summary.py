@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dipkernels.checks import checked, network
 from dipkernels.nn.graph import Graph
 
 
+@checked(model=network)
 def receptive_fields(model: Graph) -> dict[str, tuple[int, ...] | None]:
     """What one element of each node sees of the input, (height, width), of clips (depth, height, width), no larger than
     it; None for vectors.
@@ -41,6 +43,7 @@ def summary_rows(model: Graph) -> list[tuple[str, ...]]:
     return rows
 
 
+@checked(model=network)
 def summary(model: Graph) -> str:
     """Name, layer, output shape (C × H × W), parameters and receptive field of every node, and the total.
 

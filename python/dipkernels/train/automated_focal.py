@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer, limited
+from dipkernels.checks import array
 from dipkernels.ops.backend import FloatArray, to_host
 
 
@@ -53,7 +54,7 @@ class AutomatedFocalLoss:
                 f"{momentum}"
             )
         self.momentum, self.ignore_index = momentum, integer("AutomatedFocalLoss", "ignore_index", ignore_index)
-        self.weight = None if weight is None else np.asarray(weight, np.float32)
+        self.weight = None if weight is None else array("C")("AutomatedFocalLoss", "weight", weight).astype(np.float32)
         self.running: Any = np.array([start], np.float32)
         self._device_weight: Any = None
 

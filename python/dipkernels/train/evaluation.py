@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer
+from dipkernels.checks import array, checked, network
 from dipkernels.data.dataset import Dataset, as_dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.backend import FloatArray, to_host
@@ -42,6 +43,7 @@ def batch_of(x: FloatArray) -> int:
     return int(np.clip(numbers // max(1, math.prod(x.shape[1:])), 1, most))
 
 
+@checked(model=network, x=array("N*"))
 def predict(model: Graph, x: FloatArray, batch_size: int | None = None) -> FloatArray:
     """The outputs of a network with one head, batch by batch."""
     size = batch_of(x) if batch_size is None else integer("predict", "batch_size", batch_size, 1)
@@ -49,6 +51,7 @@ def predict(model: Graph, x: FloatArray, batch_size: int | None = None) -> Float
     return np.concatenate(batches) if batches else outputs_on_host(model, x)
 
 
+@checked(model=network, x=array("N*"))
 def predict_heads(model: Graph, x: FloatArray, batch_size: int | None = None) -> tuple[FloatArray, ...]:
     """The outputs of every head of a network, one or several, batch by batch."""
     size = batch_of(x) if batch_size is None else integer("predict_heads", "batch_size", batch_size, 1)
@@ -70,6 +73,7 @@ def count_correct(outputs: Any, t: npt.NDArray[Any], counts: npt.NDArray[np.bool
     return int((counts & (outputs.argmax(1) == t)).sum()) if are_classes(outputs, t) else None
 
 
+@checked(model=network)
 def evaluate(
     model: Graph,
     data: Dataset | Any,

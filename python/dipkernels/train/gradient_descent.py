@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, function, positive, whole
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -24,6 +26,7 @@ class Descent:
         return self.path[-1]
 
 
+@checked(f=function, grad=function, start=array("*"), lr=positive, tolerance=positive, max_steps=whole())
 def gradient_descent(
     f: Callable[[npt.NDArray[np.float64]], Any],
     grad: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
@@ -46,8 +49,6 @@ def gradient_descent(
     >>> result.converged, np.abs(result.x).max() < 1e-6
     (True, np.True_)
     """
-    if not (lr > 0 and tolerance > 0 and max_steps >= 0):
-        raise ValueError(f"gradient_descent: lr and tolerance must be positive, got {lr} and {tolerance}")
     point = np.array(start, np.float64)
     path, values, converged = [point], [float(f(point))], False
     with np.errstate(over="ignore", invalid="ignore"):

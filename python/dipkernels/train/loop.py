@@ -14,6 +14,7 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import choice, described, flag, function, integer, limited
+from dipkernels.checks import checked, network
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.data.dataset import Dataset, Splits, as_dataset
 from dipkernels.nn.graph import Graph
@@ -31,6 +32,7 @@ from dipkernels.train.progress import progress_bar
 from dipkernels.train.ranks import Ranks
 
 
+@checked(model=network)
 def fit(
     model: Graph,
     train: Dataset | Splits | Any,

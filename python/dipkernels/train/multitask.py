@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda
 from dipkernels.arguments import choice, described, integer
+from dipkernels.checks import checked, instance, listed, network
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
@@ -71,6 +72,7 @@ class MultiTaskLoss:
     _calls: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
+        listed(instance(HeadTask), 1)("MultiTaskLoss", "tasks", self.tasks)
         choice("MultiTaskLoss", "weighting", self.weighting, ("static", "uncertainty"))
         self._losses = [as_loss("MultiTaskLoss", task.loss) for task in self.tasks]
 
@@ -132,6 +134,7 @@ class ScheduledTraining:
     log_variances: npt.NDArray[np.float64] | None
 
 
+@checked(model=network, data=instance(Dataset), tasks=listed(instance(HeadTask)))
 def task_scores(model: Graph, data: Dataset, tasks: Sequence[HeadTask]) -> list[float]:
     """Every task's score on a data set; ValueError where that is empty."""
     if not len(data):
@@ -144,6 +147,7 @@ def task_scores(model: Graph, data: Dataset, tasks: Sequence[HeadTask]) -> list[
     return found
 
 
+@checked(model=network, data=instance(Splits), tasks=listed(instance(HeadTask), 1))
 def fit_tasks(
     model: Graph,
     data: Splits,

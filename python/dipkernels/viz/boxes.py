@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, as_many, checked, later, listed, real, string, whole
 from dipkernels.data.boxes import CROWD, boxes_of
 from dipkernels.viz.figure import figure_class
 from dipkernels.viz.masks import class_colours
@@ -54,6 +55,13 @@ def draw_boxes(
     return axes
 
 
+@checked(
+    x=array("NCHW"),
+    found=listed(later("detection.detections", "Detections")),
+    names=listed(string, 1),
+    score=real(),
+    most=whole(1),
+)
 def detections(
     x: FloatArray,
     found: Sequence[Detections],
@@ -67,6 +75,7 @@ def detections(
 
     x : float32 (N, C, H, W) from 0 to 1; detections at least `score` sure are drawn, on the first `most` images.
     """
+    as_many("detections", x=x, found=found, t=t)
     figure_of = figure_class()
     count = min(len(x), most)
     columns = min(count, 3) or 1
@@ -84,6 +93,7 @@ def detections(
     return figure
 
 
+@checked(scores=later("metrics", "DetectionScores"), names=listed(string, 1))
 def precision_recall(scores: DetectionScores, names: Sequence[str]) -> Figure:
     """Precision over recall of every class, at the first IoU threshold."""
     figure_of = figure_class()
@@ -103,6 +113,7 @@ def precision_recall(scores: DetectionScores, names: Sequence[str]) -> Figure:
     return figure
 
 
+@checked(pixels=array("HWC"), found=later("detection.detections", "Detections"), names=listed(string, 1))
 def photograph(pixels: npt.NDArray[np.uint8], found: Detections, names: Sequence[str]) -> Figure:
     """One image (H, W, 3) of bytes, as large as it is, and what was found in it."""
     figure_of = figure_class()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import metrics
+from dipkernels.checks import array, as_many, checked, whole
 from dipkernels.viz.figure import figure_class, pixels_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _square(x: int, y: int, colour: str) -> Any:
     return Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, zorder=1)
 
 
+@checked(image=array("CHW"), probabilities=array("K", filled=True))
 def prediction(image: FloatArray, probabilities: FloatArray) -> Figure:
     """What the network got and what it made of it: the image beside the probability of every class.
 
@@ -75,6 +77,7 @@ def prediction(image: FloatArray, probabilities: FloatArray) -> Figure:
     return figure
 
 
+@checked(x=array("NCHW"), t=array("N"), probabilities=array("NK"), rows=whole(1), columns=whole(1))
 def worst_mistakes(
     x: FloatArray, t: npt.NDArray[Any], probabilities: FloatArray, *, rows: int = 3, columns: int = 6
 ) -> Figure:
@@ -83,6 +86,7 @@ def worst_mistakes(
 
     x : float32 (N, C, H, W); t : classes (N,); probabilities : float32 (N, classes)
     """
+    as_many("worst_mistakes", x=x, t=t, probabilities=probabilities)
     figure_of = figure_class()
 
     own = probabilities[np.arange(len(t)), t]

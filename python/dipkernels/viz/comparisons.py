@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, as_many, checked, later, listed, mapping, real, string, whole
 from dipkernels.viz.boxes import draw_boxes
 from dipkernels.viz.figure import figure_class, pixels_of
 from dipkernels.viz.masks import class_colours
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from dipkernels.ops.backend import FloatArray
 
 
+@checked(images=mapping(array("NCHW")))
 def side_by_side(images: Mapping[str, FloatArray], notes: Mapping[str, Sequence[str]] | None = None) -> Figure:
     """A row for every image of the batches (N, C, H, W), from 0 to 1, a column for every batch with its name above;
     `notes` say under which column what is written below each image, such as its score.
     """
+    if not images:
+        raise ValueError("side_by_side: images must be at least one batch, got none")
+    as_many("side_by_side", **images)
     figure_of = figure_class()
     names = list(images)
     count = len(images[names[0]])
@@ -43,6 +48,7 @@ def side_by_side(images: Mapping[str, FloatArray], notes: Mapping[str, Sequence[
     return figure
 
 
+@checked(x=array("NCHW"), t=array("*"), rows=whole(1), columns=whole(1))
 def samples(x: FloatArray, t: npt.NDArray[Any] | None = None, *, rows: int = 2, columns: int = 8) -> Figure:
     """The first images (N, C, H, W) of a data set as a sheet, each with its class where `t` has such, (N,)."""
     figure = figure_class()(figsize=(1.1 * columns, 1.3 * rows), layout="constrained")
@@ -56,17 +62,28 @@ def samples(x: FloatArray, t: npt.NDArray[Any] | None = None, *, rows: int = 2, 
     return figure
 
 
+@checked(first=array("NCHW"), second=array("NCHW"))
 def overlaid(first: FloatArray, second: FloatArray) -> FloatArray:
     """Two images (N, 1, H, W) in one (N, 3, H, W): where they differ, the first is red and the second cyan."""
+    if first.shape != second.shape:
+        raise ValueError(f"overlaid: first and second must have the same shape, got {first.shape} and {second.shape}")
     return np.concatenate([first, second, second], 1)
 
 
+@checked(
+    x=array("NCHW"),
+    found=listed(later("detection.mask_rcnn", "Instances")),
+    names=listed(string, 1),
+    score=real(),
+    most=whole(1),
+)
 def instances(
     x: FloatArray, found: Sequence[Instances], names: Sequence[str], *, score: float = 0.5, most: int = 6
 ) -> Figure:
     """Images (N, C, H, W) and the objects in them that are at least `score` sure: boxes, and the pixels of each object
     in a colour of its own.
     """
+    as_many("instances", x=x, found=found)
     figure_of = figure_class()
     count = min(len(x), most)
     columns = min(count, 3) or 1
@@ -84,10 +101,17 @@ def instances(
     return figure
 
 
+@checked(
+    x=array("NCHW"),
+    found=listed(later("detection.detections", "Detections")),
+    numbers=listed(array("N")),
+    most=whole(1),
+)
 def tracks(x: FloatArray, found: Sequence[Detections], numbers: Sequence[npt.NDArray[Any]], *, most: int = 8) -> Figure:
     """Frames of a film (frames, C, H, W), equally far apart, with each detection's box in the colour of its track, its
     number, and the way its centre has come.
     """
+    as_many("tracks", x=x, found=found, numbers=numbers)
     figure_of = figure_class()
     from matplotlib.patches import Rectangle
 

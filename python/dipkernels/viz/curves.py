@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dipkernels.checks import checked, function, later, real
 from dipkernels.viz.figure import figure_class
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from dipkernels.train import Descent, History
 
 
+@checked(history=later("train.history", "History"))
 def loss_curves(history: History) -> Figure:
     """Loss and, for classes, the error rate of training and validation over the epochs, with the best epoch marked."""
     figure_of = figure_class()
@@ -52,6 +54,7 @@ def loss_curves(history: History) -> Figure:
     return figure
 
 
+@checked(history=later("train.history", "History"))
 def learning_rates(history: History) -> Figure:
     """The learning rate of every epoch, as its schedule had it."""
     from matplotlib.ticker import MaxNLocator
@@ -67,6 +70,7 @@ def learning_rates(history: History) -> Figure:
     return figure
 
 
+@checked(descent=later("train.gradient_descent", "Descent"), f=function, margin=real(0))
 def descent_path(descent: Descent, f: Callable[[Any], Any], margin: float = 0.5) -> Figure:
     """The path of a two-dimensional gradient descent over the level lines of f. ValueError for other dimensions."""
     if descent.path.ndim != 2 or descent.path.shape[1] != 2:

@@ -28,6 +28,8 @@ def first_layer_filters(weight: FloatArray) -> Figure:
             f"first_layer_filters: weight must be a convolution's, (K, C, F_h, F_w), got shape {np.shape(weight)}; "
             "those of a linear layer on images of 28 × 28 are weight.reshape(-1, 1, 28, 28)"
         )
+    if not np.size(weight):
+        raise ValueError(f"first_layer_filters: weight must not be empty, got shape {np.shape(weight)}")
     count, channels = weight.shape[:2]
     columns = min(count, 12 if count > 16 else 8)
     rows = math.ceil(count / columns)

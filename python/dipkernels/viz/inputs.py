@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dipkernels.checks import array, checked, function, network, random_seed, whole
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.summary import receptive_fields
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@checked(model=network, image=array("CHW"))
 def receptive_field_sizes(model: Graph, image: FloatArray) -> Figure:
     """An image (C, H, W) with a frame for every layer, as large as what one of its neurons sees of it: of the neuron in
     the middle. Layers that see as much as the one before them have no frame of their own.
@@ -42,10 +44,12 @@ def receptive_field_sizes(model: Graph, image: FloatArray) -> Figure:
         label = f"{name}: {field[0]} × {field[1]}"
         axes.add_patch(Rectangle(corner, field[1], field[0], fill=False, edgecolor=f"C{count % 10}", label=label, lw=2))
         count += 1
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    if count:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 
+@checked(x=array("NCHW", filled=True), augment=function, times=whole(1), rows=whole(1), seed=random_seed)
 def augmented_samples(x: FloatArray, augment: Augmentation, *, times: int = 7, rows: int = 4, seed: int = 0) -> Figure:
     """The first images (N, C, H, W) of a data set, a row each, and beside them `times` versions that `augment`, as
     `train.fit` takes it, makes of them.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dipkernels.checks import array, checked, network, string, whole
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.backend import FloatArray
 from dipkernels.viz.figure import figure_class
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@checked(model=network, image=array("CHW"), node=string, most=whole(1))
 def feature_maps(model: Graph, image: FloatArray, node: str, *, most: int = 32) -> Figure:
     """The maps of one node for one image (C, H, W), on one colour scale; the first `most` of them.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, as_many, checked, listed, real, string, whole
 from dipkernels.viz.figure import figure_class
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def coloured(labels: npt.NDArray[Any], classes: int) -> npt.NDArray[np.float64]:
     return colours[np.where((labels >= 0) & (labels < classes), labels, classes).astype(np.int64)]
 
 
+@checked(image=array("CHW"), labels=array("HW"), classes=whole(1), strength=real(0, 1))
 def overlay(image: FloatArray, labels: npt.NDArray[Any], classes: int, strength: float = 0.55) -> Any:
-    """An image (C, H, W) with its mask (H, W) laid over it, (H, W, 3)."""
+    """An image (C, H, W) with its mask (H, W) laid over it, (H, W, 3). ValueError where their sizes differ."""
+    if image.shape[1:] != labels.shape:
+        raise ValueError(f"overlay: labels must have the size of image, {image.shape[1:]}, got {labels.shape}")
     picture = np.moveaxis(np.broadcast_to(image, (3, *image.shape[1:])), 0, -1)
     return np.clip((1 - strength) * picture + strength * coloured(labels, classes), 0, 1)
 
 
+@checked(x=array("NCHW"), predictions=array("NHW"), names=listed(string, 1), t=array("NHW"), most=whole(1))
 def segmentation(
     x: FloatArray,
     predictions: npt.NDArray[Any],
@@ -52,6 +57,7 @@ def segmentation(
     x : float32 (N, C, H, W) from 0 to 1; predictions, t : classes (N, H, W); names of the classes. The first `most`
     images are shown.
     """
+    as_many("segmentation", x=x, predictions=predictions, t=t)
     figure_of = figure_class()
     from matplotlib.patches import Patch
 
@@ -83,8 +89,10 @@ def segmentation(
     return figure
 
 
+@checked(iou=array("K"), names=listed(string, 1))
 def iou_bars(iou: npt.NDArray[np.float64], names: Sequence[str]) -> Figure:
     """The intersection over union of every class, and their mean."""
+    as_many("iou_bars", iou=iou, names=names)
     figure_of = figure_class()
     figure = figure_of(figsize=(5.5, 0.32 * len(names) + 1.0), layout="constrained")
     axes = figure.subplots()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dipkernels import ops
+from dipkernels.checks import checked, instance, network, whole
 from dipkernels.data.dataset import Dataset
 from dipkernels.nn.graph import Graph
 from dipkernels.viz.figure import figure_class
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@checked(model=network, points=instance(Dataset), steps=whole(2))
 def decision_plane(model: Graph, points: Dataset, *, steps: int = 160) -> Figure:
     """How probable class 1 is, or what a perceptron says, all over the plane, and the points (N, 2) of both classes.
 

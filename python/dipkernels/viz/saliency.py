@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dipkernels import ops
 from dipkernels.arguments import integer
+from dipkernels.checks import array, checked, network, real
 from dipkernels.nn.graph import Graph
 from dipkernels.ops.backend import FloatArray
 from dipkernels.viz.figure import figure_class, pixels_of
@@ -38,6 +39,7 @@ def _target(op: str, probabilities: FloatArray, target: int | None) -> int:
     return int(target)
 
 
+@checked(model=network, image=array("CHW"))
 def gradient_map(model: Graph, image: FloatArray, target: int | None = None) -> FloatArray:
     """How much the logit of a class would change with every pixel: the largest |gradient| of its channels.
 
@@ -56,6 +58,7 @@ def gradient_map(model: Graph, image: FloatArray, target: int | None = None) -> 
     return np.abs(model.backward(dy, input_gradient=True))[0].max(0)
 
 
+@checked(model=network, image=array("CHW"), fill=real())
 def occlusion_map(
     model: Graph, image: FloatArray, target: int | None = None, *, size: int = 6, stride: int = 2, fill: float = 0.0
 ) -> FloatArray:
@@ -93,6 +96,7 @@ def occlusion_map(
     return (lost / hidden).astype(np.float32)
 
 
+@checked(model=network, image=array("CHW"))
 def saliency(model: Graph, image: FloatArray, target: int | None = None) -> Figure:
     """An image, the gradient of a class's logit, and what the class loses where a square hides the image.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, as_many, checked, later, listed, mapping, real, string
 from dipkernels.viz.figure import figure_class
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dipkernels.train import History, ScheduledTraining
 
 
+@checked(scores=mapping(listed(real())), names=listed(string, 1))
 def score_bars(
     scores: Mapping[str, Sequence[float]], names: Sequence[str], chance: Mapping[str, float] | None = None
 ) -> Figure:
@@ -42,8 +44,10 @@ def score_bars(
     return figure
 
 
+@checked(clips=array("NCDHW"), labels=listed(string))
 def film_strips(clips: npt.NDArray[Any], labels: Sequence[str]) -> Figure:
     """Clips (N, C, D, H, W), a row each, frame by frame, with what they are called at the left."""
+    as_many("film_strips", clips=clips, labels=labels)
     from dipkernels.viz.figure import pixels_of
 
     frames = clips.shape[2]
@@ -59,10 +63,12 @@ def film_strips(clips: npt.NDArray[Any], labels: Sequence[str]) -> Figure:
     return figure
 
 
+@checked(images=array("NHW"), t=array("NCHW"), found=array("NCHW"))
 def velocities(images: npt.NDArray[Any], t: npt.NDArray[Any], found: npt.NDArray[Any]) -> Figure:
     """Images (N, H, W) with an arrow for each object's true velocity, of `t` (N, 3, H, W), and one for the mean of what
     is `found` (N, 2, H, W) over its pixels; five frames long.
     """
+    as_many("velocities", images=images, t=t, found=found)
     figure = figure_class()(figsize=(2.1 * len(images), 2.5), layout="constrained")
     arrow: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 0.2, "width": 0.015}
     for axes, image, target, velocity in zip(
@@ -81,6 +87,7 @@ def velocities(images: npt.NDArray[Any], t: npt.NDArray[Any], found: npt.NDArray
     return figure
 
 
+@checked(training=later("train.multitask", "ScheduledTraining"))
 def forgetting(training: ScheduledTraining) -> Figure:
     """The score of every task after every epoch of `train.fit_tasks`, with a band where each was learned."""
     count = len(training.names)
@@ -100,10 +107,13 @@ def forgetting(training: ScheduledTraining) -> Figure:
     return figure
 
 
+@checked(steps=array("N"), curves=mapping(array("N")), label=string, wanted=real())
 def score_progress(
     steps: npt.NDArray[Any], curves: Mapping[str, npt.NDArray[Any]], label: str, wanted: float | None = None
 ) -> Figure:
     """Rates from 0 to 1 over the steps of training, a line each; `wanted` is marked, and where each line reaches it."""
+    for name, values in curves.items():
+        as_many("score_progress", **{"steps": steps, f"curves[{name!r}]": values})
     from matplotlib.ticker import PercentFormatter
 
     figure = figure_class()(figsize=(7, 3.8), layout="constrained")
@@ -122,6 +132,7 @@ def score_progress(
     return figure
 
 
+@checked(histories=mapping(later("train.history", "History")))
 def losses_together(histories: Mapping[str, History]) -> Figure:
     """The training loss of several runs over the epochs; the later ones thinner, so that those below are seen."""
     figure = figure_class()(figsize=(6, 3.6), layout="constrained")
