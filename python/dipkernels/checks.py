@@ -33,6 +33,8 @@ def checked(**kinds: Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
         signature = inspect.signature(function)
         *_, owner, name = f".{function.__qualname__}".split(".")
         op = owner if name == "__init__" else name
+        if unknown := kinds.keys() - signature.parameters:
+            raise TypeError(f"checked: {function.__qualname__} has no argument {', '.join(sorted(unknown))}")
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -181,12 +183,14 @@ def string(op: str, name: str, value: Any) -> str:
     return value
 
 
-def mapping(kind: Kind) -> Kind:
-    """A dictionary, or the like, from names to things of a kind."""
+def mapping(kind: Kind, least: int = 0) -> Kind:
+    """A dictionary, or the like, from at least so many names to things of a kind."""
 
     def check(op: str, name: str, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise _refuse(op, name, "a dictionary", value)
+        if len(value) < least:
+            raise _refuse(op, name, f"a dictionary of at least {least}", value, ValueError)
         return {string(op, f"a name in {name}", key): kind(op, f"{name}[{key!r}]", each) for key, each in value.items()}
 
     return check

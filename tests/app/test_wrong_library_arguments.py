@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dipkernels import data, detection, nn, train, viz
+from dipkernels import data, detection, metrics, models, nn, train, viz
 
 ONE = np.zeros((1, 8, 8), np.float32)
 SOME = np.zeros((2, 1, 8, 8), np.float32)
@@ -20,6 +20,8 @@ COLOURED = np.zeros((2, 3, 8, 8), np.float32)
 BOXES = np.array([[1, 1, 5, 5], [2, 2, 8, 8]], np.float32)
 LABELLED = data.Dataset(SOME, np.array([0, 1]))
 FOUND = detection.Detections(BOXES, np.array([0.9, 0.8], np.float32), np.array([0, 0]))
+MATRICES = np.ones((1, 2, 3), np.float32)
+OBJECTS = data.padded_boxes([np.array([[0, 1, 1, 5, 5]])])
 PLANES = np.zeros((2, 8, 8), np.int64)
 TASK = train.HeadTask("digit", "cross_entropy", lambda t: t)
 HISTORY = train.History([train.Epoch(1, 0.1, 1.0, 0.5, None, None, 0.1, 10.0)], 1)
@@ -92,6 +94,36 @@ GOOD: dict[Callable[..., Any], dict[str, Any]] = {
     detection.RCNN: {"classes": 1, "input_shape": (3, 32, 32), "channels": [2, 2], "sizes": [8.0], "width": 4},
     detection.FastRCNN: {"classes": 1, "input_shape": (3, 32, 32), "channels": [2, 2], "sizes": [8.0], "width": 4},
     detection.FasterRCNN: {"classes": 1, "input_shape": (3, 32, 32), "channels": [2, 2], "sizes": [8.0], "width": 4},
+    models.lenet5: {"classes": 2},
+    models.mlp: {"sizes": [4, 2], "activation": "relu", "input_shape": (4,)},
+    models.convnet: {"input_shape": (1, 8, 8), "channels": 2, "hidden": 4, "classes": 2, "pool": True},
+    models.dncnn: {"input_shape": (1, 8, 8), "depth": 3, "width": 2},
+    models.fcn: {"classes": 2, "input_shape": (3, 32, 32), "channels": [2, 2, 2, 2], "upsampling": "bilinear"},
+    models.segnet: {"classes": 2, "input_shape": (3, 32, 32), "channels": [2, 2, 2, 2], "upsampling": "max_unpool"},
+    models.multi_head: {"heads": {"a": 2}, "input_shape": (1, 16, 16), "channels": [2, 2], "hidden": 4},
+    models.single_frame: {"classes": 2, "input_shape": (1, 10, 32, 32), "channels": [2, 2, 2], "hidden": 4},
+    models.early_fusion: {"classes": 2, "input_shape": (1, 10, 32, 32), "channels": [2, 2, 2], "hidden": 4},
+    models.late_fusion: {"classes": 2, "input_shape": (1, 10, 32, 32), "channels": [2, 2, 2], "hidden": 4},
+    models.slow_fusion: {"classes": 2, "input_shape": (1, 10, 32, 32), "channels": [2, 2, 2], "hidden": 4},
+    models.c3d: {"classes": 2, "input_shape": (1, 8, 32, 32), "channels": [[2], [2]], "hidden": 4, "dropout": 0.5},
+    models.MotionNet: {"input_shape": (1, 4, 16, 16), "width": 4, "seed": 0},
+    models.RegistrationNet: {"input_shape": (1, 64, 64), "margin": 8, "width": 4},
+    models.NeuronGraph: {"inputs": ["a"], "connections": [("a", "b")], "outputs": ["b"], "seed": 0},
+    models.convolutionalize: {"model": network(), "input_size": (8, 8)},
+    models.compose: {"first": MATRICES, "second": MATRICES},
+    models.corner_error: {"found": MATRICES, "true": MATRICES, "size": (8, 8)},
+    metrics.average_precision: {"detections": [FOUND], "t": OBJECTS, "classes": 1, "thresholds": [0.5], "most": 10},
+    metrics.confusion_matrix: {"t": PLANES, "predictions": PLANES, "classes": 2, "ignore_index": 5},
+    metrics.segmentation_scores: {"confusion": np.eye(2, dtype=np.int64)},
+    metrics.mask_iou: {"masks1": PLANES.astype(bool), "masks2": PLANES.astype(bool)},
+    metrics.psnr: {"x": SOME, "target": SOME, "extent": 1.0},
+    metrics.ssim: {"x": np.zeros((1, 1, 16, 16)), "target": np.zeros((1, 1, 16, 16)), "extent": 1.0},
+    metrics.tracking_scores: {
+        "boxes": [BOXES],
+        "numbers": [np.arange(2)],
+        "true_boxes": [BOXES],
+        "true_numbers": [np.arange(2)],
+    },
 }
 WRONG: list[Any] = [object(), "x", -1, float("nan"), {3: 4}, [object()], np.zeros((1, 2, 1, 2, 1, 2, 1)), 10**30]
 

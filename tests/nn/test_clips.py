@@ -71,7 +71,7 @@ def test_learned_numbers() -> None:
         (lambda: models.c3d(2, (1, 4, 8, 8)), "large enough to be halved 5 times"),
         (lambda: models.single_frame({"digit": 1}), "classes of 'digit' must be at least 2"),
         (lambda: models.MotionNet((1, 5, 30, 32)), "multiples of 4"),
-        (lambda: models.multi_head({}), "at least one task"),
+        (lambda: models.multi_head({}), "a dictionary of at least 1"),
     ],
 )
 def test_what_cannot_be(make: Callable[[], Any], text: str) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from dipkernels import ops
 from dipkernels.arguments import integer
-from dipkernels.checks import checked, listed, positive, shape, whole
+from dipkernels.checks import checked, listed, positive, whole
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import backbone
 from dipkernels.detection.losses import AnchorLoss, like
-from dipkernels.detection.regions import Targets, TwoStage, at_least_a_pixel, region_head
+from dipkernels.detection.regions import OF_DETECTORS, Targets, TwoStage, at_least_a_pixel, region_head
 from dipkernels.models.blocks import Nodes
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.ops.backend import FloatArray, to_host
@@ -44,16 +44,7 @@ class FasterRCNN(TwoStage):
         """The region proposal network is part of the trunk."""
         return "rpn" if name.startswith("rpn") else "features"
 
-    @checked(
-        input_shape=shape("CHW"),
-        channels=listed(whole(1), 1),
-        proposals=whole(1),
-        regions=whole(1),
-        bins=whole(1),
-        width=whole(1),
-        sizes=listed(positive, 1),
-        aspect_ratios=listed(positive, 1),
-    )
+    @checked(**OF_DETECTORS, bins=whole(1), aspect_ratios=listed(positive, 1))
     def __init__(
         self,
         classes: int,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer
-from dipkernels.checks import checked, listed, positive, shape, whole
+from dipkernels.checks import Kind, checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import IGNORED, decode_boxes, encode_boxes, match_boxes
 from dipkernels.detection.backbone import backbone
 from dipkernels.detection.detections import Detections, best_detections
@@ -26,6 +26,16 @@ from dipkernels.nn.reshape import Flatten
 from dipkernels.ops.backend import FloatArray, to_host
 
 Targets = npt.NDArray[Any]
+
+OF_DETECTORS: dict[str, Kind] = {
+    "input_shape": shape("CHW"),
+    "channels": listed(whole(1), 1),
+    "sizes": listed(positive, 1),
+    "proposals": whole(1),
+    "regions": whole(1),
+    "width": whole(1),
+}
+"""What all detectors of two stages take."""
 
 
 class TwoStage(Graph):
@@ -266,15 +276,7 @@ class FastRCNN(TwoStage):
     2015; lecture, two-stage detection.
     """
 
-    @checked(
-        input_shape=shape("CHW"),
-        channels=listed(whole(1), 1),
-        sizes=listed(positive, 1),
-        proposals=whole(1),
-        regions=whole(1),
-        bins=whole(1),
-        width=whole(1),
-    )
+    @checked(**OF_DETECTORS, bins=whole(1))
     def __init__(
         self,
         classes: int,
@@ -306,15 +308,7 @@ class RCNN(TwoStage):
     Donahue, Darrell, Malik 2014; lecture, region proposals.
     """
 
-    @checked(
-        input_shape=shape("CHW"),
-        channels=listed(whole(1), 1),
-        sizes=listed(positive, 1),
-        proposals=whole(1),
-        regions=whole(1),
-        size=whole(1),
-        width=whole(1),
-    )
+    @checked(**OF_DETECTORS, size=whole(1))
     def __init__(
         self,
         classes: int,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, later, listed, real, whole
 from dipkernels.data.boxes import CROWD, boxes_of
 from dipkernels.detection.detections import Detections
 from dipkernels.reference.boxes import box_iou
@@ -48,6 +49,13 @@ def _mean(values: npt.NDArray[np.float64]) -> float:
     return float(values[there].mean()) if there.any() else float("nan")
 
 
+@checked(
+    detections=listed(later("detection.detections", "Detections")),
+    t=array("NKE"),
+    classes=whole(1),
+    thresholds=listed(real(0, 1), 1),
+    most=whole(1),
+)
 def average_precision(
     detections: Sequence[Detections],
     t: npt.NDArray[Any],
@@ -108,6 +116,7 @@ def average_precision(
     return DetectionScores(tuple(levels.tolist()), by_class, precision)
 
 
+@checked(masks1=array("KHW"), masks2=array("KHW"))
 def mask_iou(masks1: npt.NDArray[np.bool_], masks2: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Intersection over union of every mask of (N, H, W) with every one of (M, H, W): (N, M), 0 for two empty ones.
 

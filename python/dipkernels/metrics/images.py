@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, positive
 from dipkernels.data.augmentation import ndimage
 
 
@@ -17,6 +18,7 @@ def _pair(op: str, x: Any, target: Any) -> tuple[npt.NDArray[np.float64], npt.ND
     return a, b
 
 
+@checked(x=array("N*"), target=array("N*"), extent=positive)
 def psnr(x: Any, target: Any, extent: float = 1.0) -> npt.NDArray[np.float64]:
     """10·log₁₀(extent²/mean squared error) of each image, (N,), in decibels; infinite where they are equal.
 
@@ -30,6 +32,7 @@ def psnr(x: Any, target: Any, extent: float = 1.0) -> npt.NDArray[np.float64]:
         return 10 * np.log10(extent**2 / ((a - b) ** 2).mean((1, 2, 3)))
 
 
+@checked(x=array("N*"), target=array("N*"), extent=positive)
 def ssim(x: Any, target: Any, extent: float = 1.0) -> npt.NDArray[np.float64]:
     """The structural similarity of each image, (N,), at most 1: the mean over all places and channels of how alike two
     windows are in brightness, contrast and structure. Windows are weighted by a Gaussian of σ = 1.5 elements.

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked
 
+
+@checked(found=array("NCHW"), t=array("NCHW"))
 def velocity_errors(found: npt.NDArray[Any], t: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """By how many pixels a frame each object's velocity is wrong: the length of the difference of its true velocity and
     the mean of what is found over its pixels. One number for each object of all clips, in order.

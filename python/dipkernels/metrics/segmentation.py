@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import integer
+from dipkernels.checks import array, checked, whole
 
 
+@checked(ignore_index=whole(-(2**62)))
 def confusion_matrix(
     t: npt.NDArray[Any], predictions: npt.NDArray[Any], classes: int, ignore_index: int | None = None
 ) -> npt.NDArray[np.int64]:
@@ -56,6 +58,7 @@ class SegmentationScores:
     mean_iou: float
 
 
+@checked(confusion=array("CC"))
 def segmentation_scores(confusion: npt.NDArray[np.int64]) -> SegmentationScores:
     """Pixel accuracy, and the intersection over union of every class and in the mean.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dipkernels.checks import array, checked, listed, real
 from dipkernels.detection.tracking import assigned
 from dipkernels.reference.boxes import box_iou
 
@@ -26,6 +27,13 @@ class TrackingScores:
     switches: int
 
 
+@checked(
+    boxes=listed(array("N4")),
+    numbers=listed(array("N")),
+    true_boxes=listed(array("N4")),
+    true_numbers=listed(array("N")),
+    iou_threshold=real(0, 1),
+)
 def tracking_scores(
     boxes: Sequence[Any],
     numbers: Sequence[npt.NDArray[np.int64]],

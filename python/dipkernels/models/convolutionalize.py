@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from dipkernels.checks import checked, network, shape
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Graph, Sequential
@@ -25,6 +26,7 @@ def _as_convolution(linear: Linear, channels: int, size: tuple[int, int]) -> Con
     return conv
 
 
+@checked(model=network, input_size=shape("HW"))
 def convolutionalize(model: Graph, input_size: tuple[int, int] | None = None) -> Sequential:
     """A fully convolutional copy of a trained classifier: its linear layers become convolutions.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dipkernels.arguments import integer
+from dipkernels.checks import checked, shape, whole
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Graph
@@ -10,6 +11,7 @@ from dipkernels.nn.layer import Layer
 from dipkernels.nn.merge import Add
 
 
+@checked(input_shape=shape("CHW"), width=whole(1))
 def dncnn(input_shape: tuple[int, int, int] = (3, 64, 64), *, depth: int = 6, width: int = 32, seed: int = 0) -> Graph:
     """Residual denoising: `depth` convolutions 3×3 of `width` filters, with ReLU and, between the first and the last,
     batch normalisation, work out what is to be added to the image, which is the noise with the opposite sign.

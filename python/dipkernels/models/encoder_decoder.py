@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from dipkernels.arguments import choice, integer
+from dipkernels.checks import checked, listed, shape, whole
 from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.conv_transpose import ConvTranspose2d
@@ -99,6 +100,7 @@ def _encoder_decoder(
     return Graph({"x": input_shape}, net.nodes, ["scores"], seed=seed)
 
 
+@checked(classes=whole(1), input_shape=shape("CHW"), channels=listed(whole(1), 1))
 def segnet(
     classes: int,
     input_shape: tuple[int, int, int] = (3, 180, 240),
@@ -121,6 +123,7 @@ def segnet(
     return _encoder_decoder("segnet", classes, input_shape, channels, upsampling, False, seed)
 
 
+@checked(classes=whole(1), input_shape=shape("CHW"), channels=listed(whole(1), 1))
 def fcn(
     classes: int,
     input_shape: tuple[int, int, int] = (3, 180, 240),

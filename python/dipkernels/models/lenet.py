@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dipkernels.checks import checked, whole
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Sequential
 from dipkernels.nn.linear import Linear
@@ -10,6 +11,7 @@ from dipkernels.nn.reshape import Flatten
 from dipkernels.ops.activation import Activation
 
 
+@checked(classes=whole(1))
 def lenet5(classes: int = 10, activation: Activation = "relu", *, seed: int = 0) -> Sequential:
     """32×32×1 → conv 28×28×6 → max pool 14×14×6 → conv 10×10×16 → max pool 5×5×16 → 120 → 100 → classes.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+from dipkernels.arguments import size_of_one
+from dipkernels.checks import checked, listed, whole
 from dipkernels.nn.graph import Sequential
 from dipkernels.nn.layer import Layer
 from dipkernels.nn.linear import Linear
 from dipkernels.nn.reshape import Flatten
-from dipkernels.ops.activation import Activation
+from dipkernels.ops.activation import Activation, check_activation
 
 
+@checked(sizes=listed(whole(1), 2))
 def mlp(
     sizes: Sequence[int] = (784, 300, 100, 10),
     activation: Activation = "relu",
@@ -27,11 +30,11 @@ def mlp(
     >>> mlp().parameter_count
     266610
     """
-    if len(sizes) < 2:
-        raise ValueError(f"mlp: sizes must hold the input's and at least one layer's, got {list(sizes)}")
-    layers: dict[str, Layer] = {"flatten": Flatten()} if input_shape else {}
+    check_activation("mlp", activation)
+    shape = (sizes[0],) if input_shape is None else size_of_one("mlp", "input_shape", input_shape)
+    layers: dict[str, Layer] = {"flatten": Flatten()} if len(shape) > 1 else {}
     last = len(sizes) - 1
     for i, (before, after) in enumerate(pairwise(sizes), 1):
         layers[f"fc{i}"] = Linear(before, after, activation=activation if i < last else None)
-    initializer = "glorot_uniform" if activation in ("sigmoid", "tanh") else "he_normal"
-    return Sequential(input_shape or (sizes[0],), layers, seed=seed, initializer=initializer)
+    initializer = "glorot_uniform" if isinstance(activation, str) and activation in ("sigmoid", "tanh") else "he_normal"
+    return Sequential(shape, layers, seed=seed, initializer=initializer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dipkernels.arguments import integer, size_of_one
+from dipkernels.checks import checked, listed, mapping, shape, true_or_false, whole
 from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.linear import Linear
@@ -13,6 +14,13 @@ from dipkernels.nn.reshape import Flatten
 from dipkernels.nn.weights import Weights
 
 
+@checked(
+    heads=mapping(whole(1), 1),
+    input_shape=shape("CHW"),
+    channels=listed(whole(1), 1),
+    hidden=whole(1),
+    log_variances=true_or_false,
+)
 def multi_head(
     heads: Mapping[str, int],
     input_shape: tuple[int, int, int] = (1, 16, 16),

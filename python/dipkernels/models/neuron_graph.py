@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import numpy as np
 
 from dipkernels import ops
+from dipkernels.arguments import described
+from dipkernels.checks import checked, listed, string
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.activation import Activation, apply_activation_backward
@@ -76,6 +79,16 @@ class _Neurons(Layer):
         return (len(self.outputs),)
 
 
+def _pairs(connections: Any) -> list[tuple[str, str]]:
+    try:
+        pairs = [tuple(each) for each in connections]
+    except TypeError:
+        pairs = [()]
+    if any(len(pair) != 2 or not all(isinstance(name, str) for name in pair) for pair in pairs):
+        raise TypeError(f"NeuronGraph: connections must be pairs of names, got {described(connections)}")
+    return [(str(before), str(after)) for before, after in pairs]
+
+
 class NeuronGraph(Graph):
     """A finite acyclic graph of neurons: net_i ← w_i0 + Σ_{j ∈ Pred(i)} w_ij·a_j, a_i ← f(net_i).
 
@@ -102,6 +115,7 @@ class NeuronGraph(Graph):
     7
     """
 
+    @checked(inputs=listed(string), outputs=listed(string))
     def __init__(
         self,
         inputs: Sequence[str],
@@ -112,7 +126,7 @@ class NeuronGraph(Graph):
         seed: int = 0,
     ) -> None:
         predecessors: dict[str, list[str]] = {}
-        for before, after in connections:
+        for before, after in _pairs(connections):
             if after in inputs:
                 raise ValueError(f"NeuronGraph: connection {before!r} → {after!r} leads into an input")
             if before in predecessors.setdefault(after, []):

@@ -8,6 +8,7 @@ import numpy as np
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer
+from dipkernels.checks import array, checked, shape, whole
 from dipkernels.nn.activation import Activation
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.convolution import Conv2d
@@ -31,6 +32,7 @@ class RegistrationNet(Sequential):
     Source: lecture, registration; Jaderberg et al. 2015; Balakrishnan et al. 2019, "VoxelMorph".
     """
 
+    @checked(input_shape=shape("CHW"), margin=whole(), width=whole(1))
     def __init__(
         self, input_shape: tuple[int, int, int] = (1, 96, 96), *, margin: int = 16, width: int = 16, seed: int = 0
     ) -> None:
@@ -77,6 +79,7 @@ class RegistrationNet(Sequential):
         return found
 
 
+@checked(first=array("N23"), second=array("N23"))
 def compose(first: FloatArray, second: FloatArray) -> FloatArray:
     """The map (N, 2, 3) that warps as by `first` and what comes out as by `second`: p → A₁·(A₂·p + b₂) + b₁.
 
@@ -88,6 +91,7 @@ def compose(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.concatenate([linear, shift], 2)
 
 
+@checked(found=array("N23"), true=array("N23"), size=shape("HW"))
 def corner_error(found: FloatArray, true: FloatArray, size: tuple[int, int]) -> Any:
     """By how many elements, in the mean over the corners of an image of (height, width), `found` undoes `true` wrongly:
     (N,). Both are maps (N, 2, 3); an image warped by `true` and then by the right `found` is what it was.

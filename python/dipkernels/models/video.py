@@ -12,6 +12,7 @@ import numpy as np
 
 from dipkernels import cuda
 from dipkernels.arguments import integer, size_of_one
+from dipkernels.checks import checked, listed, mapping, real, whole
 from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
 from dipkernels.nn.convolution import Conv2d, Conv3d
@@ -30,6 +31,10 @@ Classes = int | Mapping[str, int]
 
 SMALL = (1, 10, 32, 32)
 """The shape of `data.moving_digits`."""
+
+
+def _classes(op: str, name: str, value: Any) -> Any:
+    return (mapping(whole(1), 1) if isinstance(value, Mapping) else whole(1))(op, name, value)
 
 
 def _clip_shape(op: str, shape: Any, stages: int, least_frames: int = 1) -> ClipShape:
@@ -97,6 +102,7 @@ def _features(shape: ClipShape, channels: Sequence[int]) -> int:
     return channels[-1] * (shape[2] >> len(channels)) * (shape[3] >> len(channels))
 
 
+@checked(classes=_classes, channels=listed(whole(1), 1), hidden=whole(1))
 def single_frame(
     classes: Classes,
     input_shape: ClipShape = SMALL,
@@ -120,6 +126,7 @@ def single_frame(
     return _finish("single_frame", shape, nodes, [last], _features(shape, channels), hidden, classes, seed)
 
 
+@checked(classes=_classes, channels=listed(whole(1), 1), hidden=whole(1))
 def late_fusion(
     classes: Classes,
     input_shape: ClipShape = SMALL,
@@ -162,6 +169,7 @@ def late_fusion(
     )
 
 
+@checked(classes=_classes, channels=listed(whole(1), 1), hidden=whole(1))
 def early_fusion(
     classes: Classes,
     input_shape: ClipShape = SMALL,
@@ -186,6 +194,7 @@ def early_fusion(
     return _finish("early_fusion", shape, nodes, [last], _features(shape, channels), hidden, classes, seed)
 
 
+@checked(classes=_classes, channels=listed(whole(1), count=3), hidden=whole(1))
 def slow_fusion(
     classes: Classes,
     input_shape: ClipShape = SMALL,
@@ -217,6 +226,7 @@ def slow_fusion(
     return _finish("slow_fusion", shape, nodes, ["pool3"], _features(shape, channels), hidden, classes, seed)
 
 
+@checked(classes=_classes, channels=listed(listed(whole(1), 1), 1), hidden=whole(1), dropout=real(0, 1))
 def c3d(
     classes: Classes = 101,
     input_shape: ClipShape = (3, 16, 112, 112),
@@ -267,6 +277,7 @@ class MotionNet(Graph):
     (2, 48, 48)
     """
 
+    @checked(width=whole(1))
     def __init__(self, input_shape: ClipShape = (1, 10, 48, 48), *, width: int = 16, seed: int = 0) -> None:
         shape = _clip_shape("MotionNet", input_shape, 2, 2)
         if shape[2] % 4 or shape[3] % 4:
