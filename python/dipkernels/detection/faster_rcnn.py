@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.arguments import integer
 from dipkernels.checks import checked, listed, positive, whole
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import backbone
@@ -59,7 +58,6 @@ class FasterRCNN(TwoStage):
         width: int = 256,
         seed: int = 0,
     ) -> None:
-        classes = integer("FasterRCNN", "classes", classes, 1)
         trunk: Nodes = {}
         features, depth, stride = backbone(trunk, input_shape[0], channels)[-1], channels[-1], 1 << len(channels) - 1
         shapes = len(sizes) * len(aspect_ratios)

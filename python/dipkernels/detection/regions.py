@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import cuda, ops
-from dipkernels.arguments import integer
 from dipkernels.checks import Kind, checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import IGNORED, decode_boxes, encode_boxes, match_boxes
 from dipkernels.detection.backbone import backbone
@@ -28,6 +27,7 @@ from dipkernels.ops.backend import FloatArray, to_host
 Targets = npt.NDArray[Any]
 
 OF_DETECTORS: dict[str, Kind] = {
+    "classes": whole(1),
     "input_shape": shape("CHW"),
     "channels": listed(whole(1), 1),
     "sizes": listed(positive, 1),
@@ -290,7 +290,6 @@ class FastRCNN(TwoStage):
         width: int = 256,
         seed: int = 0,
     ) -> None:
-        classes = integer("FastRCNN", "classes", classes, 1)
         trunk: Nodes = {}
         features = backbone(trunk, input_shape[0], channels)[-1]
         head = region_head(classes, (channels[-1], bins, bins), width, seed)
@@ -322,7 +321,6 @@ class RCNN(TwoStage):
         width: int = 128,
         seed: int = 0,
     ) -> None:
-        classes = integer("RCNN", "classes", classes, 1)
         nodes: Nodes = {}
         last, depth, side = "region", input_shape[0], size
         for i, filters in enumerate(channels, 1):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from dipkernels import ops
-from dipkernels.arguments import integer
 from dipkernels.checks import checked, listed, positive, shape, whole
 from dipkernels.detection.anchors import anchors, by_anchor, decode_boxes
 from dipkernels.detection.backbone import backbone
@@ -48,6 +47,7 @@ class RetinaNet(Graph):
     """
 
     @checked(
+        classes=whole(1),
         input_shape=shape("CHW"),
         channels=listed(whole(1), 1),
         levels=whole(1),
@@ -67,7 +67,7 @@ class RetinaNet(Graph):
         width: int = 64,
         seed: int = 0,
     ) -> None:
-        self.classes = integer("RetinaNet", "classes", classes, 1)
+        self.classes = classes
         if levels > len(channels):
             raise ValueError(f"RetinaNet: levels must be at most the stages of channels, {len(channels)}, got {levels}")
         nodes: Nodes = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-from dipkernels.arguments import choice, integer
+from dipkernels.arguments import choice
 from dipkernels.checks import checked, listed, shape, whole
 from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.batch_norm import BatchNorm
@@ -70,7 +70,6 @@ def _encoder_decoder(
     skips: bool,
     seed: int,
 ) -> Graph:
-    classes = integer(op, "classes", classes, 2)
     choice(op, "upsampling", upsampling, UPSAMPLINGS)
     colours, height, width = input_shape
     if not channels or min(height, width) >> len(channels) < 1:
@@ -100,7 +99,7 @@ def _encoder_decoder(
     return Graph({"x": input_shape}, net.nodes, ["scores"], seed=seed)
 
 
-@checked(classes=whole(1), input_shape=shape("CHW"), channels=listed(whole(1), 1))
+@checked(classes=whole(2), input_shape=shape("CHW"), channels=listed(whole(1), 1))
 def segnet(
     classes: int,
     input_shape: tuple[int, int, int] = (3, 180, 240),
@@ -123,7 +122,7 @@ def segnet(
     return _encoder_decoder("segnet", classes, input_shape, channels, upsampling, False, seed)
 
 
-@checked(classes=whole(1), input_shape=shape("CHW"), channels=listed(whole(1), 1))
+@checked(classes=whole(2), input_shape=shape("CHW"), channels=listed(whole(1), 1))
 def fcn(
     classes: int,
     input_shape: tuple[int, int, int] = (3, 180, 240),

@@ -45,8 +45,6 @@ def multi_head(
         raise ValueError(
             f"multi_head: input_shape must be (C, H, W), large enough to be halved {len(channels)} times, got {sizes}"
         )
-    if not heads:
-        raise ValueError("multi_head: heads must name at least one task, got none")
     nodes: Nodes = {}
     depth, last = sizes[0], "x"
     for i, filters in enumerate(channels, 1):
