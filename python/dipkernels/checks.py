@@ -55,6 +55,12 @@ def checked(**kinds: Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+def check_fields(given: Any, **kinds: Kind) -> None:
+    """The same for the fields of a dataclass, when it is made."""
+    for name, kind in kinds.items():
+        kind(type(given).__name__, name, getattr(given, name))
+
+
 def _refuse(op: str, name: str, wanted: str, value: Any, error: type[Exception] = TypeError) -> Exception:
     return error(f"{op}: {name} must be {wanted}, got {described(value)}")
 

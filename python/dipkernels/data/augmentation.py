@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dipkernels import ops
 from dipkernels.arguments import choice
-from dipkernels.checks import array, checked, instance, real, whole
+from dipkernels.checks import array, check_fields, checked, instance, one_of, real, whole
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
 
@@ -127,6 +127,11 @@ class AffineAugmentation:
     shear: float = 0.1
     shift: float = 2.0
     interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self, degrees=real(0), scale=real(0), shear=real(0), shift=real(0), interpolation=one_of(_spline_order)
+        )
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
         """The images (N, C, H, W), each transformed differently."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.checks import array, checked, listed, whole
+from dipkernels.checks import array, check_fields, checked, listed, positive, real, true_or_false, whole
 from dipkernels.data.augmentation import moved
 from dipkernels.ops.backend import FloatArray
 
@@ -64,6 +64,9 @@ class BoxAugmentation:
     light: float = 0.2
     upside_down: bool = False
     visible: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_fields(self, scale=positive, shift=real(0), light=real(0), upside_down=true_or_false, visible=real(0, 1))
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
         """The images alone."""

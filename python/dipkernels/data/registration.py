@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
-from dipkernels.checks import array, checked, instance, random_seed
+from dipkernels.checks import array, check_fields, checked, instance, random_seed, real
 from dipkernels.data.augmentation import random_affine
 from dipkernels.ops.backend import FloatArray
 
@@ -25,6 +25,9 @@ class PairAugmentation:
     scale: float = 0.1
     shear: float = 0.05
     shift: float = 6.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, degrees=real(0), scale=real(0), shear=real(0), shift=real(0))
 
     def maps(self, rng: np.random.Generator, count: int) -> FloatArray:
         """`count` random maps (count, 2, 3), as `ops.affine_flow` takes them."""

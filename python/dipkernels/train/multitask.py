@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda
 from dipkernels.arguments import choice, described, integer
-from dipkernels.checks import checked, instance, listed, network
+from dipkernels.checks import check_fields, checked, function, instance, listed, network, real, string
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
@@ -40,6 +40,10 @@ class HeadTask:
     targets: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
     weight: float = 1.0
     score: Callable[[Any, Any], float] | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, name=string, targets=function, weight=real(0))
+        as_loss("HeadTask", self.loss)
 
 
 @dataclass(eq=False)
