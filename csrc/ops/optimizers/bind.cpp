@@ -175,9 +175,11 @@ py::object step(py::object rule, py::object weights_, py::object gradients_, py:
   update.device_rates = device_rates.data<float>();
   update.exact_decay1 = decay1;
   update.exact_decay2 = decay2;
-  const ReleasedLock released(Interruption::never);
-  backend::optimizer_step(update, tensors.data(), slopes.data(), static_cast<std::int64_t>(tensors.size()));
-  return py::none();
+  {
+    const ReleasedLock released(Interruption::never);
+    backend::optimizer_step(update, tensors.data(), slopes.data(), static_cast<std::int64_t>(tensors.size()));
+  }
+  return py::none();  // with Python's lock
 }
 
 }  // namespace optimizers_functions
