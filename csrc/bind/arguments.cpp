@@ -144,9 +144,20 @@ bool Arguments::flag(py::handle object, const char* name) const {
   return PyObject_IsTrue(object.ptr()) == 1;
 }
 
+namespace {
+
+std::string text_in(py::handle object) {
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (!text) throw py::error_already_set();
+  return {text, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
 std::string Arguments::text(py::handle object, const char* name) const {
   if (!PyUnicode_Check(object.ptr())) refuse(op_, name, "a string", object);
-  return object.cast<std::string>();
+  return text_in(object);
 }
 
 namespace {
@@ -188,7 +199,7 @@ py::list Arguments::list(py::handle object, const char* name) const {
 
 std::string string_of(py::handle object) {
   if (!PyUnicode_Check(object.ptr())) refuse("dipkernels", "name", "a string", object);
-  return object.cast<std::string>();
+  return text_in(object);
 }
 
 bool is_true(py::handle object) {
