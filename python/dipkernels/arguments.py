@@ -96,8 +96,8 @@ def choice(op: str, name: str, value: Any, choices: Iterable[str]) -> str:
     raise kind(f"{op}: {name} must be {text}, got {described(value)}")
 
 
-def size(op: str, name: str, value: Any, axes: str) -> tuple[int, ...]:
-    """A shape with one int for each letter of `axes`, "NCHW" say.
+def size(op: str, name: str, value: Any, axes: str, least: int = -(2**62)) -> tuple[int, ...]:
+    """A shape with one int, of at least that, for each letter of `axes`, "NCHW" say.
 
     >>> size("conv2d_backward_data", "input_size", [1, 2, 3, 3], "NCHW")
     (1, 2, 3, 3)
@@ -107,7 +107,7 @@ def size(op: str, name: str, value: Any, axes: str) -> tuple[int, ...]:
         raise TypeError(f"{op}: {name} must be {wanted}, got {described(value)}")
     if len(value) != len(axes):
         raise ValueError(f"{op}: {name} must be {wanted}, got {described(value)}")
-    return tuple(integer(op, f"{name}[{i}]", each) for i, each in enumerate(value))
+    return tuple(integer(op, f"{name}[{i}]", each, least) for i, each in enumerate(value))
 
 
 def integers(op: str, name: str, value: Any) -> list[int]:

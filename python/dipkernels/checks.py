@@ -1,7 +1,8 @@
 """What a function takes, said in one line above it: `@checked(model=network, image=array("CHW"), most=whole(1))`.
 
 Each kind gets the name of the function, that of the argument and the value, and returns what the function works with;
-TypeError or ValueError, which names all three and what is taken, where the value is of another kind.
+TypeError or ValueError, which names all three and what is taken, where the value is of another kind. So functions of
+`arguments` that need nothing else are kinds as well: `flag`, `function`, `limited`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from dipkernels.arguments import choice, described, flag, integer, number
+from dipkernels.arguments import choice, described, integer, number, size
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -155,11 +156,6 @@ def one_of(choices: Iterable[str]) -> Kind:
     return lambda op, name, value: choice(op, name, value, choices)
 
 
-def true_or_false(op: str, name: str, value: Any) -> bool:
-    """True or False."""
-    return flag(op, name, value)
-
-
 def listed(kind: Kind, least: int = 0, count: int | None = None) -> Kind:
     """A list, or another sequence, of so many things of a kind."""
 
@@ -173,13 +169,6 @@ def listed(kind: Kind, least: int = 0, count: int | None = None) -> Kind:
         return [kind(op, f"{name}[{i}]", each) for i, each in enumerate(value)]
 
     return check
-
-
-def function(op: str, name: str, value: Any) -> Callable[..., Any]:
-    """Something to call."""
-    if not callable(value):
-        raise _refuse(op, name, "a function", value)
-    return value
 
 
 def string(op: str, name: str, value: Any) -> str:
@@ -211,16 +200,7 @@ def file_path(op: str, name: str, value: Any) -> Path:
 
 def shape(axes: str) -> Kind:
     """A size of at least 1 along each axis."""
-
-    def check(op: str, name: str, value: Any) -> tuple[int, ...]:
-        wanted = f"({', '.join(axes)})"
-        if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, (str, bytes)):
-            raise _refuse(op, name, wanted, value)
-        if len(value) != len(axes):
-            raise _refuse(op, name, wanted, value, ValueError)
-        return tuple(integer(op, f"{name}[{i}]", each, 1) for i, each in enumerate(value))
-
-    return check
+    return lambda op, name, value: size(op, name, value, axes, 1)
 
 
 def as_many(op: str, **given: Any) -> None:

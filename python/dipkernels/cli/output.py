@@ -15,6 +15,6 @@ def output_file(given: Path | None, default: str, reads: Path | None = None) -> 
         raise ValueError(f"--out must be a file, and {out} is a folder")
     if out.suffix.lower() != suffix:
         raise ValueError(f"--out must end in {suffix}, which is what is written, got {str(out)!r}")
-    if reads is not None and out.exists() and out.resolve() in (reads.resolve(), reads.resolve() / out.name):
+    if reads is not None and out.exists() and reads.resolve() in (out.resolve(), out.resolve().parent):
         raise ValueError(f"--out would replace {out}, which is read; give another name")
     return out

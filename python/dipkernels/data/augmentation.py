@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
-from dipkernels.arguments import choice
-from dipkernels.checks import array, check_fields, checked, instance, one_of, real, whole
+from dipkernels.arguments import choice, limited
+from dipkernels.checks import array, check_fields, checked, instance, one_of, whole
 from dipkernels.nn.windows import positive_pair
 from dipkernels.ops.backend import FloatArray
 
@@ -95,7 +95,7 @@ def affine(images: FloatArray, matrices: npt.ArrayLike, interpolation: Interpola
     return result
 
 
-@checked(rng=instance(np.random.Generator), count=whole(), degrees=real(0), scale=real(0), shear=real(0), shift=real(0))
+@checked(rng=instance(np.random.Generator), count=whole(), degrees=limited, scale=limited, shear=limited, shift=limited)
 def random_affine(
     rng: np.random.Generator,
     count: int,
@@ -130,7 +130,7 @@ class AffineAugmentation:
 
     def __post_init__(self) -> None:
         check_fields(
-            self, degrees=real(0), scale=real(0), shear=real(0), shift=real(0), interpolation=one_of(_spline_order)
+            self, degrees=limited, scale=limited, shear=limited, shift=limited, interpolation=one_of(_spline_order)
         )
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:

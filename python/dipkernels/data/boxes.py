@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.checks import array, check_fields, checked, listed, positive, real, true_or_false, whole
+from dipkernels.arguments import flag, limited
+from dipkernels.checks import array, check_fields, checked, listed, positive, real, whole
 from dipkernels.data.augmentation import moved
 from dipkernels.ops.backend import FloatArray
 
@@ -66,7 +67,7 @@ class BoxAugmentation:
     visible: float = 0.4
 
     def __post_init__(self) -> None:
-        check_fields(self, scale=positive, shift=real(0), light=real(0), upside_down=true_or_false, visible=real(0, 1))
+        check_fields(self, scale=positive, shift=limited, light=limited, upside_down=flag, visible=real(0, 1))
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
         """The images alone."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.checks import array, check_fields, checked, positive, real, whole
+from dipkernels.arguments import limited
+from dipkernels.checks import array, check_fields, checked, positive, whole
 from dipkernels.data.augmentation import moved
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.data.pictures import read_pixels
@@ -91,7 +92,7 @@ class MaskAugmentation:
     outside: int = UNLABELLED
 
     def __post_init__(self) -> None:
-        check_fields(self, scale=positive, shift=real(0), light=real(0), outside=whole())
+        check_fields(self, scale=positive, shift=limited, light=limited, outside=whole())
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
         """The images alone."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels.arguments import limited
-from dipkernels.checks import array, check_fields, checked, random_seed, real
+from dipkernels.checks import array, check_fields, checked, random_seed
 from dipkernels.data.dataset import Dataset
 from dipkernels.ops.backend import FloatArray
 
@@ -35,7 +35,7 @@ class NoiseAugmentation:
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
-        check_fields(self, sigma=real(0))
+        check_fields(self, sigma=limited)
 
     def __call__(self, rng: np.random.Generator, images: FloatArray) -> FloatArray:
         """Images with noise."""

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
-from dipkernels.checks import array, check_fields, checked, instance, random_seed, real
+from dipkernels.arguments import limited
+from dipkernels.checks import array, check_fields, checked, instance, random_seed
 from dipkernels.data.augmentation import random_affine
 from dipkernels.ops.backend import FloatArray
 
@@ -27,7 +28,7 @@ class PairAugmentation:
     shift: float = 6.0
 
     def __post_init__(self) -> None:
-        check_fields(self, degrees=real(0), scale=real(0), shear=real(0), shift=real(0))
+        check_fields(self, degrees=limited, scale=limited, shear=limited, shift=limited)
 
     def maps(self, rng: np.random.Generator, count: int) -> FloatArray:
         """`count` random maps (count, 2, 3), as `ops.affine_flow` takes them."""

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
+from dipkernels.arguments import flag
 from dipkernels.arguments import size as size_of
-from dipkernels.checks import array, as_many, checked, listed, positive, real, shape, true_or_false
+from dipkernels.checks import array, as_many, checked, listed, positive, real, shape
 from dipkernels.data.boxes import CROWD, boxes_of
 from dipkernels.ops.backend import FloatArray
 
@@ -89,7 +90,7 @@ def clip_boxes(boxes: FloatArray, image_size: Sequence[int]) -> FloatArray:
     return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
-@checked(start=array("N4"), t=array("N5"), low=real(0, 1), high=real(0, 1), each_object=true_or_false)
+@checked(start=array("N4"), t=array("N5"), low=real(0, 1), high=real(0, 1), each_object=flag)
 def match_boxes(
     start: FloatArray, t: npt.NDArray[Any], low: float, high: float, each_object: bool = True
 ) -> tuple[npt.NDArray[np.int64], FloatArray]:
@@ -112,7 +113,7 @@ def match_boxes(
     boxes : float32 (M, 4)
         The corners of that object; the box itself where there is none.
     """
-    classes, corners = boxes_of(t.astype(np.float32))
+    classes, corners = boxes_of(t.astype(np.float32, copy=False))
     counts = classes != CROWD
     labels, targets = np.zeros(len(start), np.int64), start.copy()
     if counts.any():

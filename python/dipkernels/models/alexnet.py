@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dipkernels.checks import checked, true_or_false, whole
+from dipkernels.arguments import flag
+from dipkernels.checks import checked, whole
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.dropout import Dropout
 from dipkernels.nn.graph import Sequential
@@ -12,7 +13,7 @@ from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.nn.reshape import Flatten
 
 
-@checked(classes=whole(1), response_norm=true_or_false)
+@checked(classes=whole(1), response_norm=flag)
 def alexnet(classes: int = 1000, *, response_norm: bool = True, seed: int = 0) -> Sequential:
     """227×227×3 → 96 filters 11×11×3 with stride 4 → … → 4096 → 4096 → classes; 60,965,224 weights for 1000.
 

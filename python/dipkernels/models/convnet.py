@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dipkernels.arguments import flag, integer
-from dipkernels.checks import checked, shape, true_or_false, whole
+from dipkernels.checks import checked, shape, whole
 from dipkernels.nn.convolution import Conv2d
 from dipkernels.nn.graph import Sequential
 from dipkernels.nn.layer import Layer
@@ -12,7 +12,7 @@ from dipkernels.nn.pooling import MaxPool2d
 from dipkernels.nn.reshape import Flatten
 
 
-@checked(input_shape=shape("CHW"), channels=whole(1), hidden=whole(1), classes=whole(1), pool=true_or_false)
+@checked(input_shape=shape("CHW"), channels=whole(1), hidden=whole(1), classes=whole(1), pool=flag)
 def convnet(
     N: int = 2,
     M: int = 2,

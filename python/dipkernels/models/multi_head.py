@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dipkernels.arguments import integer, size_of_one
-from dipkernels.checks import checked, listed, mapping, shape, true_or_false, whole
+from dipkernels.arguments import flag, integer
+from dipkernels.checks import checked, listed, mapping, shape, whole
 from dipkernels.models.blocks import Nodes, convolve
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.linear import Linear
@@ -19,7 +19,7 @@ from dipkernels.nn.weights import Weights
     input_shape=shape("CHW"),
     channels=listed(whole(1), 1),
     hidden=whole(1),
-    log_variances=true_or_false,
+    log_variances=flag,
 )
 def multi_head(
     heads: Mapping[str, int],
@@ -40,19 +40,18 @@ def multi_head(
     >>> multi_head({"digit": 10, "slant": 1}).outputs
     ['digit', 'slant']
     """
-    sizes = size_of_one("multi_head", "input_shape", input_shape)
-    if len(sizes) != 3 or min(sizes[1:]) >> len(channels) < 1:
+    if min(input_shape[1:]) >> len(channels) < 1:
         raise ValueError(
-            f"multi_head: input_shape must be (C, H, W), large enough to be halved {len(channels)} times, got {sizes}"
+            f"multi_head: input_shape must be (C, H, W), large enough to be halved {len(channels)} times, got {input_shape}"
         )
     nodes: Nodes = {}
-    depth, last = sizes[0], "x"
+    depth, last = input_shape[0], "x"
     for i, filters in enumerate(channels, 1):
         last = convolve(nodes, f"stage{i}", last, depth, filters)
         nodes[f"pool{i}"] = (MaxPool2d(2, rounding="floor"), [last])
         depth, last = filters, f"pool{i}"
     nodes["flat"] = (Flatten(), [last])
-    features = depth * (sizes[1] >> len(channels)) * (sizes[2] >> len(channels))
+    features = depth * (input_shape[1] >> len(channels)) * (input_shape[2] >> len(channels))
     nodes["hidden"] = (Linear(features, hidden, activation="relu"), ["flat"])
     for name, count in heads.items():
         nodes[name] = (Linear(hidden, integer("multi_head", f"heads[{name!r}]", count, 1)), ["hidden"])
@@ -60,4 +59,4 @@ def multi_head(
     if log_variances:
         nodes["log_variances"] = (Weights(len(heads)), ["x"])
         outputs.append("log_variances")
-    return Graph({"x": sizes}, nodes, outputs, seed=seed)
+    return Graph({"x": input_shape}, nodes, outputs, seed=seed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dipkernels.arguments import integer
-from dipkernels.checks import array
+from dipkernels.checks import array, checked
 from dipkernels.nn.layer import Layer, Shape
 from dipkernels.ops.backend import FloatArray, assign
 
@@ -19,10 +19,11 @@ class Weights(Layer):
     TypeError or ValueError for what cannot be that. Source: Kendall, Gal, Cipolla 2018: learned log-variances of tasks.
     """
 
+    @checked(start=array("*"))
     def __init__(self, count: int, start: float | Sequence[float] = 0.0) -> None:
         super().__init__()
         count = integer("Weights", "count", count, 1)
-        values = array("*")("Weights", "start", start).astype(np.float32)
+        values = np.asarray(start, np.float32)
         if values.shape not in ((), (count,)) or not np.isfinite(values).all():
             raise ValueError(f"Weights: start must be a finite number, or one for each of {count}, got {start!r}")
         self._start = np.broadcast_to(values, count).copy()

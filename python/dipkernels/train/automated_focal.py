@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dipkernels import cuda, ops
 from dipkernels.arguments import integer, limited
-from dipkernels.checks import array
+from dipkernels.checks import array, checked
 from dipkernels.ops.backend import FloatArray, to_host
 
 
@@ -37,6 +37,7 @@ class AutomatedFocalLoss:
 
     can_be_captured = True
 
+    @checked(weight=array("C"))
     def __init__(
         self,
         start: float = 0.1,
@@ -54,7 +55,7 @@ class AutomatedFocalLoss:
                 f"{momentum}"
             )
         self.momentum, self.ignore_index = momentum, integer("AutomatedFocalLoss", "ignore_index", ignore_index)
-        self.weight = None if weight is None else array("C")("AutomatedFocalLoss", "weight", weight).astype(np.float32)
+        self.weight = None if weight is None else np.asarray(weight, np.float32)
         self.running: Any = np.array([start], np.float32)
         self._device_weight: Any = None
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dipkernels.checks import array, checked, function, positive, whole
+from dipkernels.arguments import function
+from dipkernels.checks import array, checked, positive, whole
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import cuda
-from dipkernels.arguments import choice, described, integer
-from dipkernels.checks import check_fields, checked, function, instance, listed, network, real, string
+from dipkernels.arguments import choice, described, function, integer, limited
+from dipkernels.checks import check_fields, checked, instance, listed, network, string
 from dipkernels.data.dataset import Dataset, Splits
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.optimizers import Optimizer
@@ -42,7 +42,7 @@ class HeadTask:
     score: Callable[[Any, Any], float] | None = None
 
     def __post_init__(self) -> None:
-        check_fields(self, name=string, targets=function, weight=real(0))
+        check_fields(self, name=string, targets=function, weight=limited)
         as_loss("HeadTask", self.loss)
 
 
@@ -76,7 +76,7 @@ class MultiTaskLoss:
     _calls: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        listed(instance(HeadTask), 1)("MultiTaskLoss", "tasks", self.tasks)
+        check_fields(self, tasks=listed(instance(HeadTask), 1))
         choice("MultiTaskLoss", "weighting", self.weighting, ("static", "uncertainty"))
         self._losses = [as_loss("MultiTaskLoss", task.loss) for task in self.tasks]
 

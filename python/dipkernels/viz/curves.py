@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dipkernels.checks import checked, function, later, real
+from dipkernels.arguments import function, limited
+from dipkernels.checks import checked, later
 from dipkernels.viz.figure import figure_class
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def learning_rates(history: History) -> Figure:
     return figure
 
 
-@checked(descent=later("train.gradient_descent", "Descent"), f=function, margin=real(0))
+@checked(descent=later("train.gradient_descent", "Descent"), f=function, margin=limited)
 def descent_path(descent: Descent, f: Callable[[Any], Any], margin: float = 0.5) -> Figure:
     """The path of a two-dimensional gradient descent over the level lines of f. ValueError for other dimensions."""
     if descent.path.ndim != 2 or descent.path.shape[1] != 2:

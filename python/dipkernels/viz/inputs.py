@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dipkernels.checks import array, checked, function, network, random_seed, whole
+from dipkernels.arguments import function
+from dipkernels.checks import array, checked, network, random_seed, whole
 from dipkernels.data.augmentation import Augmentation
 from dipkernels.nn.graph import Graph
 from dipkernels.nn.summary import receptive_fields
