@@ -42,7 +42,8 @@ def multi_head(
     """
     if min(input_shape[1:]) >> len(channels) < 1:
         raise ValueError(
-            f"multi_head: input_shape must be (C, H, W), large enough to be halved {len(channels)} times, got {input_shape}"
+            f"multi_head: input_shape must be (C, H, W), large enough to be halved {len(channels)} times, got "
+            f"{input_shape}"
         )
     nodes: Nodes = {}
     depth, last = input_shape[0], "x"
