@@ -104,6 +104,25 @@ py::object as_index(py::handle object) {
   return index;
 }
 
+std::string as_text(const char* op, const char* name, py::handle object) {
+  if (!PyUnicode_Check(object.ptr())) refuse(op, name, "a string", object);
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
+  if (!text) throw py::error_already_set();
+  return {text, static_cast<std::size_t>(size)};
+}
+
+py::sequence as_sequence(const char* op, const char* name, py::handle object) {
+  if (!PyTuple_Check(object.ptr()) && !PyList_Check(object.ptr())) refuse(op, name, "a tuple or list", object);
+  return py::reinterpret_borrow<py::sequence>(object);
+}
+
+py::sequence as_sequence_of(const char* op, const char* name, py::handle object, std::size_t count) {
+  py::sequence sequence = as_sequence(op, name, object);
+  check(sequence.size() == count, op, ": ", name, " must have ", count, " entries, got ", sequence.size());
+  return sequence;
+}
+
 }  // namespace
 
 std::int64_t Arguments::integer(py::handle object, const char* name) const {
@@ -144,41 +163,13 @@ bool Arguments::flag(py::handle object, const char* name) const {
   return PyObject_IsTrue(object.ptr()) == 1;
 }
 
-namespace {
-
-std::string text_in(py::handle object) {
-  Py_ssize_t size = 0;
-  const char* text = PyUnicode_AsUTF8AndSize(object.ptr(), &size);
-  if (!text) throw py::error_already_set();
-  return {text, static_cast<std::size_t>(size)};
-}
-
-}  // namespace
-
 std::string Arguments::text(py::handle object, const char* name) const {
-  if (!PyUnicode_Check(object.ptr())) refuse(op_, name, "a string", object);
-  return text_in(object);
+  return as_text(op_, name, object);
 }
-
-namespace {
-
-py::sequence as_sequence(const char* op, const char* name, py::handle object) {
-  if (!PyTuple_Check(object.ptr()) && !PyList_Check(object.ptr())) refuse(op, name, "a tuple or list", object);
-  return py::reinterpret_borrow<py::sequence>(object);
-}
-
-py::sequence as_sequence_of(const char* op, const char* name, py::handle object, std::size_t count) {
-  py::sequence sequence = as_sequence(op, name, object);
-  check(sequence.size() == count, op, ": ", name, " must have ", count, " entries, got ", sequence.size());
-  return sequence;
-}
-
-}  // namespace
 
 Shape Arguments::integers(py::handle object, const char* name) const {
-  const py::sequence given = as_sequence(op_, name, object);
-  Shape read(given.size());
-  read_sizes(given, name, read.data(), read.size());
+  Shape read;
+  for (const py::object& each : as_sequence(op_, name, object)) read.push_back(integer(each, name));
   return read;
 }
 
@@ -198,8 +189,7 @@ py::list Arguments::list(py::handle object, const char* name) const {
 }
 
 std::string string_of(py::handle object) {
-  if (!PyUnicode_Check(object.ptr())) refuse("dipkernels", "name", "a string", object);
-  return text_in(object);
+  return as_text("dipkernels", "name", object);
 }
 
 bool is_true(py::handle object) {

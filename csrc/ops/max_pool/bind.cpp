@@ -1,5 +1,8 @@
 // max_pool2d and max_pool3d: arguments are checked here, once, for every backend. Its gradient is the scatter of
 // ops/unpool.
+#include <algorithm>
+#include <array>
+
 #include "bind/arguments.h"
 #include "bind/families.h"
 #include "core/geometry.h"
@@ -24,10 +27,22 @@ void check_windows(const Arguments& args, const Axis& axis) {
         ") leaves a window with no element of the input; it must be smaller than the window (", span, ")");
 }
 
-// `shape` is y's.
-py::object pool(const Arguments& args, Array& x, const Window3d& window, const Shape& shape, py::handle out) {
+template <std::size_t axes>
+py::object max_pool(py::object x_, py::object kernel_size, py::object stride, py::object padding, py::object dilation,
+                    py::object rounding, py::object out) {
+  const Arguments args(axes == 3 ? "max_pool3d" : "max_pool2d");
+  Array x = args.input(x_, "x", axes == 3 ? "NCDHW" : "NCHW");
+  const Shape channel(x.shape().begin() + 2, x.shape().end());
+  std::array<std::int64_t, axes> input;
+  std::copy(channel.begin(), channel.end(), input.begin());
+  const Window3d window = make_window(args.op(), input, args.sizes<axes>(kernel_size, "kernel_size"),
+                                      args.sizes<axes>(stride, "stride"), args.padding<axes>(padding, "padding"),
+                                      args.sizes<axes>(dilation, "dilation"), args.text(rounding, "rounding"));
   for (const Axis& axis : {window.d, window.h, window.w}) check_windows(args, axis);
-  check_channel_size(args, Shape(x.shape().begin() + 2, x.shape().end()));
+  check_channel_size(args, channel);
+  Shape shape = {x.extent(0), x.extent(1)};
+  if (axes == 3) shape.push_back(window.d.output);
+  shape.insert(shape.end(), {window.h.output, window.w.output});
   Result y = args.output(out, "out", shape);
   Indices indices = args.new_indices(shape);
   args.check_apart(y, x, "x");
@@ -35,37 +50,18 @@ py::object pool(const Arguments& args, Array& x, const Window3d& window, const S
   return py::make_tuple(y.object(), indices.object());
 }
 
-py::object max_pool2d(py::object x_, py::object kernel_size, py::object stride, py::object padding, py::object dilation,
-                      py::object rounding, py::object out) {
-  const Arguments args("max_pool2d");
-  Array x = args.input(x_, "x", "NCHW");
-  const Window2d window =
-      make_window(args.op(), Pair{x.extent(2), x.extent(3)}, args.sizes<2>(kernel_size, "kernel_size"),
-                  args.sizes<2>(stride, "stride"), args.padding<2>(padding, "padding"),
-                  args.sizes<2>(dilation, "dilation"), args.text(rounding, "rounding"));
-  return pool(args, x, window, {x.extent(0), x.extent(1), window.h.output, window.w.output}, out);
-}
-
-py::object max_pool3d(py::object x_, py::object kernel_size, py::object stride, py::object padding, py::object dilation,
-                      py::object rounding, py::object out) {
-  const Arguments args("max_pool3d");
-  Array x = args.input(x_, "x", "NCDHW");
-  const Window3d window =
-      make_window(args.op(), Triple{x.extent(2), x.extent(3), x.extent(4)}, args.sizes<3>(kernel_size, "kernel_size"),
-                  args.sizes<3>(stride, "stride"), args.padding<3>(padding, "padding"),
-                  args.sizes<3>(dilation, "dilation"), args.text(rounding, "rounding"));
-  return pool(args, x, window, {x.extent(0), x.extent(1), window.d.output, window.h.output, window.w.output}, out);
+template <std::size_t axes>
+void bind_pooling(py::module_& m, const char* name) {
+  using py::arg;
+  m.def(name, max_pool<axes>, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
+        arg("rounding"), arg("out"));
 }
 
 }  // namespace max_pool_functions
 
 void bind_max_pool(py::module_& m) {
-  using namespace max_pool_functions;
-  using py::arg;
-  m.def("max_pool2d", max_pool2d, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
-        arg("rounding"), arg("out"));
-  m.def("max_pool3d", max_pool3d, arg("x"), arg("kernel_size"), arg("stride"), arg("padding"), arg("dilation"),
-        arg("rounding"), arg("out"));
+  max_pool_functions::bind_pooling<2>(m, "max_pool2d");
+  max_pool_functions::bind_pooling<3>(m, "max_pool3d");
 }
 
 }  // namespace dip
