@@ -3,8 +3,6 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-#include <pybind11/typing.h>
 
 #include <array>
 #include <memory>

@@ -1,4 +1,6 @@
 #include "cuda/training.h"
+#include <pybind11/typing.h>
+
 #include "bind/arguments.h"
 #include "bind/runtime_device.h"
 #include "cuda/copy_kernels.h"
