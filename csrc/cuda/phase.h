@@ -56,6 +56,12 @@ struct Phases {
   }
 };
 
+// Of both axes, in the shared memory of a block: its threads ask for it seldom, and have few registers.
+__device__ inline Shared<Phase> phases_of_block() {
+  DIP_SHARED_ARRAY(Phase, phases, 2);
+  return phases;
+}
+
 // The batches of a product: each of `groups` has all phases.
 struct PhaseBatches {
   int groups;
@@ -63,9 +69,19 @@ struct PhaseBatches {
 
   __host__ __device__ int phases() const { return h.count * w.count; }
   __host__ __device__ int count() const { return groups * phases(); }
+  // All threads of a block call this, before a problem begins with their batch.
+  __device__ void begin_block() const {
+    const Shared<Phase> of_block = phases_of_block();
+    const int phase = static_cast<int>(blockIdx.z) % phases();
+    if (threadIdx.x == 0) {
+      of_block[0] = h.all[phase / w.count];
+      of_block[1] = w.all[phase % w.count];
+    }
+    __syncthreads();
+  }
 };
 
-// Along both axes, in the shared memory of the block: its threads ask for it seldom, and have few registers.
+// A block's own.
 struct PhaseOfBlock {
   using Batches = PhaseBatches;
   static constexpr bool is_only = false;
@@ -73,16 +89,9 @@ struct PhaseOfBlock {
 
   explicit PhaseOfBlock(const PhaseBatches&) {}
 
-  // Returns the batch's group. All threads of the block take part.
+  // Returns the batch's group.
   __device__ int choose(const PhaseBatches& batches, int batch) {
-    DIP_SHARED_ARRAY(Phase, phases, 2);
-    const int phase = batch % batches.phases();
-    if (threadIdx.x == 0) {
-      phases[0] = batches.h.all[phase / batches.w.count];
-      phases[1] = batches.w.all[phase % batches.w.count];
-    }
-    __syncthreads();
-    axes = phases;
+    axes = phases_of_block();
     return batch / batches.phases();
   }
   __device__ Phase h() const { return axes[0]; }

@@ -11,6 +11,7 @@ namespace dip::cuda {
 struct AlikeBatches {
   int groups;
 
+  __device__ void begin_block() const {}
   __host__ __device__ int count() const { return groups; }
 };
 

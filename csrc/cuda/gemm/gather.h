@@ -87,6 +87,20 @@ struct Float32Product {
     }
   }
 
+  // A bit for each sum that is NaN, row after row.
+  __device__ std::uint64_t nans() const {
+    static_assert(patch_rows * patch_columns <= 64, "a bit for each");
+    std::uint64_t bits = 0;
+#pragma unroll
+    for (int i = 0; i < patch_rows; ++i) {
+#pragma unroll
+      for (int j = 0; j < patch_columns; ++j) {
+        if (sums[i][j] != sums[i][j]) bits |= std::uint64_t{1} << (i * patch_columns + j);
+      }
+    }
+    return bits;
+  }
+
   // The same for four neighbours of a row at a time.
   template <class Run>
   __device__ void for_each_four(const Run& run) const {
@@ -105,17 +119,27 @@ __device__ bool is_inside(const Problem& problem, ColumnAt column, DepthAt depth
          static_cast<unsigned>(column.w + depth.w) < static_cast<unsigned>(problem.width);
 }
 
-// A result once more, without what lies outside the image: a zero there may have met an infinity or NaN. The problem is
-// passed by value, so that for this rare case it need not lie in memory.
-template <class Problem>
-__device__ DIP_RARE float sum_of_what_meets(Problem problem, int row, ColumnAt column, int begin, int end) {
-  float sum = 0.0f;
-  for (int d = begin; d < end && sum == sum; ++d) {
-    const DepthAt depth = problem.depth_at(d);
-    if (!is_inside(problem, column, depth)) continue;
-    sum = fmaf(problem.a[row * problem.a_row + depth.a], problem.b[column.b + depth.b], sum);
+// Those of a thread's results once more whose sums were NaN, without what lies outside the image: a zero there may have
+// met an infinity or NaN. `given` is the kernel's own, a __grid_constant__, so that no thread copies it for this call.
+template <class Problem, class T, class Batches>
+__device__ DIP_RARE void store_what_meets(const Problem& given, const Batches& batches, int split_depth,
+                                          std::uint64_t nans) {
+  using Product = Float32Product<T>;
+  Problem problem = given;
+  const auto block = GemmBlock<T>::of(problem, batches, split_depth);
+  for (int e = 0; e < Product::patch_rows * Product::patch_columns; ++e) {
+    const int i = block.first_row + Product::row(e / Product::patch_columns);
+    const int j = block.first_column + Product::column(e % Product::patch_columns);
+    if ((nans >> e & 1) == 0 || i >= problem.rows || j >= problem.columns) continue;
+    const ColumnAt column = problem.column_at(j);
+    float sum = 0.0f;
+    for (int d = block.begin; d < block.end && sum == sum; ++d) {
+      const DepthAt depth = problem.depth_at(d);
+      if (!is_inside(problem, column, depth)) continue;
+      sum = fmaf(problem.a[i * problem.a_row + depth.a], problem.b[column.b + depth.b], sum);
+    }
+    *problem.place(i, column.out) = problem.finish(i, column.out, sum);
   }
-  return sum;
 }
 
 // A Problem has
@@ -128,12 +152,15 @@ __device__ DIP_RARE float sum_of_what_meets(Problem problem, int row, ColumnAt c
 // d); and with has_outside whether elements can lie outside the image.
 template <class Problem, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, 512 / T::threads)
-    gather_gemm_kernel(Problem problem, const __grid_constant__ Batches batches, int split_depth) {
+    gather_gemm_kernel(const __grid_constant__ Problem given, const __grid_constant__ Batches batches,
+                       int split_depth) {
   const Shared<float> a_tiles = dynamic_shared<float>(), b_tiles = a_tiles + T::stages * T::a_floats;
   const Shared<DepthAt> depths = shared_cast<DepthAt>(b_tiles + T::stages * T::b_floats);
   const Shared<ColumnAt> columns = shared_cast<ColumnAt>(depths + T::stages * T::depth);
 
   const int thread = static_cast<int>(threadIdx.x);
+  batches.begin_block();
+  Problem problem = given;
   const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   const int first_row = block.first_row, first_column = block.first_column;
   if (first_column >= problem.columns) return;  // batches may have fewer
@@ -191,13 +218,10 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
   run_pipeline<T>(block.slices, load, set_depth, [&](int slice) {
     product.add(a_tiles + slice % T::stages * T::a_floats, b_tiles + slice % T::stages * T::b_floats);
   });
+  const std::uint64_t nans = Problem::has_outside ? product.nans() : 0;
   const int rows_left = problem.rows - first_row, columns_left = problem.columns - first_column;
   product.for_each([&](int i, int j, float& sum) {
-    if (i >= rows_left || j >= columns_left) return;
-    const ColumnAt column = columns[j];
-    if (Problem::has_outside && sum != sum)
-      sum = sum_of_what_meets(problem, first_row + i, column, block.begin, block.end);
-    sum = problem.finish(first_row + i, column.out, sum);
+    if (i < rows_left && j < columns_left) sum = problem.finish(first_row + i, ColumnAt(columns[j]).out, sum);
   });
   product.for_each_four([&](int i, int j, const float* sums) {
     if (i >= rows_left || j >= columns_left) return;
@@ -209,6 +233,7 @@ __global__ void __launch_bounds__(T::threads, 512 / T::threads)
       if (j + k < columns_left) *problem.place(first_row + i, ColumnAt(columns[j + k]).out) = sums[k];
     }
   });
+  if (nans != 0) store_what_meets<Problem, T>(given, batches, split_depth, nans);
 }
 
 template <class Problem, class T, class Batches>

@@ -24,7 +24,7 @@ namespace dip::cuda {
 //   void store(int i, int out, float sum)
 // Numbers behind the last one, up to a whole octet, are zeros in A and B; along the depth they are part of it.
 template <class Problem, class Number, class T, class Batches>
-__device__ void multiply_packed(Problem problem, const Batches& batches, int split_depth) {
+__device__ void multiply_packed(const Problem& given, const Batches& batches, int split_depth) {
   using A = typename T::A;
   using B = typename T::B;
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
@@ -35,6 +35,8 @@ __device__ void multiply_packed(Problem problem, const Batches& batches, int spl
   const Shared<int> depth_lines = outs + T::columns;
 
   const int thread = static_cast<int>(threadIdx.x);
+  batches.begin_block();
+  Problem problem = given;
   const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   const int first_row = block.first_row, first_column = block.first_column;
 
@@ -127,13 +129,14 @@ __device__ void multiply_packed(Problem problem, const Batches& batches, int spl
   const Shared<float> tile = shared_cast<float>(a_slices);
   put_in_tile<T>(product, problem.rows_side_by_side, tile);
   __syncthreads();
-  store_tile<Number, T, T::threads>(problem, block, tile, outs);
+  store_tile<Number, T, T::threads>(problem, block, tile, outs, given, batches, split_depth);
 }
 
 // Tiles of warpgroups are compiled for the one architecture that has them.
 template <class Problem, class Number, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, T::blocks_a_multiprocessor)
-    packed_gemm_kernel(Problem problem, const __grid_constant__ Batches batches, int split_depth) {
+    packed_gemm_kernel(const __grid_constant__ Problem problem, const __grid_constant__ Batches batches,
+                       int split_depth) {
   if constexpr (!T::warpgroups || compiled_for_warpgroups) {
     multiply_packed<Problem, Number, T>(problem, batches, split_depth);
   }

@@ -12,8 +12,8 @@ namespace dip::cuda {
 //   void copy_a<T>(to, map, barrier, int part, int d, int i)  starts to copy the slice from depth d and row i on
 //   void copy_b<T>(to, map, barrier, int part, int d, int j)  the same from column j
 template <class Problem, class Number, class T, class Batches>
-__device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const TensorMap& b_map, const Batches& batches,
-                                int split_depth) {
+__device__ void multiply_mapped(const Problem& given, const TensorMap& a_map, const TensorMap& b_map,
+                                const Batches& batches, int split_depth) {
   const Shared<std::uint16_t> a_slices = dynamic_shared<std::uint16_t>(),
                               b_slices = a_slices + T::stages * T::a_numbers;
   const Shared<PhaseBarrier> full = shared_cast<PhaseBarrier>(a_slices + T::operand_bytes / 2),
@@ -21,6 +21,8 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   const Shared<int> outs = shared_cast<int>(empty + T::stages);
 
   const int thread = static_cast<int>(threadIdx.x);
+  batches.begin_block();
+  Problem problem = given;
   const auto block = GemmBlock<T>::of(problem, batches, split_depth);
   if (thread == 0) {
     for (int stage = 0; stage < T::stages; ++stage) {
@@ -65,12 +67,12 @@ __device__ void multiply_mapped(Problem problem, const TensorMap& a_map, const T
   const Shared<float> tile = shared_cast<float>(a_slices);
   put_in_tile<T>(product, problem.rows_side_by_side, tile);
   barrier_of<T::multiplying>();
-  store_tile<Number, T, T::multiplying>(problem, block, tile, outs);
+  store_tile<Number, T, T::multiplying>(problem, block, tile, outs, given, batches, split_depth);
 }
 
 template <class Problem, class Number, class T, class Batches>
 __global__ void __launch_bounds__(T::threads, 1)
-    mapped_gemm_kernel(Problem problem, const __grid_constant__ TensorMap a_map,
+    mapped_gemm_kernel(const __grid_constant__ Problem problem, const __grid_constant__ TensorMap a_map,
                        const __grid_constant__ TensorMap b_map, const __grid_constant__ Batches batches,
                        int split_depth) {
   if constexpr (compiled_for_warpgroups) {
