@@ -9,6 +9,16 @@
 namespace dip::cuda {
 namespace {
 
+struct ValueAndSlope {
+  float value, slope;
+};
+
+// Called, so that the unrolled code for each kind of loss does not hold the logarithms too.
+__device__ DIP_RARE ValueAndSlope squared_logarithm(float x, float target) {
+  const float difference = log1pf(x) - log1pf(target);
+  return {difference * difference, 2.0f * difference / (x + 1.0f)};
+}
+
 struct Elementwise {
   ElementwiseLoss p;
   Reals x, target;
@@ -26,9 +36,9 @@ struct Elementwise {
       value = fabsf(d);
       slope = sign;
     } else if (p.kind == LossKind::squared_logarithm) {
-      const float difference = log1pf(e.x) - log1pf(e.target);
-      value = difference * difference;
-      slope = 2.0f * difference / (e.x + 1.0f);
+      const ValueAndSlope both = squared_logarithm(e.x, e.target);
+      value = both.value;
+      slope = both.slope;
     } else if (p.kind == LossKind::smooth_l1) {
       const bool near = fabsf(d) < p.beta;
       value = near ? 0.5f * d * d / p.beta : fabsf(d) - 0.5f * p.beta;

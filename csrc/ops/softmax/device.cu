@@ -19,9 +19,9 @@ __global__ void forward_kernel(Softmax p, Reals x, RealResults y) {
       numbers.each([&](std::int64_t c, float value) { write(y, at + c * p.inner, (value - maximum) - shift); });
     } else {
       numbers.exponentiate(maximum, [&](std::int64_t, float, float power) { own.add(power); });
-      const float sum = Lanes::sum(own.total());
+      const float inverse = 1.0f / Lanes::sum(own.total());
       numbers.each([&](std::int64_t c, float x_or_power) {
-        write(y, at + c * p.inner, Classes<Plan>::exponential(x_or_power, maximum) / sum);
+        write(y, at + c * p.inner, Classes<Plan>::exponential(x_or_power, maximum) * inverse);
       });
     }
   }

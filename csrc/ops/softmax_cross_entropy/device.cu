@@ -10,12 +10,26 @@
 namespace dip::cuda {
 namespace {
 
-// The weighted, smoothed target of class c.
-__device__ inline float target_of(const SoftmaxCrossEntropy& p, std::int64_t label, std::int64_t at, std::int64_t c) {
-  const float hard = p.labels ? (c == label ? 1.0f : 0.0f) : p.distribution[at + c * p.inner];
-  const float smooth = fmaf(hard, 1.0f - p.smoothing, p.smoothing / static_cast<float>(p.classes));
-  return p.weight ? smooth * p.weight[c] : smooth;
-}
+// The weighted, smoothed targets of a position.
+struct Targets {
+  std::int64_t label, inner;
+  const float *distribution, *weight;  // null: labels; no weights
+  float kept, spread;                  // of a target: what smoothing leaves of it, and what every class gets
+
+  __device__ Targets(const SoftmaxCrossEntropy& p, std::int64_t label_, std::int64_t at)
+      : label(label_),
+        inner(p.inner),
+        distribution(p.labels ? nullptr : p.distribution + at),
+        weight(p.weight),
+        kept(1.0f - p.smoothing),
+        spread(p.smoothing / static_cast<float>(p.classes)) {}
+
+  __device__ float of(std::int64_t c) const {
+    const float hard = distribution ? distribution[c * inner] : c == label ? 1.0f : 0.0f;
+    const float smooth = fmaf(hard, kept, spread);
+    return weight ? smooth * weight[c] : smooth;
+  }
+};
 
 __device__ float scale_of(double divisor) {
   return divisor == 0.0 ? 0.0f : static_cast<float>(1.0 / divisor);
@@ -55,11 +69,12 @@ __device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Real
       }
       continue;
     }
+    const Targets targets(p, label, at);
     Classes<Plan> logits(z, at, p.classes, p.inner);
     const float maximum = logits.maximum();
     typename Plan::Sum powers, weights, products;
     logits.exponentiate(maximum, [&](std::int64_t c, float shifted, float power) {
-      const float t = target_of(p, label, at, c);
+      const float t = targets.of(c);
       powers.add(power);
       weights.add(t);
       // A zero target takes no part, even of a class with logit −∞.
@@ -81,9 +96,10 @@ __device__ double compute_losses(const SoftmaxCrossEntropy& p, float scale, Real
       written += value;
     }
     if (!gradient.data) continue;
+    const float inverse = 1.0f / sum;
     logits.each([&](std::int64_t c, float z_or_power) {
-      const float probability = Classes<Plan>::exponential(z_or_power, maximum) / sum;
-      write(gradient, at + c * p.inner, (weighted * probability - target_of(p, label, at, c)) * factor);
+      const float probability = Classes<Plan>::exponential(z_or_power, maximum) * inverse;
+      write(gradient, at + c * p.inner, (weighted * probability - targets.of(c)) * factor);
     });
   }
   return written;
