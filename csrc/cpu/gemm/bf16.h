@@ -117,6 +117,21 @@ struct Bf16Turn {
   std::uint16_t* to;
 };
 
+// Tiles of weights, to[part][wanted tap]: up to 32 lines of up to 32 numbers, each with all taps side by side. The
+// lines are the columns of the tiles, or the depth.
+struct Bf16Weights {
+  const float* source;
+  std::int64_t line;  // distance of the lines
+  std::int64_t lines, numbers, taps;
+  const std::int64_t* wanted;
+  std::int64_t count;  // of wanted taps
+  bool lines_are_columns;
+  std::uint16_t* rounded;  // memory for `parts` times 32 × 32 × taps
+  std::uint16_t* to;
+  std::int64_t part_distance;
+  int parts;
+};
+
 // out[column·out_column + run.at + i·out_row] = activation(sums[run.row + i][column] + bias[column])
 struct Bf16Results {
   const float* sums;  // rows × 32
@@ -145,6 +160,7 @@ struct Bf16Kernels {
   void (*pack_columns)(const Bf16Columns& p, Bf16Range& range);
   void (*pack_rows)(const Bf16Rows& p, Bf16Range& range);
   void (*turn_columns)(const Bf16Turn& p);
+  void (*pack_weights)(const Bf16Weights& p, Bf16Range& range);
   void (*finish)(const Bf16Results& p);
   void (*finish_lines)(const Bf16Lines& p);
 };

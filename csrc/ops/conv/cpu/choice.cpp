@@ -54,65 +54,62 @@ const char* reason_of(Way way) {
   return "";
 }
 
-void take_way(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
-  for (const Candidate& candidate : plan.ways) {
-    switch (candidate.way) {
-      case Way::rows: return forward_by_rows(plan, x, weight, bias, y);
-      case Way::lanes: return forward_by_lanes(plan, x, weight, bias, y);
-      case Way::images: return forward_by_images(plan, x, weight, bias, y);
-      case Way::bf16:
-        if (forward_by_bf16(plan, x, weight, bias, y)) return;
-        break;
-      case Way::winograd:
-        if (forward_by_winograd(plan, x, weight, bias, y)) return;
-        break;
-      default: return forward_by_tiles(plan, x, weight, bias, y);
-    }
-  }
+// Takes the first of the ways that take(way) does not refuse, as bfloat16 products and Winograd's do for some numbers.
+template <class Take>
+Way take_way(const Ways& ways, const Take& take) {
+  const auto taken = std::find_if(ways.begin(), ways.end(), [&](const Candidate& each) { return take(each.way); });
+  return taken->way;
 }
 
-void take_way(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
+Way take_way(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
+  return take_way(plan.ways, [&](Way way) {
+    switch (way) {
+      case Way::rows: return forward_by_rows(plan, x, weight, bias, y), true;
+      case Way::lanes: return forward_by_lanes(plan, x, weight, bias, y), true;
+      case Way::images: return forward_by_images(plan, x, weight, bias, y), true;
+      case Way::bf16: return forward_by_bf16(plan, x, weight, bias, y);
+      case Way::winograd: return forward_by_winograd(plan, x, weight, bias, y);
+      default: return forward_by_tiles(plan, x, weight, bias, y), true;
+    }
+  });
+}
+
+Way take_way(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
   if (!plan.meets_all()) {
     const int64_t count = plan.p.x_count();
     parallel_ranges(count, element_grain(count),
                     [&](int64_t begin, int64_t end) { std::fill(dx + begin, dx + end, 0.0f); });
   }
-  for (const Candidate& candidate : plan.ways) {
-    switch (candidate.way) {
-      case Way::rows: return backward_data_by_rows(plan, dy, weight, dx);
-      case Way::lanes: return backward_data_by_lanes(plan, dy, weight, dx);
-      case Way::images: return backward_data_by_images(plan, dy, weight, dx);
-      case Way::bf16:
-        if (backward_data_by_bf16(plan, dy, weight, dx)) return;
-        break;
-      case Way::winograd:
-        if (backward_data_by_winograd(plan, dy, weight, dx)) return;
-        break;
-      default: return backward_data_by_tiles(plan, dy, weight, dx);
+  return take_way(plan.ways, [&](Way way) {
+    switch (way) {
+      case Way::rows: return backward_data_by_rows(plan, dy, weight, dx), true;
+      case Way::lanes: return backward_data_by_lanes(plan, dy, weight, dx), true;
+      case Way::images: return backward_data_by_images(plan, dy, weight, dx), true;
+      case Way::bf16: return backward_data_by_bf16(plan, dy, weight, dx);
+      case Way::winograd: return backward_data_by_winograd(plan, dy, weight, dx);
+      default: return backward_data_by_tiles(plan, dy, weight, dx), true;
     }
-  }
+  });
 }
 
-void take_way(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
-  for (const Candidate& candidate : plan.ways) {
-    switch (candidate.way) {
-      case Way::rows: return backward_weight_by_rows(plan, dy, x, dweight);
-      case Way::lanes: return backward_weight_by_lanes(plan, dy, x, dweight);
-      case Way::images: return backward_weight_by_images(plan, dy, x, dweight);
-      case Way::bf16:
-        if (backward_weight_by_bf16(plan, dy, x, dweight)) return;
-        break;
-      case Way::winograd:
-        if (backward_weight_by_winograd(plan, dy, x, dweight)) return;
-        break;
-      default: return backward_weight_by_dots(plan, dy, x, dweight);
+Way take_way(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
+  return take_way(plan.ways, [&](Way way) {
+    switch (way) {
+      case Way::rows: return backward_weight_by_rows(plan, dy, x, dweight), true;
+      case Way::lanes: return backward_weight_by_lanes(plan, dy, x, dweight), true;
+      case Way::images: return backward_weight_by_images(plan, dy, x, dweight), true;
+      case Way::bf16: return backward_weight_by_bf16(plan, dy, x, dweight);
+      case Way::winograd: return backward_weight_by_winograd(plan, dy, x, dweight);
+      default: return backward_weight_by_dots(plan, dy, x, dweight), true;
     }
-  }
+  });
 }
 
-// Zeros around an image times infinite weights are NaN that should not be. Lanes leave out the taps that miss it.
-bool has_nan_to_mend(const Ways& ways, const Conv2d& p, const float* weight) {
-  return ways[0].way != Way::lanes && !all_finite(weight, p.weight_count());
+// Zeros around an image times infinite weights are NaN that should not be. Lanes leave out the taps that miss it, and
+// bfloat16 products and Winograd's refuse such weights. Of weights and results the fewer are looked through.
+bool has_nan_to_mend(Way taken, const float* weight, int64_t weights, const float* result, int64_t results) {
+  if (taken == Way::lanes || taken == Way::bf16 || taken == Way::winograd) return false;
+  return weights < results ? !all_finite(weight, weights) : any_nan(result, results);
 }
 
 }  // namespace
@@ -167,15 +164,19 @@ WeightPlan plan_backward_weight(const Conv2d& p) {
 void run(const ForwardPlan& plan, const float* x, const float* weight, const float* bias, float* y) {
   const Conv2d& p = plan.p;
   if (p.group_channels() * p.taps() > longest_sum) return forward_by_definition(p, Which::all, x, weight, bias, y);
-  take_way(plan, x, weight, bias, y);
-  if (has_nan_to_mend(plan.ways, p, weight)) forward_by_definition(p, Which::nan, x, weight, bias, y);
+  const Way taken = take_way(plan, x, weight, bias, y);
+  if (has_nan_to_mend(taken, weight, p.weight_count(), y, p.y_count())) {
+    forward_by_definition(p, Which::nan, x, weight, bias, y);
+  }
 }
 
 void run(const DataPlan& plan, const float* dy, const float* weight, float* dx) {
   const Conv2d& p = plan.p;
   if (p.group_filters() * p.taps() > longest_sum) return backward_data_by_definition(p, Which::all, dy, weight, dx);
-  take_way(plan, dy, weight, dx);
-  if (has_nan_to_mend(plan.ways, p, weight)) backward_data_by_definition(p, Which::nan, dy, weight, dx);
+  const Way taken = take_way(plan, dy, weight, dx);
+  if (has_nan_to_mend(taken, weight, p.weight_count(), dx, p.x_count())) {
+    backward_data_by_definition(p, Which::nan, dy, weight, dx);
+  }
 }
 
 void run(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {

@@ -20,45 +20,43 @@ using std::int64_t;
 
 constexpr int64_t rows_at_once = 224;  // of the result, which use a piece of the weights one after the other
 
-// A matrix of weights for every tap, whose rows are those of the results: weight[group + row·r + channel·c + tap].
+// Weights as a matrix for every tap that is wanted, rows of results × channels of the source, where they lie
+// [group][line][number][tap]: the lines are the rows and the numbers the channels, or the other way round.
 struct TapWeights {
   const float* weight;
-  int64_t group, row, channel;
-  int64_t groups, rows, channels;
-  std::vector<int64_t> taps;
+  int64_t groups, rows, channels, taps;
+  bool lines_are_rows;
+  std::vector<int64_t> wanted;
 };
 
-// to[part][group][rows / 32][channels / 32][tap][32 × 32]
+// to[part][group][rows / 32][channels / 32][wanted tap][32 × 32]
 Bf16Range pack_weights(const TapWeights& from, int parts, std::uint16_t* to) {
   const int64_t row_blocks = divide_up(from.rows, bf16_columns), blocks = divide_up(from.channels, bf16_depth);
-  const int64_t taps = static_cast<int64_t>(from.taps.size());
+  const int64_t wanted = static_cast<int64_t>(from.wanted.size());
+  const int64_t line = (from.lines_are_rows ? from.channels : from.rows) * from.taps;
   Bf16Ranges ranges(from.groups * row_blocks * blocks);
   parallel_for(from.groups * row_blocks * blocks, [&](int64_t task) {
+    static thread_local Scratch rounded;
     const int64_t block = task % blocks, row_block = task / blocks % row_blocks, g = task / blocks / row_blocks;
-    const int64_t rows = std::min(bf16_columns, from.rows - row_block * bf16_columns);
-    const int64_t channels = std::min(bf16_depth, from.channels - block * bf16_depth);
-    const float* first =
-        from.weight + g * from.group + row_block * bf16_columns * from.row + block * bf16_depth * from.channel;
-    for (int64_t tap = 0; tap < taps; ++tap) {
-      float values[bf16_columns][bf16_depth];
-      for (int64_t row = 0; row < rows; ++row) {
-        const float* at = first + row * from.row + from.taps[tap];
-        for (int64_t c = 0; c < channels; ++c) values[row][c] = at[c * from.channel];
-      }
-      const Bf16Run all{0, 0, channels};
-      bf16_kernels().pack_columns(
-          {
-              .source = values[0],
-              .column = bf16_depth,
-              .columns = rows,
-              .runs = &all,
-              .count = 1,
-              .to = to + (task * taps + tap) * bf16_tile,
-              .part_distance = from.groups * row_blocks * blocks * taps * bf16_tile,
-              .parts = parts,
-          },
-          ranges.of(task));
-    }
+    const int64_t row = row_block * bf16_columns, rows = std::min(bf16_columns, from.rows - row);
+    const int64_t channel = block * bf16_depth, channels = std::min(bf16_depth, from.channels - channel);
+    const int64_t first_line = from.lines_are_rows ? row : channel, first = from.lines_are_rows ? channel : row;
+    bf16_kernels().pack_weights(
+        {
+            .source = from.weight + g * from.rows * from.channels * from.taps + first_line * line + first * from.taps,
+            .line = line,
+            .lines = from.lines_are_rows ? rows : channels,
+            .numbers = from.lines_are_rows ? channels : rows,
+            .taps = from.taps,
+            .wanted = from.wanted.data(),
+            .count = wanted,
+            .lines_are_columns = from.lines_are_rows,
+            .rounded = rounded.halves(parts * bf16_tile * from.taps),
+            .to = to + task * wanted * bf16_tile,
+            .part_distance = from.groups * row_blocks * blocks * wanted * bf16_tile,
+            .parts = parts,
+        },
+        ranges.of(task));
   });
   return ranges.merged();
 }
@@ -84,7 +82,7 @@ struct PackedWeights {
     std::uint16_t* to = scratch.halves(taps * tap);
     for (const OutputPhase& each : phases) {
       phase.push_back(to);
-      weights.taps = each.taps;
+      weights.wanted = each.taps;
       range.include(pack_weights(weights, parts, to));
       to += static_cast<int64_t>(each.taps.size()) * tap;
     }
@@ -301,13 +299,12 @@ bool forward_by_bf16(const ForwardPlan& plan, const float* x, const float* weigh
                          {forward_phase(joined)},
                          {
                              .weight = weight,
-                             .group = rows * channels * p.taps(),
-                             .row = channels * p.taps(),
-                             .channel = p.taps(),
                              .groups = p.groups,
                              .rows = rows,
                              .channels = channels,
-                             .taps = {},
+                             .taps = p.taps(),
+                             .lines_are_rows = true,
+                             .wanted = {},
                          },
                          bias, p.activation);
 }
@@ -330,13 +327,12 @@ bool backward_data_by_bf16(const DataPlan& plan, const float* dy, const float* w
                          output_phases(joined),
                          {
                              .weight = weight,
-                             .group = rows * channels * p.taps(),
-                             .row = p.taps(),
-                             .channel = rows * p.taps(),
                              .groups = p.groups,
                              .rows = rows,
                              .channels = channels,
-                             .taps = {},
+                             .taps = p.taps(),
+                             .lines_are_rows = false,
+                             .wanted = {},
                          },
                          nullptr, {});
 }
