@@ -106,10 +106,11 @@ Way take_way(const WeightPlan& plan, const float* dy, const float* x, float* dwe
 }
 
 // Zeros around an image times infinite weights are NaN that should not be. Lanes leave out the taps that miss it, and
-// bfloat16 products and Winograd's refuse such weights. Of weights and results the fewer are looked through.
+// bfloat16 products and Winograd's refuse such weights. Where results are fewer than weights, they are looked through
+// first.
 bool has_nan_to_mend(Way taken, const float* weight, int64_t weights, const float* result, int64_t results) {
   if (taken == Way::lanes || taken == Way::bf16 || taken == Way::winograd) return false;
-  return weights < results ? !all_finite(weight, weights) : any_nan(result, results);
+  return (weights < results || any_nan(result, results)) && !all_finite(weight, weights);
 }
 
 }  // namespace
