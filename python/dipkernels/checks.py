@@ -59,7 +59,7 @@ def checked(**kinds: Kind) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def check_fields(given: Any, **kinds: Kind) -> None:
     """The same for the fields of a dataclass, when it is made."""
     for name, kind in kinds.items():
-        kind(type(given).__name__, name, getattr(given, name))
+        object.__setattr__(given, name, kind(type(given).__name__, name, getattr(given, name)))
 
 
 def _refuse(op: str, name: str, wanted: str, value: Any, error: type[Exception] = TypeError) -> Exception:

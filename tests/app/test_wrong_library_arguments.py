@@ -92,6 +92,7 @@ GOOD: dict[Callable[..., Any], dict[str, Any]] = {
     detection.encode_boxes: {"boxes": BOXES, "start": BOXES},
     detection.decode_boxes: {"moves": BOXES, "start": BOXES, "image_size": (8, 8)},
     detection.match_boxes: {"start": BOXES, "t": np.zeros((1, 5)), "low": 0.3, "high": 0.5, "each_object": True},
+    detection.Detections: {"boxes": BOXES, "scores": np.ones(2, np.float32), "classes": np.zeros(2, np.int64)},
     detection.best_detections: {"boxes": BOXES, "probabilities": np.ones((2, 2), np.float32), "score": 0.1, "most": 1},
     detection.region_proposals: {"image": ONE, "sizes": [4], "aspect_ratios": [1.0], "stride": 4, "most": 2},
     detection.track: {"frames": [FOUND], "iou_threshold": 0.3, "most_missed": 1},

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dipkernels import ops
-from dipkernels.checks import array, as_many, checked, real, whole
+from dipkernels.checks import array, as_many, check_fields, checked, real, whole
 from dipkernels.ops.backend import FloatArray
 
 
@@ -26,9 +26,14 @@ class Detections:
     scores: FloatArray
     classes: npt.NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        check_fields(self, boxes=array("N4"), scores=array("N"), classes=array("N"))
+        as_many("Detections", boxes=self.boxes, scores=self.scores, classes=self.classes)
+
     def __len__(self) -> int:
         return len(self.scores)
 
+    @checked(score=real())
     def above(self, score: float) -> Detections:
         """Those that are at least so sure."""
         sure = self.scores >= score
