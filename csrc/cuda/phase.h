@@ -85,17 +85,12 @@ struct PhaseBatches {
 struct PhaseOfBlock {
   using Batches = PhaseBatches;
   static constexpr bool is_only = false;
-  Shared<Phase> axes{};
 
   explicit PhaseOfBlock(const PhaseBatches&) {}
 
-  // Returns the batch's group.
-  __device__ int choose(const PhaseBatches& batches, int batch) {
-    axes = phases_of_block();
-    return batch / batches.phases();
-  }
-  __device__ Phase h() const { return axes[0]; }
-  __device__ Phase w() const { return axes[1]; }
+  __device__ static int group_of(const PhaseBatches& batches, int batch) { return batch / batches.phases(); }
+  __device__ Phase h() const { return phases_of_block()[0]; }
+  __device__ Phase w() const { return phases_of_block()[1]; }
 };
 
 // The same where there is one, as without a stride.
@@ -106,7 +101,7 @@ struct OnlyPhase {
 
   explicit OnlyPhase(const PhaseBatches& batches) : of_h(batches.h.all[0]), of_w(batches.w.all[0]) {}
 
-  __device__ int choose(const AlikeBatches&, int group) { return group; }
+  __device__ static int group_of(const AlikeBatches&, int group) { return group; }
   __device__ Phase h() const { return of_h; }
   __device__ Phase w() const { return of_w; }
 };

@@ -52,6 +52,7 @@ void pack_pixels_of_step(const Bf16Pixels& given, Bf16Range& range) {
   const Bf16Pixels p = given;
   const int parts = only ? 1 : p.parts;
   GrowingRange growing(range);
+  // What is fetched ahead: the next line, or further along where there is but one.
   const std::int64_t ahead = p.lines > 1 ? p.line_from : 4 * W * p.step;
   const float* source = p.source;
   for (std::int64_t line = 0; line < p.lines; ++line, source += p.line_from) {

@@ -1,4 +1,4 @@
-// How AVX-512 splits numbers into bfloat16 parts, and their range.
+// How AVX-512 splits numbers into bfloat16 parts, finds their range, and turns columns of them into tiles.
 #pragma once
 
 #include <immintrin.h>
@@ -65,6 +65,23 @@ inline I take_pairs(F& first, F& second) {
     second -= (F)(words & upper_half);
   }
   return words;
+}
+
+void turn_columns(const Bf16Turn& given) {
+  const Bf16Turn p = given;
+  constexpr float nothing[W] = {};
+  for (std::int64_t half = 0; half < 2; ++half) {
+    F words[W];  // of two numbers of the depth
+    load_transposed(
+        [&](int i) {
+          const std::int64_t column = half * W + i;
+          return column < p.columns ? reinterpret_cast<const float*>(p.from + column * p.column) : nothing;
+        },
+        words);
+    float* to = reinterpret_cast<float*>(p.to + half * bf16_half);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
+  }
 }
 
 }  // namespace

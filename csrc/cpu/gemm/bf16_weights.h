@@ -7,23 +7,6 @@
 namespace dip::cpu::DIP_ISA {
 namespace {
 
-void turn_columns(const Bf16Turn& given) {
-  const Bf16Turn p = given;
-  constexpr float nothing[W] = {};
-  for (std::int64_t half = 0; half < 2; ++half) {
-    F words[W];  // of two numbers of the depth
-    load_transposed(
-        [&](int i) {
-          const std::int64_t column = half * W + i;
-          return column < p.columns ? reinterpret_cast<const float*>(p.from + column * p.column) : nothing;
-        },
-        words);
-    float* to = reinterpret_cast<float*>(p.to + half * bf16_half);
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) store(to + i * W, words[i]);
-  }
-}
-
 // Picks the numbers of a tap from a line: number i is the (i·taps + tap)-th.
 class TapPicker {
  public:

@@ -144,7 +144,7 @@ __device__ DIP_RARE void store_what_meets(const Problem& given, const Batches& b
 
 // A Problem has
 //   int rows, columns, depth, height, width;  const float *a, *b;  int a_row;
-//   void begin(int batch, int split)      moves the pointers
+//   void begin(Batches, int batch, int split)  moves the pointers; a thread may begin its own copy again
 //   DepthAt depth_at(int d)  ColumnAt column_at(int j)
 //   float finish(int i, int column_out, float sum)   what becomes of it
 //   float* place(int i, int column_out)              where

@@ -40,7 +40,7 @@ struct BackwardData : PlaneProduct<Number> {
       : PlaneProduct<Number>(arguments...), phase(phase_) {}
 
   __device__ void begin(const typename PhaseKind::Batches& batches, int batch, int split) {
-    PlaneProduct<Number>::begin({}, phase.choose(batches, batch), split);
+    PlaneProduct<Number>::begin({}, PhaseKind::group_of(batches, batch), split);
     if (!PhaseKind::is_only) this->depth = phase.h().taps * phase.w().taps * this->channels;
   }
   __device__ static void turn(ProductAxis& axis, const Phase& to) {

@@ -15,7 +15,8 @@ namespace dip::cuda {
 //   int rows, columns, depth, height, width;  const std::uint16_t *a, *b;
 //   std::int64_t a_part, b_part          the distances of the parts
 //   bool rows_side_by_side                 whether neighbouring rows are neighbours in memory, or columns
-//   void begin(Batches, int batch, int split)  moves the pointers, and may change the depth
+//   void begin(Batches, int batch, int split)  moves the pointers, and may change the depth; a thread may begin its own
+//                                          copy again
 //   int a_at(int line)                     the offset of row `line` of A, or across of depth `line`; −1: zeros
 //   Place place_at(int position)  Place shift_at(int first)
 //   bool meets(Place place, int number, int width)  whether a number of that width of a shift is of the image, and not

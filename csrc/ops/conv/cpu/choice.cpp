@@ -181,9 +181,11 @@ void run(const DataPlan& plan, const float* dy, const float* weight, float* dx) 
 }
 
 void run(const WeightPlan& plan, const float* dy, const float* x, float* dweight) {
-  take_way(plan, dy, x, dweight);
   const Conv2d& p = plan.p;
-  if (any_nan(dweight, p.weight_count())) backward_weight_by_definition(p, Which::nan, dy, x, dweight);
+  const Way taken = take_way(plan, dy, x, dweight);
+  if (taken != Way::winograd && any_nan(dweight, p.weight_count())) {  // Winograd's are finite
+    backward_weight_by_definition(p, Which::nan, dy, x, dweight);
+  }
 }
 
 void set_conv_way(const std::string& name) {

@@ -84,7 +84,7 @@ struct BackwardData : Geometry {
   }
 
   __device__ void begin(const typename PhaseKind::Batches& batches, int batch, int) {
-    const int group = phase.choose(batches, batch);
+    const int group = PhaseKind::group_of(batches, batch);
     const Phase h = phase.h(), w = phase.w();
     columns = images * h.count * w.count;
     depth = group_filters * h.taps * w.taps;
